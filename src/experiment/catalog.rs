@@ -1,0 +1,94 @@
+//! The methods as people see them: what each is called, where it comes from, which options it has.
+
+use serde::Serialize;
+
+use super::run::Stage;
+use super::schema::{Literal, Section};
+use super::settings::{AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TrainSettings};
+
+/// A default that differs from the section's own: section, key, value.
+pub type Recipe = &'static [(&'static str, &'static str, Literal)];
+
+/// One pretraining method.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MethodInfo {
+    /// The name in TOML and on the command line.
+    pub name: &'static str,
+    /// The name people use.
+    pub title: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Its options: the section `method`.
+    pub options: Section,
+    /// Its published recipe, where that differs from the sections' defaults.
+    pub recipe: Recipe,
+    /// Whether its pretraining trains at all; `random_init` only makes an encoder.
+    pub trains: bool,
+    /// Whether it trains with labels, and so has the section `classify`.
+    pub labels: bool,
+    /// Whether it can fill in hidden patches, and so has the stage `psnr`.
+    pub reconstructs: bool,
+}
+
+/// Every method this binary knows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Catalog {
+    /// The methods, in the order pages list them.
+    pub methods: Vec<MethodInfo>,
+}
+
+impl Catalog {
+    /// The method of that name.
+    pub fn get(&self, name: &str) -> Option<&MethodInfo> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+
+    /// The names, for a sentence that says what is allowed.
+    pub fn names(&self) -> String {
+        self.methods.iter().map(|m| m.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The sections that a run of `stage` has, in the order forms show them.
+pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
+    let (data, model) = (DataSettings::SECTION, ModelSettings::SECTION);
+    let (augment, train) = (AugmentSettings::SECTION, TrainSettings::SECTION);
+    match stage {
+        Stage::Pretrain if !method.trains => vec![method.options, data, model],
+        Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION],
+        Stage::Pretrain => vec![method.options, data, model, augment, train],
+        Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
+        Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
+        Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
+    }
+}
+
+/// What a stage's protocol changes in the sections' defaults. Sources: MAE repository, FINETUNE.md and
+/// LINPROBE.md; learning rates of finetuning are the paper's (section 5).
+pub fn protocol(stage: Stage) -> Recipe {
+    use Literal::{Float, Int};
+    match stage {
+        Stage::Pretrain | Stage::Psnr => &[],
+        Stage::Finetune => &[
+            ("train", "warmup_epochs", Float(5.0)),
+            ("train", "base_lr", Float(1e-3)),
+            ("train", "min_lr", Float(1e-6)),
+            ("train", "beta2", Float(0.999)),
+            ("train", "layer_decay", Float(0.75)),
+            ("train", "drop_path", Float(0.1)),
+            ("augment", "crop_min", Float(0.08)),
+            ("augment", "rand_augment", Float(9.0)),
+            ("augment", "erase", Float(0.25)),
+        ],
+        Stage::Probe => &[
+            ("train", "epochs", Int(90)),
+            ("train", "warmup_epochs", Float(10.0)),
+            ("train", "batch_size", Int(16_384)),
+            ("train", "base_lr", Float(0.1)),
+            ("train", "weight_decay", Float(0.0)),
+            ("augment", "crop_min", Float(0.08)),
+        ],
+    }
+}

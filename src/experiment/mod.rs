@@ -1,0 +1,20 @@
+//! What is run and compared, as plain data: settings, runs, studies, scales, tables.
+//!
+//! Nothing here trains, stores or serves; everything else speaks these words.
+
+pub mod catalog;
+pub mod resolve;
+pub mod run;
+pub mod scale;
+pub mod schema;
+pub mod settings;
+pub mod study;
+pub mod table;
+
+pub use catalog::{Catalog, MethodInfo};
+pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run};
+pub use run::{RunId, RunSpec, Stage};
+pub use scale::Scale;
+pub use schema::{Kind, Literal, Section, Setting, Value, Values};
+pub use study::{Column, Row, Study};
+pub use table::Table;

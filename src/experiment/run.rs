@@ -1,0 +1,145 @@
+//! One run: a stage with all its settings, its seed and its parent. Equal runs have equal keys.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::schema::{Value, Values};
+
+/// One kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Train a method's encoder.
+    Pretrain,
+    /// Train encoder and head on labels.
+    Finetune,
+    /// Train a linear head on the frozen encoder.
+    Probe,
+    /// Score reconstructions.
+    Psnr,
+}
+
+impl Stage {
+    /// All stages, parents first.
+    pub const ALL: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
+
+    /// The name in TOML, SQL and addresses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Pretrain => "pretrain",
+            Stage::Finetune => "finetune",
+            Stage::Probe => "probe",
+            Stage::Psnr => "psnr",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Stage::ALL.into_iter().find(|stage| stage.name() == text).ok_or_else(|| {
+            format!("stage `{text}` is not known: it must be one of {}", Stage::ALL.map(Stage::name).join(", "))
+        })
+    }
+}
+
+/// The name of a run and of its directory: the first 16 hexadecimal digits of its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = String;
+
+    /// Accepts 16 lower-case hexadecimal digits and nothing else, so an id is always a safe file name.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        digits.then(|| RunId(text.to_owned())).ok_or_else(|| "a run id is 16 hexadecimal digits".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A run with every setting resolved: what `run.toml` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Directory and short name.
+    pub id: RunId,
+    /// Hash of everything below that decides the result.
+    pub key: String,
+    /// A name for people, such as `MAE · finetune · quick · seed 0`.
+    pub label: String,
+    /// The kind of work.
+    pub stage: Stage,
+    /// The method of the encoder.
+    pub method: String,
+    /// The seed of every random draw.
+    pub seed: u64,
+    /// The run this one starts from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent: Option<RunId>,
+    /// The scale the settings came from, for people.
+    #[serde(default)]
+    pub scale: String,
+    /// Every setting, by section.
+    pub settings: Values,
+}
+
+impl RunSpec {
+    /// Makes the run and its key. The label and the scale's name do not enter the key.
+    pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values) -> Self {
+        // serde_json writes maps in key order here (BTreeMap), so equal settings give equal text.
+        let canonical = serde_json::json!({
+            "format": 1, "stage": stage, "method": method, "seed": seed,
+            "parent": parent.map(|p| &p.key), "settings": settings,
+        });
+        let key: String = Sha256::digest(canonical.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = RunId(key[..16].to_owned());
+        let parent = parent.map(|p| p.id.clone());
+        RunSpec { id, key, label: String::new(), stage, method: method.to_owned(), seed, parent, scale: String::new(), settings }
+    }
+
+    /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`.
+    ///
+    /// # Errors
+    /// Names the section and the key if the run's record does not fit this version of Umbra.
+    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
+        let values = self.settings.get(name).cloned().unwrap_or_default();
+        let table = serde_json::to_value(values).map_err(|e| e.to_string())?;
+        serde_json::from_value(table).map_err(|e| format!("run {}: section [{name}]: {e}", self.id))
+    }
+
+    /// One value.
+    pub fn value(&self, section: &str, key: &str) -> Option<&Value> {
+        self.settings.get(section)?.get(key)
+    }
+}

@@ -1,0 +1,48 @@
+//! Scales: how large, how long. One TOML file each in `configs/scales/`; any study runs at any scale.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::schema::Values;
+
+/// One scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The name in addresses and on the command line.
+    pub name: String,
+    /// What it is for and how long it takes, in one sentence.
+    pub summary: String,
+    /// Seeds a study runs unless told otherwise.
+    pub seeds: u64,
+    /// Settings of every stage that has the section.
+    #[serde(default)]
+    pub all: Values,
+    /// Settings of one stage: stage, section, key.
+    #[serde(default)]
+    pub stage: BTreeMap<String, Values>,
+    /// Settings of one method's pretraining: method, section, key.
+    #[serde(default)]
+    pub method: BTreeMap<String, Values>,
+}
+
+/// The scales built into the binary: file name and text.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("configs/scales/smoke.toml", include_str!("../../configs/scales/smoke.toml")),
+    ("configs/scales/quick.toml", include_str!("../../configs/scales/quick.toml")),
+    ("configs/scales/laptop.toml", include_str!("../../configs/scales/laptop.toml")),
+    ("configs/scales/cifar.toml", include_str!("../../configs/scales/cifar.toml")),
+];
+
+impl Scale {
+    /// Reads a scale; `file` is named in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e| format!("{file}: {}", e.to_string().trim()))
+    }
+
+    /// The scales that come with Umbra, smallest first.
+    pub fn built_in() -> Vec<Scale> {
+        BUILT_IN.iter().map(|(file, text)| Scale::parse(file, text).expect("built-in scales are tested")).collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! Settings that describe themselves: type, range, default, meaning and source in one place.
+//!
+//! The `section!` macro makes, from one list, the typed struct that code reads and the table that the
+//! launch form, `umbra methods --json`, validation and the run's record are made from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One value of a setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// true or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A name from a list, or free text.
+    Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Bool(v) => write!(f, "{v}"),
+            Value::Int(v) => write!(f, "{v}"),
+            Value::Float(v) => write!(f, "{v}"),
+            Value::Text(v) => f.write_str(v),
+        }
+    }
+}
+
+/// A default, in a form that a constant can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Literal {
+    /// true or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A name or text.
+    Text(&'static str),
+}
+
+impl From<Literal> for Value {
+    fn from(literal: Literal) -> Self {
+        match literal {
+            Literal::Bool(v) => Value::Bool(v),
+            Literal::Int(v) => Value::Int(v),
+            Literal::Float(v) => Value::Float(v),
+            Literal::Text(v) => Value::Text(v.to_owned()),
+        }
+    }
+}
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum Kind {
+    /// true or false.
+    Bool,
+    /// A whole number from `min` to `max`, both allowed.
+    Int {
+        /// Smallest allowed.
+        min: i64,
+        /// Largest allowed.
+        max: i64,
+    },
+    /// A number from `min` to `max`, both allowed.
+    Float {
+        /// Smallest allowed.
+        min: f64,
+        /// Largest allowed.
+        max: f64,
+    },
+    /// A number strictly between `min` and `max`.
+    Between {
+        /// Everything allowed is above.
+        min: f64,
+        /// Everything allowed is below.
+        max: f64,
+    },
+    /// One of a list.
+    Choice {
+        /// The list.
+        of: &'static [&'static str],
+    },
+    /// Free text.
+    Text,
+}
+
+impl Kind {
+    /// What is allowed, as the end of a sentence.
+    pub fn allowed(&self) -> String {
+        match self {
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Int { min, max } if *max == i64::MAX => format!("a whole number of at least {min}"),
+            Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Float { min, max } if *max == f64::MAX => format!("a number of at least {min}"),
+            Kind::Float { min, max } => format!("a number from {min} to {max}"),
+            Kind::Between { min, max } => format!("a number between {min} and {max}, neither included"),
+            Kind::Choice { of } => format!("one of {}", of.join(", ")),
+            Kind::Text => "text".to_owned(),
+        }
+    }
+
+    /// Brings `value` to this kind, or says what is allowed.
+    pub fn accept(&self, value: &Value) -> Result<Value, String> {
+        let accepted = match (self, value) {
+            (Kind::Bool, Value::Bool(_)) | (Kind::Text, Value::Text(_)) => Some(value.clone()),
+            (Kind::Int { min, max }, Value::Int(v)) => (min..=max).contains(&v).then(|| value.clone()),
+            (Kind::Float { .. } | Kind::Between { .. }, Value::Int(v)) => self.accept(&Value::Float(*v as f64)).ok(),
+            (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| value.clone()),
+            (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| value.clone()),
+            (Kind::Choice { of }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
+            _ => None,
+        };
+        accepted.ok_or_else(|| format!("{value} is not allowed: it must be {}", self.allowed()))
+    }
+
+    /// Reads `text`, as a form or a command line gives it.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        let value = match self {
+            Kind::Bool => text.parse().ok().map(Value::Bool),
+            Kind::Int { .. } => text.parse().ok().map(Value::Int),
+            Kind::Float { .. } | Kind::Between { .. } => text.parse().ok().map(Value::Float),
+            Kind::Choice { .. } | Kind::Text => Some(Value::Text(text.to_owned())),
+        };
+        self.accept(&value.unwrap_or_else(|| Value::Text(text.to_owned())))
+    }
+}
+
+/// One setting: its name and everything a person must know to choose it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// The name, as written in TOML.
+    pub key: &'static str,
+    /// What it may be.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// What it is if nobody says.
+    pub default: Literal,
+    /// What it does, in one line.
+    pub meaning: &'static str,
+    /// Where the default comes from.
+    pub source: &'static str,
+}
+
+/// A named group of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Section {
+    /// The name of the TOML table.
+    pub name: &'static str,
+    /// Its settings, in reading order.
+    pub settings: &'static [Setting],
+}
+
+/// Values of a run: section, then key.
+pub type Values = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// Declares a section: a struct to read, and `SECTION`, its description.
+///
+/// ```text
+/// section! {
+///     /// What the section is about.
+///     Name = "toml_table" {
+///         /// One-line meaning.
+///         key: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "source";
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! section {
+    ($(#[doc = $about:literal])+ $name:ident = $table:literal {
+        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal;)*
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[doc = $meaning])+ pub $key: $ty,)* }
+
+        impl $name {
+            /// The description of this section.
+            pub const SECTION: $crate::experiment::schema::Section = {
+                #[allow(unused_imports, reason = "not every section uses every name")]
+                use $crate::experiment::schema::{Kind, Literal};
+                $crate::experiment::schema::Section {
+                    name: $table,
+                    settings: &[$($crate::experiment::schema::Setting {
+                        key: stringify!($key),
+                        kind: $kind,
+                        default: $default,
+                        meaning: concat!($($meaning),+).trim_ascii(),
+                        source: $source,
+                    },)*],
+                }
+            };
+        }
+    };
+}

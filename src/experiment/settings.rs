@@ -1,0 +1,147 @@
+//! The settings every run is made of, section by section. A method's own options stand in its file.
+//!
+//! "Paper" is arXiv 2208.04164, "MAE" is arXiv 2111.06377 and its repository, "ours" a choice of Umbra.
+
+use crate::section;
+
+section! {
+    /// Which pictures.
+    DataSettings = "data" {
+        /// `builtin`, a folder of class folders, a .tar/.tar.gz of the same, or a folder of CIFAR or IDX files.
+        source: String = Literal::Text("builtin"), Kind::Text, "ours";
+        /// Side of the square pictures the model sees, in pixels.
+        image_size: usize = Literal::Int(32), Kind::Int { min: 8, max: 1024 }, "ours";
+        /// Training pictures used, chosen evenly over the classes by the data's own seed; 0 is all.
+        train_images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Validation pictures used; 0 is all.
+        val_images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Share of a single, unsplit folder that becomes the validation split.
+        val_fraction: f64 = Literal::Float(0.2), Kind::Between { min: 0.0, max: 1.0 }, "ours";
+        /// Share of unreadable pictures that is skipped with a warning; above it the data is refused.
+        max_broken: f64 = Literal::Float(0.01), Kind::Float { min: 0.0, max: 1.0 }, "ours";
+    }
+}
+
+section! {
+    /// The Vision Transformer, and the decoder of the methods that reconstruct.
+    ModelSettings = "model" {
+        /// Side of a square patch, in pixels; must divide `data.image_size`.
+        patch_size: usize = Literal::Int(4), Kind::Int { min: 1, max: 64 }, "ours";
+        /// Width of the encoder.
+        dim: usize = Literal::Int(192), Kind::Int { min: 8, max: 4096 }, "ViT-Ti";
+        /// Blocks of the encoder.
+        depth: usize = Literal::Int(12), Kind::Int { min: 1, max: 64 }, "ViT-Ti";
+        /// Attention heads of the encoder; must divide `dim`.
+        heads: usize = Literal::Int(3), Kind::Int { min: 1, max: 64 }, "ViT-Ti";
+        /// Hidden width of the MLP as a multiple of the width.
+        mlp_ratio: f64 = Literal::Float(4.0), Kind::Float { min: 0.5, max: 16.0 }, "ViT";
+        /// Position table: fixed 2-D sine-cosine, or learned.
+        position: String = Literal::Text("sincos"), Kind::Choice { of: &["sincos", "learned"] }, "MAE";
+        /// Width of the decoder.
+        decoder_dim: usize = Literal::Int(192), Kind::Int { min: 8, max: 4096 }, "public CIFAR MAE";
+        /// Blocks of the decoder.
+        decoder_depth: usize = Literal::Int(4), Kind::Int { min: 1, max: 64 }, "public CIFAR MAE";
+        /// Attention heads of the decoder; must divide `decoder_dim`.
+        decoder_heads: usize = Literal::Int(3), Kind::Int { min: 1, max: 64 }, "public CIFAR MAE";
+    }
+}
+
+section! {
+    /// How pictures are varied before the model sees them.
+    AugmentSettings = "augment" {
+        /// Crop: random area resized to the model's size, shifted after padding by an eighth, or none.
+        crop: String = Literal::Text("resized"), Kind::Choice { of: &["resized", "pad", "none"] }, "MAE";
+        /// Smallest area of a resized crop, as a share of the picture.
+        crop_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
+        /// Chance of a left-right flip.
+        flip: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
+        /// Chance of colour jitter (brightness, contrast, saturation 0.4, hue 0.1).
+        jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
+        /// Chance of turning grey.
+        grey: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
+        /// Chance of a Gaussian blur, sigma 0.1 to 2.
+        blur: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.5";
+        /// Chance of solarising at 128.
+        solarise: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "BYOL uses 0.2 on one view";
+        /// Magnitude of RandAugment (2 operations, each with chance 0.5); 0 is off.
+        rand_augment: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "MAE finetuning uses 9";
+        /// Chance of erasing a random rectangle with noise.
+        erase: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE finetuning uses 0.25";
+    }
+}
+
+section! {
+    /// The training loop.
+    TrainSettings = "train" {
+        /// Passes over the training split.
+        epochs: u64 = Literal::Int(100), Kind::Int { min: 0, max: 100_000 }, "paper section 5";
+        /// Epochs of linear warm-up.
+        warmup_epochs: f64 = Literal::Float(20.0), Kind::Float { min: 0.0, max: 100_000.0 }, "paper section 5";
+        /// Pictures in one step of one pass, before accumulation.
+        batch_size: usize = Literal::Int(1024), Kind::Int { min: 1, max: 65_536 }, "paper section 5";
+        /// Passes whose averaged gradients make one step.
+        accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
+        /// Learning rate at 256 pictures; the peak is this times pictures a step / 256.
+        base_lr: f64 = Literal::Float(1.5e-4), Kind::Between { min: 0.0, max: 100.0 }, "paper section 5";
+        /// Learning rate that the cosine ends at.
+        min_lr: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
+        /// Decoupled weight decay on tensors of two or more dimensions.
+        weight_decay: f64 = Literal::Float(0.05), Kind::Float { min: 0.0, max: 10.0 }, "MAE";
+        /// AdamW's first moment.
+        beta1: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.9999 }, "MAE";
+        /// AdamW's second moment.
+        beta2: f64 = Literal::Float(0.95), Kind::Float { min: 0.0, max: 0.99999 }, "MAE pretraining";
+        /// Largest global norm of the gradients; 0 is no limit.
+        clip_norm: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE";
+        /// Learning rate of a block relative to the one above it.
+        layer_decay: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE finetuning uses 0.75";
+        /// Chance of dropping a residual branch in the last block, rising linearly from 0 in the first.
+        drop_path: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.9 }, "MAE finetuning uses 0.1";
+    }
+}
+
+section! {
+    /// What finetuning and supervised training add to the loop.
+    ClassifySettings = "classify" {
+        /// What the head reads: the mean of the patch tokens through a new norm, or the class token.
+        pooling: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "MAE finetuning";
+        /// Share of the target spread over all classes.
+        label_smoothing: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 0.9 }, "MAE finetuning";
+        /// Mixup's Beta parameter; 0 is off.
+        mixup: f64 = Literal::Float(0.8), Kind::Float { min: 0.0, max: 10.0 }, "MAE finetuning";
+        /// Cutmix's Beta parameter; 0 is off.
+        cutmix: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 10.0 }, "MAE finetuning";
+        /// Chance that a batch is mixed at all.
+        mix_prob: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE finetuning";
+        /// Standard deviation of the head's first weights.
+        head_init: f64 = Literal::Float(2e-5), Kind::Float { min: 0.0, max: 1.0 }, "MAE repository";
+        /// Epochs between evaluations on the validation split; the last epoch is always evaluated.
+        eval_every: u64 = Literal::Int(1), Kind::Int { min: 1, max: 100_000 }, "ours";
+    }
+}
+
+section! {
+    /// Linear probing.
+    ProbeSettings = "probe" {
+        /// What the linear head reads.
+        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "MAE repository's command";
+        /// Optimizer of the head.
+        optimizer: String = Literal::Text("lars"), Kind::Choice { of: &["lars", "sgd"] }, "MAE";
+        /// Momentum of the head's optimizer.
+        momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
+        /// Epochs between evaluations on the validation split; the last epoch is always evaluated.
+        eval_every: u64 = Literal::Int(5), Kind::Int { min: 1, max: 100_000 }, "ours";
+    }
+}
+
+section! {
+    /// Quality of reconstructions.
+    PsnrSettings = "psnr" {
+        /// Share of the patches hidden.
+        mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
+        /// How normalised predictions become pixels: statistics of the true patch, of the visible patches, or none.
+        denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
+        /// Pictures scored at a time.
+        batch_size: usize = Literal::Int(100), Kind::Int { min: 1, max: 65_536 }, "ours";
+    }
+}

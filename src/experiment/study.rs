@@ -1,0 +1,111 @@
+//! Studies: one table or figure each, as a TOML file in `configs/studies/`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::run::Stage;
+use super::schema::Values;
+
+/// One table: rows are ways to get an encoder, columns are what is measured on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// The name in addresses and on the command line.
+    pub name: String,
+    /// The heading.
+    pub title: String,
+    /// What the study asks, in a sentence or two.
+    pub summary: String,
+    /// Where the paper's numbers come from, and at which scale they were measured.
+    #[serde(default)]
+    pub paper: String,
+    /// What is measured.
+    #[serde(rename = "column")]
+    pub columns: Vec<Column>,
+    /// What is compared.
+    #[serde(rename = "row")]
+    pub rows: Vec<Row>,
+}
+
+/// One measure of a study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// The name in exports.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// The stage whose run holds the number.
+    pub stage: Stage,
+    /// The name of the number in that run's summary, such as `finetune.top1`.
+    pub measure: String,
+    /// The unit, such as `%` or `dB`.
+    #[serde(default)]
+    pub unit: String,
+    /// Whether a smaller number is better.
+    #[serde(default)]
+    pub lower_is_better: bool,
+    /// Digits after the point.
+    #[serde(default = "one")]
+    pub decimals: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// One encoder of a study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The name in exports.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// The method.
+    pub method: String,
+    /// Columns that make no sense for this row.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Settings of one stage of this row: stage, section, key.
+    #[serde(default)]
+    pub set: BTreeMap<String, Values>,
+    /// The paper's numbers, by column.
+    #[serde(default)]
+    pub paper: BTreeMap<String, f64>,
+    /// A remark shown under the table.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The studies built into the binary: file name and text.
+const BUILT_IN: &[(&str, &str)] = &[("configs/studies/mae-vs-scratch.toml", include_str!("../../configs/studies/mae-vs-scratch.toml"))];
+
+impl Study {
+    /// Reads a study; `file` is named in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let study: Study = toml::from_str(text).map_err(|e| format!("{file}: {}", e.to_string().trim()))?;
+        study.check().map_err(|e| format!("{file}: {e}"))?;
+        Ok(study)
+    }
+
+    /// The studies that come with Umbra.
+    pub fn built_in() -> Vec<Study> {
+        BUILT_IN.iter().map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested")).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let columns: Vec<&str> = self.columns.iter().map(|c| c.id.as_str()).collect();
+        for row in &self.rows {
+            let named = row.without.iter().chain(row.paper.keys());
+            if let Some(unknown) = named.into_iter().find(|id| !columns.contains(&id.as_str())) {
+                return Err(format!("row `{}` names the column `{unknown}`, which must be one of {}", row.id, columns.join(", ")));
+            }
+            if let Some(stage) = row.set.keys().find(|stage| stage.parse::<Stage>().is_err()) {
+                return Err(format!("row `{}`: set.{stage} is not a stage", row.id));
+            }
+        }
+        Ok(())
+    }
+}

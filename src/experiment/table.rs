@@ -1,0 +1,172 @@
+//! A study's numbers as a table: mean, standard deviation, count, and what is missing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::resolve::Plan;
+use super::run::RunId;
+use super::study::{Column, Study};
+
+/// A study filled with numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// The study's heading.
+    pub title: String,
+    /// What is measured.
+    pub columns: Vec<Column>,
+    /// What is compared.
+    pub rows: Vec<TableRow>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TableRow {
+    /// The row's id.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// A remark.
+    pub note: String,
+    /// One entry a column.
+    pub entries: Vec<Entry>,
+}
+
+/// One place of the table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Entry {
+    /// The seeds that have a number, with their runs.
+    pub values: Vec<Measured>,
+    /// The runs that have none yet, with their state.
+    pub missing: Vec<Missing>,
+    /// The paper's number.
+    pub paper: Option<f64>,
+    /// Whether this is the best mean of the column.
+    pub best: bool,
+}
+
+/// A number and the run it came from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Seed.
+    pub seed: u64,
+    /// Run.
+    pub run: RunId,
+    /// Number.
+    pub value: f64,
+}
+
+/// A run without a number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Missing {
+    /// Seed.
+    pub seed: u64,
+    /// Run.
+    pub run: RunId,
+    /// Its state, or `not queued`.
+    pub state: String,
+}
+
+impl Entry {
+    /// The mean over the seeds that have a number.
+    pub fn mean(&self) -> Option<f64> {
+        let n = self.values.len();
+        (n > 0).then(|| self.values.iter().map(|v| v.value).sum::<f64>() / n as f64)
+    }
+
+    /// The standard deviation over seeds (n - 1), from two seeds on.
+    pub fn sd(&self) -> Option<f64> {
+        let (n, mean) = (self.values.len(), self.mean()?);
+        (n > 1).then(|| (self.values.iter().map(|v| (v.value - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt())
+    }
+
+    /// `81.2 ± 0.3 (n=3)`, or nothing.
+    pub fn text(&self, decimals: usize) -> String {
+        let Some(mean) = self.mean() else { return String::new() };
+        let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
+        format!("{mean:.decimals$}{sd} (n={})", self.values.len())
+    }
+}
+
+impl Table {
+    /// Fills the table: `value` finds a run's summary number by name, `state` a run's state.
+    pub fn build(study: &Study, plan: &Plan, value: impl Fn(&RunId, &str) -> Option<f64>, state: impl Fn(&RunId) -> String) -> Table {
+        let mut places: BTreeMap<(&str, &str), Entry> = BTreeMap::new();
+        for cell in &plan.cells {
+            let Some(column) = study.columns.iter().find(|c| c.id == cell.column) else { continue };
+            let entry = places.entry((&cell.row, &cell.column)).or_default();
+            let (seed, run) = (cell.seed, cell.run.clone());
+            match value(&run, &column.measure) {
+                Some(value) => entry.values.push(Measured { seed, run, value }),
+                None => entry.missing.push(Missing { seed, state: state(&run), run }),
+            }
+        }
+        let rows = study.rows.iter().map(|row| {
+            let entries = study.columns.iter().map(|column| {
+                let mut entry = places.get(&(row.id.as_str(), column.id.as_str())).cloned().unwrap_or_default();
+                entry.paper = row.paper.get(&column.id).copied();
+                entry
+            });
+            TableRow { id: row.id.clone(), title: row.title.clone(), note: row.note.clone(), entries: entries.collect() }
+        });
+        let mut table = Table { title: study.title.clone(), columns: study.columns.clone(), rows: rows.collect() };
+        table.mark_best();
+        table
+    }
+
+    /// Marks the best mean of each column that has at least two numbers to compare.
+    fn mark_best(&mut self) {
+        for (index, column) in self.columns.iter().enumerate() {
+            let sign = if column.lower_is_better { -1.0 } else { 1.0 };
+            let means: Vec<Option<f64>> = self.rows.iter().map(|row| row.entries[index].mean().map(|m| m * sign)).collect();
+            let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+            if means.iter().flatten().count() > 1 {
+                self.rows.iter_mut().zip(&means).for_each(|(row, mean)| row.entries[index].best = *mean == Some(best));
+            }
+        }
+    }
+
+    /// Long form: one line a seed.
+    pub fn to_csv(&self) -> String {
+        let mut text = String::from("row,column,seed,run,state,value,unit,paper\n");
+        for row in &self.rows {
+            for (column, entry) in self.columns.iter().zip(&row.entries) {
+                let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
+                for v in &entry.values {
+                    let _ = writeln!(text, "{},{},{},{},finished,{},{},{paper}", quoted(&row.id), quoted(&column.id), v.seed, v.run, v.value, quoted(&column.unit));
+                }
+                for m in &entry.missing {
+                    let _ = writeln!(text, "{},{},{},{},{},,{},{paper}", quoted(&row.id), quoted(&column.id), m.seed, m.run, quoted(&m.state), quoted(&column.unit));
+                }
+            }
+        }
+        text
+    }
+
+    /// A Markdown table, ours and the paper's side by side.
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("### {}\n\n| |", self.title);
+        for column in &self.columns {
+            let _ = write!(text, " {} ({}) | paper |", column.title, column.unit);
+        }
+        text.push_str("\n|---|");
+        text.push_str(&"---|---|".repeat(self.columns.len()));
+        for row in &self.rows {
+            let _ = write!(text, "\n| {} |", row.title);
+            for (column, entry) in self.columns.iter().zip(&row.entries) {
+                let ours = entry.text(column.decimals);
+                let ours = if entry.best { format!("**{ours}**") } else { ours };
+                let paper = entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default();
+                let _ = write!(text, " {ours} | {paper} |");
+            }
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// A CSV field, quoted where it must be.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+}

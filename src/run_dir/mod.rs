@@ -1,0 +1,152 @@
+//! The run directory: everything a run is. The truth, of which the database is an index.
+//!
+//! ```text
+//! run.toml           the resolved settings, written once
+//! events.jsonl       append-only history, one event a line
+//! log.txt            what the worker printed
+//! checkpoints/       step-N/ complete sets; `latest` names one
+//! model.safetensors  the result
+//! pictures/          reconstructions and other pictures, written once
+//! lock               held by the live worker
+//! ```
+
+mod event;
+mod lock;
+mod log;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::{RunId, RunSpec};
+
+pub use event::{Event, EventKind, History, State};
+pub use lock::{Holder, Lock, LockError};
+pub use log::{EventLog, EventReader, Position, ReadEvents};
+
+/// Paths of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// What `run.toml` holds: the run and the circumstances of its making.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// Version of Umbra that made the run.
+    pub umbra: String,
+    /// Seconds since 1970 when the run was queued first.
+    pub created: u64,
+    /// The run.
+    pub run: RunSpec,
+}
+
+impl RunDir {
+    /// The directory of a run that may or may not exist yet.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        RunDir { path: path.into() }
+    }
+
+    /// The directory of run `id` under a data directory.
+    pub fn of(data_dir: &Path, id: &RunId) -> Self {
+        RunDir::at(data_dir.join("runs").join(id.as_str()))
+    }
+
+    /// Every run directory under a data directory, in order of name. Other entries are passed over.
+    pub fn all(data_dir: &Path) -> io::Result<Vec<RunDir>> {
+        let root = data_dir.join("runs");
+        if !root.exists() {
+            return Ok(Vec::new());
+        }
+        let mut dirs = Vec::new();
+        for entry in fs::read_dir(root)? {
+            let path = entry?.path();
+            if path.join("run.toml").is_file() {
+                dirs.push(RunDir { path });
+            }
+        }
+        dirs.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(dirs)
+    }
+
+    /// Makes the directory with its `run.toml`, whole or not at all; an existing one is left as it is.
+    pub fn create(data_dir: &Path, run: &RunSpec) -> io::Result<RunDir> {
+        let dir = RunDir::of(data_dir, &run.id);
+        if dir.spec_file().is_file() {
+            return Ok(dir);
+        }
+        let file = RunFile { umbra: env!("CARGO_PKG_VERSION").to_owned(), created: now() as u64, run: run.clone() };
+        let text = toml::to_string(&file).map_err(io::Error::other)?;
+        fs::create_dir_all(dir.path())?;
+        write_atomic(&dir.spec_file(), text.as_bytes())?;
+        Ok(dir)
+    }
+
+    /// Reads `run.toml`.
+    ///
+    /// # Errors
+    /// Names the file, and the key if it has one too many or too few.
+    pub fn read(&self) -> Result<RunFile, String> {
+        let path = self.spec_file();
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        toml::from_str(&text).map_err(|e| format!("{}: {}", path.display(), e.to_string().trim()))
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `run.toml`.
+    pub fn spec_file(&self) -> PathBuf {
+        self.path.join("run.toml")
+    }
+
+    /// `events.jsonl`.
+    pub fn events_file(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// `log.txt`.
+    pub fn log_file(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// `pictures/`.
+    pub fn pictures(&self) -> PathBuf {
+        self.path.join("pictures")
+    }
+
+    /// `model.safetensors`.
+    pub fn model_file(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+}
+
+/// Writes a file so that a reader, or a crash, meets the old content or the new, never a part.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let scratch = path.with_extension("tmp");
+    let mut file = fs::File::create(&scratch)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&scratch, path)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a rename or a new entry in `dir` outlast a power cut.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
