@@ -12,7 +12,9 @@ use crate::weights::ParamPath;
 /// Standard deviation of tokens and learned positions (MAE repository, timm).
 pub const TOKEN_STD: f64 = 0.02;
 
-/// Gives every parameter of `module` its first value, by MAE's rules: Xavier-uniform matrices (queries, keys
+/// Gives every parameter of `module` its first value, by MAE's rules.
+///
+/// Xavier-uniform matrices (queries, keys
 /// and values as one; the patch projection as a matrix of `dim` rows), zero biases, norms of one and zero,
 /// tokens normal with deviation 0.02, and the patch projection's bias as a convolution's. Position tables are
 /// left alone.
