@@ -14,10 +14,9 @@ pub const TOKEN_STD: f64 = 0.02;
 
 /// Gives every parameter of `module` its first value, by MAE's rules.
 ///
-/// Xavier-uniform matrices (queries, keys
-/// and values as one; the patch projection as a matrix of `dim` rows), zero biases, norms of one and zero,
-/// tokens normal with deviation 0.02, and the patch projection's bias as a convolution's. Position tables are
-/// left alone.
+/// Xavier-uniform matrices (queries, keys and values as one; the patch projection as a matrix of `dim` rows),
+/// zero biases, norms of one and zero, tokens normal with deviation 0.02, and the patch projection's bias as a
+/// convolution's. Position tables are left alone.
 pub fn initialise<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Initialiser {
         path: ParamPath::default(),
