@@ -2,6 +2,7 @@
 //!
 //! The modules in reading order: what is run, where it lives on disk, then the rest.
 
+pub mod data;
 pub mod experiment;
 pub mod rng;
 pub mod run_dir;
