@@ -79,17 +79,10 @@ pub(super) async fn survey(inner: &Inner) -> anyhow::Result<()> {
             there.insert(run);
         }
     }
-    for run in inner
-        .store
-        .runs(&RunFilter {
-            limit: u64::MAX,
-            ..RunFilter::default()
-        })
-        .await?
-    {
-        if !there.contains(&run.id) && !inner.dir(&run.id).spec_file().exists() {
-            tracing::warn!("the directory of run {} is gone, so it is forgotten", run.id);
-            inner.store.forget(&run.id).await?;
+    for run in inner.store.known().await? {
+        if !there.contains(&run) && !inner.dir(&run).spec_file().exists() {
+            tracing::warn!("the directory of run {run} is gone, so it is forgotten");
+            inner.store.forget(&run).await?;
         }
     }
     Ok(())

@@ -26,7 +26,11 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> anyhow::Result<()> {
 /// and one that should be running but is not is settled. A run that cannot be looked at is logged.
 pub(super) async fn pick_up(inner: &Arc<Inner>, states: &[State]) -> anyhow::Result<()> {
     for state in states {
-        let filter = RunFilter { state: Some(*state), limit: u64::MAX, ..RunFilter::default() };
+        let filter = RunFilter {
+            state: Some(*state),
+            limit: u64::MAX,
+            ..RunFilter::default()
+        };
         for run in inner.store.runs(&filter).await? {
             let looked = look_at(inner, &run).await;
             looked.unwrap_or_else(|error| tracing::error!("run {} could not be picked up: {error:#}", run.id));
@@ -46,7 +50,11 @@ async fn look_at(inner: &Arc<Inner>, run: &Run) -> anyhow::Result<()> {
         return adopt(inner, &run.id, device.map_or("", String::as_str)).await;
     }
     drop(turn);
-    if run.state == State::Running { settle::settle(inner, &run.id, Exit::Unseen).await } else { Ok(()) }
+    if run.state == State::Running {
+        settle::settle(inner, &run.id, Exit::Unseen).await
+    } else {
+        Ok(())
+    }
 }
 
 /// Follows a worker that is not this server's child, until its lock is free. A wish that it stop goes with it.

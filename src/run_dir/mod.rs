@@ -78,11 +78,7 @@ impl RunDir {
         if dir.spec_file().is_file() {
             return Ok(dir);
         }
-        let file = RunFile {
-            umbra: env!("CARGO_PKG_VERSION").to_owned(),
-            created: now() as u64,
-            run: run.clone(),
-        };
+        let file = RunFile { umbra: env!("CARGO_PKG_VERSION").to_owned(), created: now() as u64, run: run.clone() };
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         fs::create_dir_all(dir.path())?;
         write_atomic(&dir.spec_file(), text.as_bytes())?;
@@ -105,8 +101,7 @@ impl RunDir {
     /// A name that is no run id; the path is named.
     pub fn id(&self) -> io::Result<RunId> {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.parse()
-            .map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
+        name.parse().map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
     }
 
     /// What the run's events say; `None` before the first.
@@ -114,9 +109,7 @@ impl RunDir {
     /// # Errors
     /// A file that cannot be read or holds a line that is not an event.
     pub fn history(&self) -> io::Result<Option<History>> {
-        Ok(History::of(
-            &EventReader::new(&self.events_file()).read(&Position::default())?.events,
-        ))
+        Ok(History::of(&EventReader::new(&self.events_file()).read(&Position::default())?.events))
     }
 
     /// The directory itself.
@@ -172,7 +165,5 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Seconds since 1970.
 pub fn now() -> f64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |d| d.as_secs_f64())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -75,7 +75,9 @@ impl Store {
 
     /// Every run there is.
     pub async fn known(&self) -> Result<Vec<RunId>> {
-        let ids = sqlx::query_scalar!("select run_id from run order by run_id").fetch_all(&self.pool).await?;
+        let ids = sqlx::query_scalar!("select run_id from run order by run_id")
+            .fetch_all(&self.pool)
+            .await?;
         ids.into_iter().map(|id| id.parse().map_err(Error::Broken)).collect()
     }
 
