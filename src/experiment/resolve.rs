@@ -230,11 +230,10 @@ fn check_known(values: &Values, sections: &[Section]) -> Result<(), Invalid> {
 
 /// A scale or request may name a setting that only some runs have, but not one that none has.
 fn check_names(scale: &Scale, catalog: &Catalog, request: &Request) -> Result<(), Invalid> {
-    let all: Vec<Section> = catalog.methods.iter().flat_map(|m| Stage::ALL.into_iter().flat_map(|s| sections(s, m))).collect();
     let known = |values: &Values| {
         for (name, keys) in values {
             for key in keys.keys() {
-                if !all.iter().any(|s| s.name == name && s.settings.iter().any(|setting| setting.key == key)) {
+                if catalog.setting(name, key).is_none() {
                     return Err(Invalid::new(format!("{name}.{key}"), "no method and no stage has this setting; `umbra methods` lists them all"));
                 }
             }
