@@ -51,8 +51,10 @@ pub enum EventKind {
         /// Steps in all.
         steps: u64,
         /// Pictures trained on or evaluated in a second.
+        #[serde(with = "number")]
         images_per_second: f64,
         /// Seconds until the end, as far as can be told.
+        #[serde(with = "number")]
         eta_seconds: f64,
     },
     /// A point of a curve.
@@ -95,8 +97,10 @@ pub enum EventKind {
     /// Load of the machine.
     System {
         /// Share of all processors in use, 0 to 100.
+        #[serde(with = "number")]
         cpu_percent: f64,
         /// Memory of the worker in MiB.
+        #[serde(with = "number")]
         memory_mib: f64,
     },
     /// The run is complete.
@@ -240,6 +244,13 @@ impl Default for History {
 }
 
 impl History {
+    /// What a whole log says; `None` if it has no event yet.
+    pub fn of(events: &[Event]) -> Option<History> {
+        let mut history = History::default();
+        events.iter().for_each(|event| history.apply(event));
+        (!events.is_empty()).then_some(history)
+    }
+
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
         match &event.kind {
