@@ -4,6 +4,7 @@
 //! once into a cache file that every worker maps; large ones are decoded whenever they are asked for.
 
 mod archive;
+pub mod augment;
 mod builtin;
 mod cache;
 mod choose;
@@ -14,6 +15,8 @@ mod folder;
 mod idx;
 mod inspect;
 mod layout;
+pub mod loader;
+pub mod mix;
 mod prepare;
 mod shapes;
 mod sheet;
