@@ -62,7 +62,7 @@ impl Optimizer {
     pub fn new<T: Trainable>(rule: Rule, train: &TrainSettings, model: &T) -> Self {
         let mut places = Places { path: Vec::new(), found: Vec::new() };
         model.visit(&mut places);
-        let last = places.found.iter().map(|(path, _)| model.layer_of(path)).max().unwrap_or(0);
+        let last = model.depth() + 1;
         let group = |path: &str, dims: usize| Group {
             lr_scale: train.layer_decay.powi((last - model.layer_of(path)) as i32),
             weight_decay: if T::decays(path, dims) { train.weight_decay } else { 0.0 },
