@@ -3,5 +3,8 @@
 //! The modules in reading order: what is run, where it lives on disk, then the rest.
 
 pub mod experiment;
+pub mod methods;
 pub mod rng;
 pub mod run_dir;
+pub mod vit;
+pub mod weights;
