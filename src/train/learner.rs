@@ -68,6 +68,11 @@ impl<T: Trainable> Learning<T> {
         self.model.as_ref().expect("the model is put back at the end of every step")
     }
 
+    /// Where the model is.
+    pub fn device(&self) -> Device {
+        self.device.clone()
+    }
+
     /// A copy for evaluation, which records none.
     pub fn evaluated(&self) -> T {
         self.model().valid()

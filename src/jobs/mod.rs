@@ -1,0 +1,3 @@
+//! Carrying out runs.
+
+pub mod worker;
