@@ -60,11 +60,21 @@ impl Classifier {
 
 impl Trainable for Classifier {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let drop = DropPath { rate: self.drop_path, seed: step.seed, step: step.step };
+        let drop = DropPath {
+            rate: self.drop_path,
+            seed: step.seed,
+            step: step.step,
+        };
         let logits = self.forward(inputs.views[0].clone(), (self.drop_path > 0.0).then_some(&drop));
         let [_, classes] = logits.dims();
-        let targets = inputs.targets.clone().unwrap_or_else(|| inputs.labels.clone().one_hot::<2>(classes).float());
-        Losses { total: soft_cross_entropy(logits, targets), terms: Vec::new() }
+        let targets = inputs
+            .targets
+            .clone()
+            .unwrap_or_else(|| inputs.labels.clone().one_hot::<2>(classes).float());
+        Losses {
+            total: soft_cross_entropy(logits, targets),
+            terms: Vec::new(),
+        }
     }
 
     /// As the MAE repository's finetuning: positions and class token do not decay either.
@@ -98,4 +108,112 @@ pub fn new_head(dim: usize, classes: usize, std: f64, seed: u64, device: &Device
         bias.transform_for_load(Tensor::zeros([classes], device), id)
     });
     Linear { weight, bias }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::vit::{Position, VitConfig};
+    use crate::weights::{collect, from_timm, to_timm};
+
+    fn settings(pooling: &str) -> ClassifySettings {
+        ClassifySettings {
+            pooling: pooling.to_owned(),
+            label_smoothing: 0.1,
+            mixup: 0.8,
+            cutmix: 1.0,
+            mix_prob: 1.0,
+            head_init: 0.1,
+            eval_every: 1,
+        }
+    }
+
+    fn classifier(pooling: &str, device: &Device) -> Classifier {
+        let config = VitConfig {
+            image_size: 8,
+            patch_size: 4,
+            dim: 16,
+            depth: 2,
+            heads: 2,
+            mlp_ratio: 2.0,
+            position: Position::SinCos,
+        };
+        Classifier::new(Vit::new(&config, 5, device), 3, &settings(pooling), 0.0, 5, device)
+    }
+
+    fn images(device: &Device) -> Tensor<4> {
+        let values: Vec<f32> = (0..2 * 3 * 64).map(|i| (i as f32 * 0.7).sin()).collect();
+        Tensor::from_data(TensorData::new(values, [2, 3, 8, 8]), device)
+    }
+
+    #[test]
+    fn cross_entropy_with_soft_targets_is_the_one_worked_by_hand() {
+        let device = Device::flex();
+        let logits = Tensor::from_floats([[0.0, 3f32.ln()], [0.0, 0.0]], &device); // Chances 1/4 3/4 and 1/2 1/2.
+        let targets = Tensor::from_floats([[0.5, 0.5], [1.0, 0.0]], &device);
+        let expected = ((-0.5 * 0.25f64.ln() - 0.5 * 0.75f64.ln()) + 2f64.ln()) / 2.0;
+        assert!((soft_cross_entropy(logits, targets).into_scalar::<f64>() - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_encoders_final_norm_is_read_by_the_class_token_only() {
+        let device = Device::flex();
+        for (pooling, is_read) in [("mean_patch", false), ("cls", true)] {
+            let model = classifier(pooling, &device);
+            let mut weights = to_timm(&model);
+            weights.get_mut("norm.bias").unwrap().data[0] = 3.0;
+            let changed = from_timm(model.clone(), &weights).unwrap();
+            let (before, after) = (
+                model.logits(images(&device)).into_data(),
+                changed.logits(images(&device)).into_data(),
+            );
+            assert_eq!(before != after, is_read, "{pooling}");
+        }
+    }
+
+    #[test]
+    fn a_pretrained_encoder_keeps_its_weights_under_a_new_head() {
+        let device = Device::flex();
+        let encoder = classifier("cls", &device).encoder;
+        let (before, model) = (
+            to_timm(&encoder),
+            Classifier::new(encoder, 7, &settings("mean_patch"), 0.0, 1, &device),
+        );
+        let after = to_timm(&model);
+        assert!(before.iter().all(|(name, tensor)| after[name] == *tensor));
+        assert_eq!(after["head.weight"].shape, [7, 16]);
+        assert_eq!(after["fc_norm.weight"].shape, [16]);
+    }
+
+    #[test]
+    fn positions_and_class_token_learn_but_do_not_decay() {
+        let model = classifier("mean_patch", &Device::flex().autodiff());
+        assert!(model.encoder.positions_learn());
+        let decaying: Vec<String> = collect(&model)
+            .into_iter()
+            .filter(|(path, tensor)| Classifier::decays(path, tensor.shape.len()))
+            .map(|(path, _)| path)
+            .collect();
+        assert!(decaying.contains(&"encoder.patch_embed.proj.weight".to_owned()) && decaying.contains(&"head.weight".to_owned()));
+        assert!(decaying.iter().all(|path| path.ends_with(".weight")), "{decaying:?}");
+    }
+
+    #[test]
+    fn layers_are_counted_from_the_embeddings_to_the_head() {
+        let model = classifier("mean_patch", &Device::flex());
+        for (path, layer) in [
+            ("encoder.cls_token", 0),
+            ("encoder.pos_embed", 0),
+            ("encoder.patch_embed.proj.bias", 0),
+            ("encoder.blocks.0.norm1.gamma", 1),
+            ("encoder.blocks.1.attn.qkv.weight", 2),
+            ("encoder.norm.gamma", 3),
+            ("fc_norm.gamma", 3),
+            ("head.weight", 3),
+        ] {
+            assert_eq!(model.layer_of(path), layer, "{path}");
+        }
+    }
 }

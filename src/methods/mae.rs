@@ -59,10 +59,19 @@ impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let images = inputs.views[0].clone();
         let [batch, ..] = images.dims();
-        let masks = Masks::random(step.seed, step.step, batch, self.encoder.config().patches(), self.options.mask_ratio);
-        let drop = DropPath { rate: self.drop_path, seed: step.seed, step: step.step };
-        let predicted = self.predict(images.clone(), &masks, (self.drop_path > 0.0).then_some(&drop));
-        let total = masked_mean_square(predicted, self.target(images), &masks);
+        let masks = Masks::random(
+            step.seed,
+            step.step,
+            batch,
+            self.encoder.config().patches(),
+            self.options.mask_ratio,
+        );
+        let drop = DropPath {
+            rate: self.drop_path,
+            seed: step.seed,
+            step: step.step,
+        };
+        let total = self.masked_loss(images, &masks, (self.drop_path > 0.0).then_some(&drop));
         Losses { total, terms: Vec::new() }
     }
 
@@ -87,18 +96,29 @@ impl Method for Mae {
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
         let (options, model) = (run.section::<MaeOptions>("method")?, run.section::<ModelSettings>("model")?);
         let (vit, train) = (vit_config(run)?, run.section::<TrainSettings>("train")?);
-        let decoder =
-            DecoderConfig { dim: model.decoder_dim, depth: model.decoder_depth, heads: model.decoder_heads, mlp_ratio: model.mlp_ratio };
+        let decoder = DecoderConfig {
+            dim: model.decoder_dim,
+            depth: model.decoder_depth,
+            heads: model.decoder_heads,
+            mlp_ratio: model.mlp_ratio,
+        };
         let (patches, keep) = (vit.patches(), keep_count(vit.patches(), options.mask_ratio));
         if keep == 0 || keep == patches {
             let ratio = options.mask_ratio;
-            return Err(format!("method.mask_ratio = {ratio} keeps {keep} of {patches} patches: at least one must be hidden and one visible"));
+            return Err(format!(
+                "method.mask_ratio = {ratio} keeps {keep} of {patches} patches: at least one must be hidden and one visible"
+            ));
         }
         if !decoder.dim.is_multiple_of(4) || !decoder.dim.is_multiple_of(decoder.heads) {
             let (dim, heads) = (decoder.dim, decoder.heads);
-            return Err(format!("model.decoder_dim = {dim} is not allowed: it must be a multiple of 4 and of model.decoder_heads = {heads}"));
+            return Err(format!(
+                "model.decoder_dim = {dim} is not allowed: it must be a multiple of 4 and of model.decoder_heads = {heads}"
+            ));
         }
-        Ok(Mae { drop_path: train.drop_path, ..Mae::build(&vit, &decoder, options, run.seed, device) })
+        Ok(Mae {
+            drop_path: train.drop_path,
+            ..Mae::build(&vit, &decoder, options, run.seed, device)
+        })
     }
 
     fn encoder(&self) -> &Vit {
@@ -139,6 +159,12 @@ impl Mae {
         }
     }
 
+    /// The loss of `images` `[batch, 3, side, side]` with given patches hidden, `[1]`.
+    pub fn masked_loss(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
+        let predicted = self.predict(images.clone(), masks, drop);
+        masked_mean_square(predicted, self.target(images), masks)
+    }
+
     /// Predicted patches, `[batch, patches, p*p*3]`.
     fn predict(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<3> {
         let visible = gather_tokens(self.encoder.embed(images.clone()), masks.ids_keep(&images.device())); // [B, K, D]
@@ -163,7 +189,11 @@ impl Mae {
 
     fn target(&self, images: Tensor<4>) -> Tensor<3> {
         let patches = patchify(images, self.encoder.config().patch_size);
-        if self.options.norm_pix_loss { normalise_patches(patches) } else { patches }
+        if self.options.norm_pix_loss {
+            normalise_patches(patches)
+        } else {
+            patches
+        }
     }
 }
 
@@ -195,4 +225,78 @@ pub fn masked_mean_square(predicted: Tensor<3>, target: Tensor<3>, masks: &Masks
     let error = predicted - target;
     let error = (error.clone() * error).mean_dim(2).squeeze_dim::<2>(2); // [B, N]
     (error * hidden.clone()).sum() / hidden.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::super::golden::{self, assert_close, gradients};
+    use super::*;
+    use crate::weights::HostTensor;
+
+    /// The numbers `sin(a * index + b)`, in float64 before they are rounded.
+    fn waves<const D: usize>(shape: [usize; D], a: f64, b: f64) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product::<usize>())
+            .map(|i| (a * i as f64 + b).sin() as f32)
+            .collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+
+    #[test]
+    fn the_loss_is_the_reference_one_for_normalised_and_for_raw_pixels() {
+        let target = patchify(waves([1, 3, 8, 8], 0.37, 0.2), 4);
+        let masks = Masks::given(vec![vec![true, false, true, true]]).unwrap();
+        for (target, expected) in [
+            (normalise_patches(target.clone()), 1.717_781_325_989_446_3),
+            (target, 1.132_522_846_531_332_2),
+        ] {
+            let loss = masked_mean_square(waves([1, 4, 48], 0.21, 0.5), target, &masks).into_scalar::<f64>();
+            assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn loss_predictions_and_gradients_are_pytorchs() {
+        let golden = golden::load();
+        let device = Device::flex().autodiff();
+        let (mae, images, masks) = (golden.mae(&device), golden.images(&device), golden.masks());
+        let predicted = HostTensor::from_tensor(&mae.reconstruct(images.clone(), &masks).unwrap());
+        assert_close(&predicted, golden.tensor("out.mae.pred"), 1e-5, "predictions");
+        let loss = mae.masked_loss(images, &masks, None);
+        let (value, expected) = (loss.clone().into_scalar::<f64>(), golden.scalars["mae.loss"].as_f64().unwrap());
+        assert!((value / expected - 1.0).abs() < 1e-5, "{value} is not {expected}");
+        let gradients = gradients(&mae, &loss.backward());
+        for (name, expected) in golden.with_prefix("out.mae.grad.") {
+            assert_close(&gradients[&name], expected, 1e-4, &name);
+        }
+        let norm = gradients
+            .values()
+            .flat_map(|g| &g.data)
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        let expected = golden.scalars["mae.grad_norm"].as_f64().unwrap();
+        assert!(
+            (norm / expected - 1.0).abs() < 1e-4,
+            "the norm of all gradients is {norm}, not {expected}"
+        );
+    }
+
+    #[test]
+    fn a_masked_patch_has_no_influence_on_the_encoder() {
+        let golden = golden::load();
+        let device = Device::flex();
+        let (mae, images, masks) = (golden.mae(&device), golden.images(&device), golden.masks());
+        let patches = patchify(images.clone(), 4);
+        let hidden = masks.hidden(&device).unsqueeze_dim::<3>(2);
+        let noise = waves(patches.dims(), 1.3, 0.4);
+        let latent = |patches: Tensor<3>| {
+            let tokens = mae.encoder.embed(crate::vit::unpatchify(patches, 4));
+            HostTensor::from_tensor(&mae.encoder.encode(gather_tokens(tokens, masks.ids_keep(&device)), None))
+        };
+        let plain = latent(patches.clone());
+        assert_eq!(plain, latent(patches.clone() + noise.clone() * hidden.clone()));
+        assert_ne!(plain, latent(patches + noise * (hidden.neg() + 1.0)));
+    }
 }

@@ -19,7 +19,9 @@ impl Masks {
     /// Masks of a training batch, a stream of its own for every place in the batch.
     pub fn random(seed: u64, step: u64, batch: usize, patches: usize, mask_ratio: f64) -> Masks {
         let keep = keep_count(patches, mask_ratio);
-        let masked = (0..batch as u64).map(|place| hide(&mut stream(seed, Purpose::Mask, step, place), patches, keep)).collect();
+        let masked = (0..batch as u64)
+            .map(|place| hide(&mut stream(seed, Purpose::Mask, step, place), patches, keep))
+            .collect();
         Masks { masked, keep }
     }
 
@@ -27,7 +29,10 @@ impl Masks {
     pub fn for_evaluation(seed: u64, pictures: &[u32], patches: usize, mask_ratio: f64) -> Masks {
         let keep = keep_count(patches, mask_ratio);
         let mask = |&picture: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(picture), 0), patches, keep);
-        Masks { masked: pictures.iter().map(mask).collect(), keep }
+        Masks {
+            masked: pictures.iter().map(mask).collect(),
+            keep,
+        }
     }
 
     /// Masks given patch by patch.
@@ -38,14 +43,20 @@ impl Masks {
         let visible = |mask: &Vec<bool>| mask.iter().filter(|&&hidden| !hidden).count();
         let keep = masked.first().map_or(0, visible);
         match masked.iter().position(|mask| visible(mask) != keep) {
-            Some(other) => Err(format!("mask {other} keeps {} patches, the first keeps {keep}: all must keep the same number", visible(&masked[other]))),
+            Some(other) => Err(format!(
+                "mask {other} keeps {} patches, the first keeps {keep}: all must keep the same number",
+                visible(&masked[other])
+            )),
             None => Ok(Masks { masked, keep }),
         }
     }
 
     /// The visible patches of each picture in ascending order, `[batch, keep]`.
     pub fn ids_keep(&self, device: &Device) -> Tensor<2, Int> {
-        let ids = self.masked.iter().flat_map(|mask| mask.iter().enumerate().filter(|(_, hidden)| !**hidden).map(|(id, _)| id as i64));
+        let ids = self
+            .masked
+            .iter()
+            .flat_map(|mask| mask.iter().enumerate().filter(|(_, hidden)| !**hidden).map(|(id, _)| id as i64));
         ints(ids.collect(), [self.masked.len(), self.keep], device)
     }
 
@@ -103,7 +114,15 @@ mod tests {
 
     #[test]
     fn the_number_of_visible_patches_does_not_depend_on_rounding_errors() {
-        for (patches, ratio, keep) in [(20, 0.9, 2), (196, 0.75, 49), (64, 0.75, 16), (10, 0.7, 3), (49, 0.6, 19), (16, 0.5, 8), (4, 0.99, 0)] {
+        for (patches, ratio, keep) in [
+            (20, 0.9, 2),
+            (196, 0.75, 49),
+            (64, 0.75, 16),
+            (10, 0.7, 3),
+            (49, 0.6, 19),
+            (16, 0.5, 8),
+            (4, 0.99, 0),
+        ] {
             assert_eq!(keep_count(patches, ratio), keep, "{patches} patches at {ratio}");
         }
     }
@@ -112,7 +131,11 @@ mod tests {
     fn a_mask_depends_on_seed_step_and_place_and_on_nothing_else() {
         let masks = Masks::random(1, 5, 3, 64, 0.75);
         assert_eq!(masks, Masks::random(1, 5, 3, 64, 0.75));
-        assert_eq!(masks.masked[..2], Masks::random(1, 5, 2, 64, 0.75).masked[..], "a longer batch moved the first masks");
+        assert_eq!(
+            masks.masked[..2],
+            Masks::random(1, 5, 2, 64, 0.75).masked[..],
+            "a longer batch moved the first masks"
+        );
         assert_ne!(masks.masked[0], masks.masked[1]);
         assert_ne!(masks.masked, Masks::random(2, 5, 3, 64, 0.75).masked);
         assert_ne!(masks.masked, Masks::random(1, 6, 3, 64, 0.75).masked);

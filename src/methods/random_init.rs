@@ -17,7 +17,10 @@ pub struct RandomInit {
 impl Trainable for RandomInit {
     /// Nothing is learned, so there is nothing to lose: always 0.
     fn loss(&self, inputs: &Inputs, _step: &StepInfo) -> Losses {
-        Losses { total: Tensor::zeros([1], &inputs.labels.device()), terms: Vec::new() }
+        Losses {
+            total: Tensor::zeros([1], &inputs.labels.device()),
+            terms: Vec::new(),
+        }
     }
 
     fn depth(&self) -> usize {
@@ -31,7 +34,10 @@ impl Method for RandomInit {
         title: "Random init",
         paper: "control",
         summary: "Does not pretrain: later stages start from random weights.",
-        options: Section { name: "method", settings: &[] },
+        options: Section {
+            name: "method",
+            settings: &[],
+        },
         recipe: &[],
         trains: false,
         labels: false,
@@ -39,7 +45,9 @@ impl Method for RandomInit {
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
-        Ok(RandomInit { encoder: Vit::new(&vit_config(run)?, run.seed, device) })
+        Ok(RandomInit {
+            encoder: Vit::new(&vit_config(run)?, run.seed, device),
+        })
     }
 
     fn encoder(&self) -> &Vit {

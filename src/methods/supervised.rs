@@ -20,7 +20,10 @@ impl Method for Supervised {
         title: "Supervised",
         paper: "arXiv 2208.04164, section 5",
         summary: "Trains encoder and head on labels from the start, with finetuning's recipe.",
-        options: Section { name: "method", settings: &[] },
+        options: Section {
+            name: "method",
+            settings: &[],
+        },
         recipe: &[
             ("train", "warmup_epochs", Literal::Float(5.0)),
             ("train", "base_lr", Literal::Float(1e-3)),

@@ -25,7 +25,10 @@ impl Block {
             norm1: layer_norm(dim, device),
             attn: Attention::new(dim, heads, device),
             norm2: layer_norm(dim, device),
-            mlp: Mlp { fc1: LinearConfig::new(dim, hidden).init(device), fc2: LinearConfig::new(hidden, dim).init(device) },
+            mlp: Mlp {
+                fc1: LinearConfig::new(dim, hidden).init(device),
+                fc2: LinearConfig::new(hidden, dim).init(device),
+            },
         }
     }
 
@@ -64,14 +67,20 @@ struct Attention {
 
 impl Attention {
     fn new(dim: usize, heads: usize, device: &Device) -> Attention {
-        Attention { qkv: LinearConfig::new(dim, 3 * dim).init(device), proj: LinearConfig::new(dim, dim).init(device), heads }
+        Attention {
+            qkv: LinearConfig::new(dim, 3 * dim).init(device),
+            proj: LinearConfig::new(dim, dim).init(device),
+            heads,
+        }
     }
 
     /// Written as products, because burn has no fused attention with a backward pass.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, dim] = x.dims();
         let width = dim / self.heads;
-        let qkv = linear(&self.qkv, x).reshape([batch, tokens, 3, self.heads, width]).permute([2, 0, 3, 1, 4]); // [3, B, H, N, W]
+        let qkv = linear(&self.qkv, x)
+            .reshape([batch, tokens, 3, self.heads, width])
+            .permute([2, 0, 3, 1, 4]); // [3, B, H, N, W]
         let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(0, part, 1).squeeze_dim::<4>(0)); // [B, H, N, W]
         let scores = (q * (width as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, H, N, N]
         let mixed = softmax(scores, 3).matmul(v); // [B, H, N, W]

@@ -26,7 +26,12 @@ impl DropPath {
     }
 
     pub(super) fn for_block(&self, index: usize, depth: usize) -> BlockDrop {
-        BlockDrop { chance: self.chance(index, depth), seed: self.seed, step: self.step, block: index as u64 }
+        BlockDrop {
+            chance: self.chance(index, depth),
+            seed: self.seed,
+            step: self.step,
+            block: index as u64,
+        }
     }
 
     /// What a branch of a block is multiplied by, for each of `batch` pictures: 0, or 1 / chance to be kept.
@@ -68,7 +73,9 @@ impl BlockDrop {
     fn factors(&self, which: u64, batch: usize) -> Vec<f32> {
         let mut rng = stream(self.seed, Purpose::DropPath, self.step, 2 * self.block + which);
         let keep = 1.0 - self.chance;
-        (0..batch).map(|_| if rng.random::<f64>() < keep { (1.0 / keep) as f32 } else { 0.0 }).collect()
+        (0..batch)
+            .map(|_| if rng.random::<f64>() < keep { (1.0 / keep) as f32 } else { 0.0 })
+            .collect()
     }
 }
 
@@ -78,7 +85,11 @@ mod tests {
 
     #[test]
     fn the_chance_rises_linearly_from_nothing_in_the_first_block() {
-        let drop = DropPath { rate: 0.3, seed: 0, step: 0 };
+        let drop = DropPath {
+            rate: 0.3,
+            seed: 0,
+            step: 0,
+        };
         for (index, depth, chance) in [(0, 4, 0.0), (1, 4, 0.1), (3, 4, 0.3), (0, 1, 0.0)] {
             assert!((drop.chance(index, depth) - chance).abs() < 1e-12);
         }
@@ -86,7 +97,12 @@ mod tests {
 
     #[test]
     fn branches_are_dropped_at_the_stated_rate_and_their_mean_is_kept() {
-        let factors = DropPath { rate: 0.2, seed: 4, step: 7 }.factors(3, 4, 0, 20_000);
+        let factors = DropPath {
+            rate: 0.2,
+            seed: 4,
+            step: 7,
+        }
+        .factors(3, 4, 0, 20_000);
         let dropped = factors.iter().filter(|&&factor| factor == 0.0).count();
         // 20 000 draws at 0.2: the standard deviation is 57.
         assert!(dropped.abs_diff(4000) < 300, "{dropped} of 20000 were dropped");
@@ -99,7 +115,10 @@ mod tests {
         let here = at(3).factors(2, 4, 0, 64);
         assert_eq!(here, at(3).factors(2, 4, 0, 64));
         for other in [at(4).factors(2, 4, 0, 64), at(3).factors(3, 4, 0, 64), at(3).factors(2, 4, 1, 64)] {
-            assert_ne!(here.iter().map(|f| *f > 0.0).collect::<Vec<_>>(), other.iter().map(|f| *f > 0.0).collect::<Vec<_>>());
+            assert_ne!(
+                here.iter().map(|f| *f > 0.0).collect::<Vec<_>>(),
+                other.iter().map(|f| *f > 0.0).collect::<Vec<_>>()
+            );
         }
     }
 }

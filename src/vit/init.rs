@@ -17,7 +17,11 @@ pub const TOKEN_STD: f64 = 0.02;
 /// tokens normal with deviation 0.02, and the patch projection's bias as a convolution's. Position tables are
 /// left alone.
 pub fn initialise<M: Module>(module: M, seed: u64) -> M {
-    module.map(&mut Initialiser { path: ParamPath::default(), seed, patch_fan_in: 1 })
+    module.map(&mut Initialiser {
+        path: ParamPath::default(),
+        seed,
+        patch_fan_in: 1,
+    })
 }
 
 /// A tensor of normal numbers with deviation `std`, cut at two deviations.
@@ -83,7 +87,6 @@ fn tensor<const D: usize>(shape: [usize; D], mut draw: impl FnMut() -> f64, devi
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::super::{Position, Vit, VitConfig};
@@ -91,7 +94,15 @@ mod tests {
     use crate::weights::{collect, to_timm};
 
     fn config(position: Position) -> VitConfig {
-        VitConfig { image_size: 16, patch_size: 4, dim: 64, depth: 2, heads: 4, mlp_ratio: 4.0, position }
+        VitConfig {
+            image_size: 16,
+            patch_size: 4,
+            dim: 64,
+            depth: 2,
+            heads: 4,
+            mlp_ratio: 4.0,
+            position,
+        }
     }
 
     fn deviation(values: &[f32]) -> f64 {
@@ -120,7 +131,11 @@ mod tests {
         ] {
             let values = &weights[name].data;
             let tolerance = 3.0 / (values.len() as f64).sqrt();
-            assert!((deviation(values) / expected - 1.0).abs() < tolerance, "{name}: {} is not {expected}", deviation(values));
+            assert!(
+                (deviation(values) / expected - 1.0).abs() < tolerance,
+                "{name}: {} is not {expected}",
+                deviation(values)
+            );
         }
         assert!(weights["blocks.0.attn.qkv.bias"].data.iter().all(|v| *v == 0.0));
         assert!(weights["norm.weight"].data.iter().all(|v| *v == 1.0));

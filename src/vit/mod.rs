@@ -10,8 +10,8 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::rng::{Purpose, place, stream};
 use crate::experiment::settings::{DataSettings, ModelSettings};
+use crate::rng::{Purpose, place, stream};
 
 pub use block::{Block, linear};
 pub use drop_path::DropPath;
@@ -63,16 +63,26 @@ impl VitConfig {
             depth: model.depth,
             heads: model.heads,
             mlp_ratio: model.mlp_ratio,
-            position: if model.position == "sincos" { Position::SinCos } else { Position::Learned },
+            position: if model.position == "sincos" {
+                Position::SinCos
+            } else {
+                Position::Learned
+            },
         };
         if !config.image_size.is_multiple_of(config.patch_size) {
-            return Err(format!("model.patch_size = {} does not divide data.image_size = {}", config.patch_size, config.image_size));
+            return Err(format!(
+                "model.patch_size = {} does not divide data.image_size = {}",
+                config.patch_size, config.image_size
+            ));
         }
         if !config.dim.is_multiple_of(config.heads) {
             return Err(format!("model.heads = {} does not divide model.dim = {}", config.heads, config.dim));
         }
         if config.position == Position::SinCos && !config.dim.is_multiple_of(4) {
-            return Err(format!("model.dim = {} is not a multiple of 4, as a sine-cosine position table needs", config.dim));
+            return Err(format!(
+                "model.dim = {} is not a multiple of 4, as a sine-cosine position table needs",
+                config.dim
+            ));
         }
         Ok(config)
     }
@@ -121,7 +131,9 @@ impl Vit {
             patch_embed: PatchEmbed::new(config.patch_size, config.dim, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
             pos_embed,
-            blocks: (0..config.depth).map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, device)).collect(),
+            blocks: (0..config.depth)
+                .map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, device))
+                .collect(),
             norm: layer_norm(config.dim, device),
             config: config.clone(),
         };
@@ -131,6 +143,11 @@ impl Vit {
     /// Its sizes.
     pub fn config(&self) -> &VitConfig {
         &self.config
+    }
+
+    /// Whether the position table learns.
+    pub fn positions_learn(&self) -> bool {
+        self.pos_embed.val().is_require_grad()
     }
 
     /// The same backbone with positions that learn, as in finetuning.
@@ -202,7 +219,97 @@ pub fn gather_tokens(tokens: Tensor<3>, ids: Tensor<2, Int>) -> Tensor<3> {
     let [batch, n, dim] = tokens.dims();
     let [_, k] = ids.dims();
     // Whole rows are copied, which is much faster than picking every number by an index of its own.
-    let first_row = Tensor::<1, Int>::arange(0..batch as i64, &ids.device()).mul_scalar(n as i64).reshape([batch, 1]);
+    let first_row = Tensor::<1, Int>::arange(0..batch as i64, &ids.device())
+        .mul_scalar(n as i64)
+        .reshape([batch, 1]);
     let rows = (ids + first_row).reshape([batch * k]);
     tokens.reshape([batch * n, dim]).select(0, rows).reshape([batch, k, dim])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::golden::{self, assert_close};
+    use crate::weights::HostTensor;
+
+    #[test]
+    fn every_block_and_the_final_norm_give_timms_numbers() {
+        let golden = golden::load();
+        let device = Device::flex();
+        let vit = golden.vit(&device);
+        let tokens = vit.embed(golden.images(&device));
+        for (index, stream) in vit.stream(tokens.clone()).iter().enumerate() {
+            let name = format!("out.vit.block{index}");
+            assert_close(&HostTensor::from_tensor(stream), golden.tensor(&name), 1e-5, &name);
+        }
+        assert_close(
+            &HostTensor::from_tensor(&vit.encode(tokens, None)),
+            golden.tensor("out.vit.norm"),
+            1e-5,
+            "the final norm",
+        );
+    }
+
+    #[test]
+    fn gathered_tokens_are_the_named_ones_of_their_own_picture() {
+        let device = Device::flex();
+        let tokens = Tensor::<1, Int>::arange(0..12, &device).float().reshape([2, 3, 2]);
+        let ids = Tensor::<2, Int>::from_data([[2, 0], [1, 1]], &device);
+        let rows: Vec<f32> = gather_tokens(tokens, ids).into_data().try_into_vec().unwrap();
+        assert_eq!(rows, [4., 5., 0., 1., 8., 9., 8., 9.]);
+    }
+
+    #[test]
+    fn nothing_is_dropped_at_rate_zero_and_something_above() {
+        let golden = golden::load();
+        let device = Device::flex();
+        let (vit, images) = (golden.vit(&device), golden.images(&device));
+        let encode = |drop: Option<&DropPath>| HostTensor::from_tensor(&vit.encode(vit.embed(images.clone()), drop));
+        let at = |rate| DropPath { rate, seed: 1, step: 2 };
+        assert_eq!(encode(None), encode(Some(&at(0.0))));
+        assert_ne!(encode(None), encode(Some(&at(0.9))));
+        assert_eq!(encode(Some(&at(0.9))), encode(Some(&at(0.9))));
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused_by_name() {
+        let catalog = crate::methods::catalog();
+        let scale = &crate::experiment::Scale::built_in()[0];
+        let run = crate::experiment::single_run(
+            crate::experiment::Stage::Pretrain,
+            "random_init",
+            scale,
+            &catalog,
+            &Default::default(),
+            0,
+            None,
+        );
+        let run = run.unwrap();
+        let data: DataSettings = run.section("data").unwrap();
+        let model: ModelSettings = run.section("model").unwrap();
+        assert!(VitConfig::from_settings(&data, &model).is_ok());
+        for (model, expected) in [
+            (
+                ModelSettings {
+                    patch_size: 5,
+                    ..model.clone()
+                },
+                "model.patch_size = 5 does not divide data.image_size = 32",
+            ),
+            (
+                ModelSettings { heads: 7, ..model.clone() },
+                "model.heads = 7 does not divide model.dim = 64",
+            ),
+            (
+                ModelSettings {
+                    dim: 66,
+                    heads: 3,
+                    ..model
+                },
+                "model.dim = 66 is not a multiple of 4, as a sine-cosine position table needs",
+            ),
+        ] {
+            assert_eq!(VitConfig::from_settings(&data, &model).unwrap_err(), expected);
+        }
+    }
 }

@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn the_table_is_maes_with_the_columns_half_first() {
         // Width 8, a grid of 3 by 3, computed with NumPy in float64.
-        let table: Vec<f32> = sincos_table(8, 3, &Device::flex()).val().into_data().into_vec().unwrap();
+        let table: Vec<f32> = sincos_table(8, 3, &Device::flex()).val().into_data().try_into_vec().unwrap();
         let token = |index: usize| &table[index * 8..][..8];
         let right = [0.841_471, 0.01, 0.540_302, 0.999_95, 0.0, 0.0, 1.0, 1.0];
         let below = [0.0, 0.0, 1.0, 1.0, 0.841_471, 0.01, 0.540_302, 0.999_95];

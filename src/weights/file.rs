@@ -29,8 +29,10 @@ pub fn read(path: &Path) -> anyhow::Result<(Weights, BTreeMap<String, String>)> 
 }
 
 fn to_bytes(weights: &Weights, metadata: &BTreeMap<String, String>) -> anyhow::Result<Vec<u8>> {
-    let raw: Vec<(&String, &HostTensor, Vec<u8>)> =
-        weights.iter().map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect())).collect();
+    let raw: Vec<(&String, &HostTensor, Vec<u8>)> = weights
+        .iter()
+        .map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .collect();
     let views = raw
         .iter()
         .map(|(name, tensor, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)))
@@ -47,8 +49,20 @@ fn from_bytes(bytes: &[u8]) -> anyhow::Result<(Weights, BTreeMap<String, String>
         if view.dtype() != Dtype::F32 {
             bail!("tensor `{name}` is {:?}: it must be F32", view.dtype());
         }
-        let data = view.data().as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        weights.insert(name.to_owned(), HostTensor { shape: view.shape().to_vec(), data });
+        let data = view
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|word| f32::from_le_bytes(*word))
+            .collect();
+        weights.insert(
+            name.to_owned(),
+            HostTensor {
+                shape: view.shape().to_vec(),
+                data,
+            },
+        );
     }
     let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     Ok((weights, metadata))
@@ -60,12 +74,18 @@ fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut scratch = path.as_os_str().to_owned();
     scratch.push(".tmp");
     let mut file = File::create(&scratch)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&scratch, path));
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&scratch, path));
     if let Err(error) = written {
         fs::remove_file(&scratch).ok(); // The first error is the one worth reporting.
         return Err(error.into());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()?; // So that the rename outlasts a power cut.
     Ok(())
 }
@@ -75,8 +95,14 @@ mod tests {
     use super::*;
 
     fn weights() -> Weights {
-        let tensor = |shape: &[usize], data: &[f32]| HostTensor { shape: shape.to_vec(), data: data.to_vec() };
-        Weights::from([("a.weight".to_owned(), tensor(&[2, 1], &[1.5, f32::MIN_POSITIVE])), ("b".to_owned(), tensor(&[], &[-0.0]))])
+        let tensor = |shape: &[usize], data: &[f32]| HostTensor {
+            shape: shape.to_vec(),
+            data: data.to_vec(),
+        };
+        Weights::from([
+            ("a.weight".to_owned(), tensor(&[2, 1], &[1.5, f32::MIN_POSITIVE])),
+            ("b".to_owned(), tensor(&[], &[-0.0])),
+        ])
     }
 
     #[test]
@@ -102,7 +128,9 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let error = write(Path::new("/nowhere/at/all.safetensors"), &weights(), &BTreeMap::new()).unwrap_err().to_string();
+        let error = write(Path::new("/nowhere/at/all.safetensors"), &weights(), &BTreeMap::new())
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "/nowhere/at/all.safetensors: cannot be written");
     }
 }

@@ -33,7 +33,10 @@ impl HostTensor {
     pub fn from_tensor<const D: usize>(tensor: &Tensor<D>) -> HostTensor {
         let shape = tensor.dims().to_vec();
         let data = tensor.clone().without_autodiff().into_data().convert_dtype(DType::F32);
-        HostTensor { shape, data: data.into_vec::<f32>().expect("the line above made it f32") }
+        HostTensor {
+            shape,
+            data: data.try_into_vec::<f32>().expect("the line above made it f32"),
+        }
     }
 
     /// The same numbers for burn.
@@ -48,7 +51,10 @@ impl HostTensor {
         for column in 0..columns {
             data.extend((0..rows).map(|row| self.data[row * columns + column]));
         }
-        HostTensor { shape: vec![columns, rows], data }
+        HostTensor {
+            shape: vec![columns, rows],
+            data,
+        }
     }
 }
 
@@ -92,18 +98,31 @@ impl Naming {
 
     /// The same tensor in the other convention; its own inverse.
     fn turn(self, path: &ParamPath, tensor: HostTensor) -> HostTensor {
-        if self == Naming::Timm && path.is_linear() { tensor.transposed() } else { tensor }
+        if self == Naming::Timm && path.is_linear() {
+            tensor.transposed()
+        } else {
+            tensor
+        }
     }
 }
 
 fn collect_as<M: Module>(module: &M, naming: Naming) -> Weights {
-    let mut collector = Collector { path: ParamPath::default(), naming, weights: Weights::new() };
+    let mut collector = Collector {
+        path: ParamPath::default(),
+        naming,
+        weights: Weights::new(),
+    };
     module.visit(&mut collector);
     collector.weights
 }
 
 fn restore_as<M: Module>(module: M, weights: &Weights, naming: Naming) -> Result<M, String> {
-    let mut restorer = Restorer { path: ParamPath::default(), naming, weights, error: None };
+    let mut restorer = Restorer {
+        path: ParamPath::default(),
+        naming,
+        weights,
+        error: None,
+    };
     let module = module.map(&mut restorer);
     restorer.error.map_or(Ok(module), Err)
 }
@@ -159,7 +178,10 @@ impl ModuleMapper for Restorer<'_> {
                 param.transform_for_load(value, id)
             }
             Some(tensor) => {
-                self.error = Some(format!("tensor `{name}` has shape {:?}, but the model needs {needed:?}", tensor.shape));
+                self.error = Some(format!(
+                    "tensor `{name}` has shape {:?}, but the model needs {needed:?}",
+                    tensor.shape
+                ));
                 param
             }
             None => {
@@ -187,7 +209,11 @@ mod tests {
     fn small(inputs: usize, device: &Device) -> Small {
         let linear = LinearConfig::new(inputs, 2).init(device);
         let token = Param::from_tensor(Tensor::full([1, 1, 2], 0.5, device)).set_require_grad(false);
-        Small { encoder: vec![linear], norm: LayerNormConfig::new(2).init(device), token }
+        Small {
+            encoder: vec![linear],
+            norm: LayerNormConfig::new(2).init(device),
+            token,
+        }
     }
 
     #[test]
@@ -195,7 +221,10 @@ mod tests {
         let device = Device::flex().autodiff();
         let (from, to) = (small(3, &device), small(3, &device));
         let id = to.encoder[0].weight.id;
-        for restored in [restore(to.clone(), &collect(&from)).unwrap(), from_timm(to, &to_timm(&from)).unwrap()] {
+        for restored in [
+            restore(to.clone(), &collect(&from)).unwrap(),
+            from_timm(to, &to_timm(&from)).unwrap(),
+        ] {
             assert_eq!(collect(&restored), collect(&from));
             assert_eq!(restored.encoder[0].weight.id, id);
             assert!(restored.encoder[0].weight.is_require_grad());
@@ -207,7 +236,10 @@ mod tests {
     fn timm_names_have_no_encoder_prefix_and_linear_weights_are_transposed() {
         let module = small(3, &Device::flex());
         let (stored, timm) = (collect(&module), to_timm(&module));
-        assert_eq!(timm.keys().collect::<Vec<_>>(), ["0.bias", "0.weight", "norm.bias", "norm.weight", "token"]);
+        assert_eq!(
+            timm.keys().collect::<Vec<_>>(),
+            ["0.bias", "0.weight", "norm.bias", "norm.weight", "token"]
+        );
         assert_eq!(timm["0.weight"].shape, [2, 3]);
         let (theirs, ours) = (&timm["0.weight"].data, &stored["encoder.0.weight"].data);
         assert_eq!((theirs[0], theirs[1], theirs[2], theirs[3]), (ours[0], ours[2], ours[4], ours[1]));
