@@ -3,5 +3,7 @@
 //! The modules in reading order: what is run, where it lives on disk, then the rest.
 
 pub mod experiment;
+pub mod jobs;
 pub mod rng;
 pub mod run_dir;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Giving runs to devices.
