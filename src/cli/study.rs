@@ -90,9 +90,12 @@ fn draw(bar: &ProgressBar, run: &Run) {
 async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<ExitCode> {
     print("Stopping: the running work writes a checkpoint; the same command goes on from it.")?;
     for spec in runs.iter().rev() {
-        jobs.cancel(&spec.id).await?;
+        // A run that has ended meanwhile needs no stopping.
+        let _ = jobs.cancel(&spec.id).await;
     }
-    jobs.idle().await;
+    while jobs.devices().iter().any(|slot| slot.run.is_some()) {
+        tokio::time::sleep(REFRESH).await;
+    }
     Ok(ExitCode::from(130))
 }
 
