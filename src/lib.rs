@@ -2,6 +2,7 @@
 //!
 //! The modules in reading order: what is run, where it lives on disk, then the rest.
 
+pub mod charts;
 pub mod experiment;
 pub mod jobs;
 pub mod rng;
