@@ -2,7 +2,7 @@
 -- with fractions where they come from events. A value that is not a number is stored as null.
 
 create table run (
-    run_id text primary key,
+    run_id text not null primary key,
     key text not null,
     label text not null,
     stage text not null,
@@ -101,8 +101,9 @@ create table load (
     primary key (run_id, seq)
 ) strict, without rowid;
 
--- Which run this server has given to which device. Not derived from events; emptied at every start.
+-- Which run this server has given to which device. Not derived from events; emptied at every start. It
+-- outlives the row of its run, which goes and comes when a resumed worker has cut the events.
 create table claim (
-    run_id text primary key references run (run_id) on delete cascade,
+    run_id text not null primary key,
     device text not null
 ) strict, without rowid;

@@ -51,8 +51,10 @@ pub enum EventKind {
         /// Steps in all.
         steps: u64,
         /// Pictures trained on or evaluated in a second.
+        #[serde(with = "number")]
         images_per_second: f64,
         /// Seconds until the end, as far as can be told.
+        #[serde(with = "number")]
         eta_seconds: f64,
     },
     /// A point of a curve.
@@ -95,8 +97,10 @@ pub enum EventKind {
     /// Load of the machine.
     System {
         /// Share of all processors in use, 0 to 100.
+        #[serde(with = "number")]
         cpu_percent: f64,
         /// Memory of the worker in MiB.
+        #[serde(with = "number")]
         memory_mib: f64,
     },
     /// The run is complete.

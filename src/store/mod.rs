@@ -6,6 +6,7 @@
 
 mod error;
 mod ingest;
+mod progress;
 mod queue;
 mod results;
 mod runs;
@@ -17,7 +18,8 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::Error;
-pub use ingest::{Ingest, Progress};
+pub use ingest::{Mark, News};
+pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
 pub use runs::{Run, RunFilter, Sort};
 

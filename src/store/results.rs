@@ -3,7 +3,7 @@
 use crate::experiment::RunId;
 use crate::run_dir::State;
 
-use super::{Result, Store};
+use super::{Error, Result, Store};
 
 /// A point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,37 +72,97 @@ pub struct Attempt {
 
 impl Store {
     /// Names of a run's curves, in alphabetical order.
-    pub async fn metric_names(&self, _id: &RunId) -> Result<Vec<String>> {
-        unimplemented!()
+    pub async fn metric_names(&self, id: &RunId) -> Result<Vec<String>> {
+        let id = id.as_str();
+        Ok(sqlx::query_scalar!("select distinct name from metric where run_id = ? order by name", id).fetch_all(&self.pool).await?)
     }
 
     /// One curve of a run, in order of steps.
-    pub async fn metrics(&self, _id: &RunId, _name: &str) -> Result<Vec<Point>> {
-        unimplemented!()
+    pub async fn metrics(&self, id: &RunId, name: &str) -> Result<Vec<Point>> {
+        let id = id.as_str();
+        let rows = sqlx::query!("select step, value from metric where run_id = ? and name = ? order by step", id, name)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| Point { step: row.step as u64, value: number(row.value) }).collect())
     }
 
     /// The results of runs: run, name, value.
-    pub async fn summaries(&self, _ids: &[RunId]) -> Result<Vec<(RunId, String, f64)>> {
-        unimplemented!()
+    pub async fn summaries(&self, ids: &[RunId]) -> Result<Vec<(RunId, String, f64)>> {
+        let ids = serde_json::json!(ids).to_string();
+        let rows = sqlx::query!(
+            "select run_id, name, value from summary where run_id in (select value from json_each(?)) order by run_id, name",
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| Ok((row.run_id.parse().map_err(Error::Broken)?, row.name, number(row.value)))).collect()
     }
 
-    /// A run's warnings, oldest first. A history that cannot be read to its end is one of them.
-    pub async fn warnings(&self, _id: &RunId) -> Result<Vec<Warning>> {
-        unimplemented!()
+    /// A run's warnings, oldest first. A history that cannot be read to its end is the last of them.
+    pub async fn warnings(&self, id: &RunId) -> Result<Vec<Warning>> {
+        let id = id.as_str();
+        let rows = sqlx::query_as!(
+            Warning,
+            r#"select time as "time!", message as "message!" from (
+                   select seq, time, message from warning where run_id = ?1
+                   union all
+                   select seq + 1, coalesce(ended, started, created), broken from run where run_id = ?1 and broken is not null
+               ) order by seq"#,
+            id
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
     }
 
     /// A run's pictures, by name and step.
-    pub async fn pictures(&self, _id: &RunId) -> Result<Vec<PictureRow>> {
-        unimplemented!()
+    pub async fn pictures(&self, id: &RunId) -> Result<Vec<PictureRow>> {
+        let id = id.as_str();
+        let rows = sqlx::query!("select name, step, file from picture where run_id = ? order by name, step", id)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| PictureRow { name: row.name, step: row.step as u64, file: row.file }).collect())
     }
 
     /// A run's attempts, oldest first.
-    pub async fn attempts(&self, _id: &RunId) -> Result<Vec<Attempt>> {
-        unimplemented!()
+    pub async fn attempts(&self, id: &RunId) -> Result<Vec<Attempt>> {
+        let id = id.as_str();
+        let rows = sqlx::query!(
+            "select attempt, pid, host, device, threads, resumed_step, started, ended, outcome, reason
+             from attempt where run_id = ? order by attempt",
+            id
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Attempt {
+                    attempt: row.attempt as u32,
+                    pid: row.pid as u32,
+                    host: row.host,
+                    device: row.device,
+                    threads: row.threads as u64,
+                    resumed_step: row.resumed_step.map(|step| step as u64),
+                    started: row.started,
+                    ended: row.ended,
+                    outcome: row.outcome.map(|state| state.parse().map_err(Error::Broken)).transpose()?,
+                    reason: row.reason,
+                })
+            })
+            .collect()
     }
 
     /// The load of the machine during a run, oldest first.
-    pub async fn load(&self, _id: &RunId) -> Result<Vec<Load>> {
-        unimplemented!()
+    pub async fn load(&self, id: &RunId) -> Result<Vec<Load>> {
+        let id = id.as_str();
+        let rows = sqlx::query_as!(Load, "select time, cpu_percent, memory_mib from load where run_id = ? order by seq", id)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows)
     }
+}
+
+/// SQLite keeps what is not a number as null.
+fn number(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::NAN)
 }
