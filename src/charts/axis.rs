@@ -187,7 +187,7 @@ fn labels(ticks: &[f64]) -> Vec<String> {
             return "0".to_owned();
         }
         let (unit, suffix) = match largest {
-            l if l >= 1e9 || l < 0.01 => {
+            l if !(0.01..1e9).contains(&l) => {
                 let digits = (digit(tick.abs()) - digit(step)).clamp(0, 15) as usize;
                 return trimmed(format!("{tick:.digits$e}"));
             }

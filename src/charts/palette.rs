@@ -1,8 +1,9 @@
 //! Colours of lines and bars.
 
-/// Eight colours, each with a contrast of at least 3 on white and on `#14161a`, chosen by search so
-/// that the closest two stay as far apart as possible also with protanopia, deuteranopia and
-/// tritanopia (Machado 2009). Lines that share a colour differ in their dashes.
+/// Eight colours for lines and bars; lines that share one differ in their dashes.
+///
+/// Each has a contrast of at least 3 on white and on `#14161a`. They were found by search: the closest
+/// two are as far apart as possible, also with protanopia, deuteranopia and tritanopia (Machado 2009).
 pub const PALETTE: [&str; 8] = [
     "#0561d3", "#bd8c17", "#389478", "#d90000", "#936eff", "#109fd1", "#bb0496", "#3a7220",
 ];

@@ -155,7 +155,7 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
 }
 
 fn check_model(data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid> {
-    if data.image_size % model.patch_size != 0 {
+    if !data.image_size.is_multiple_of(model.patch_size) {
         let message = format!(
             "{} is not allowed: it does not divide data.image_size = {}",
             model.patch_size, data.image_size
@@ -166,7 +166,7 @@ fn check_model(data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid
         (model.dim, model.heads, "model.heads"),
         (model.decoder_dim, model.decoder_heads, "model.decoder_heads"),
     ] {
-        if dim % heads != 0 {
+        if !dim.is_multiple_of(heads) {
             return Err(Invalid::new(
                 place,
                 format!("{heads} is not allowed: it does not divide the width {dim}"),
@@ -174,7 +174,7 @@ fn check_model(data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid
         }
     }
     for (dim, place) in [(model.dim, "model.dim"), (model.decoder_dim, "model.decoder_dim")] {
-        if model.position == "sincos" && dim % 4 != 0 {
+        if model.position == "sincos" && !dim.is_multiple_of(4) {
             let message = format!("{dim} is not allowed: a sine-cosine position table needs a multiple of 4");
             return Err(Invalid::new(place, message));
         }

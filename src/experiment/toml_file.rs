@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 pub(super) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
         let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        let Some(span) = error.span().filter(|span| !span.is_empty()) else {
+        // What the whole file lacks is on no line of it.
+        let Some(span) = error.span().filter(|span| span.start > 0 || !message.starts_with("missing field")) else {
             return format!("{file}: {message}");
         };
         let before = text.get(..span.start).unwrap_or(text);

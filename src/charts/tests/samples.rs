@@ -2,137 +2,91 @@
 
 use super::*;
 
-/// Writes samples to look at: `UMBRA_CHART_SAMPLES=dir cargo test charts -- --ignored`.
-#[test]
-#[ignore = "writes files for people to look at"]
-fn samples_for_the_eye() {
-    let Some(dir) = std::env::var_os("UMBRA_CHART_SAMPLES") else {
-        return;
+const NAMES: [&str; 8] = [
+    "MAE · quick",
+    "R-MAE · quick",
+    "C-MAE",
+    "MoCo v3",
+    "DINO",
+    "BEiT",
+    "CAE",
+    "Supervised",
+];
+
+fn run(name: &str, k: usize) -> Series {
+    let noise = |i: usize| (((i * 7919 + k * 104_729) % 1000) as f64 / 1000.0 - 0.5) * 0.12;
+    let loss = |i: usize| 0.4 + (1.0 + 0.1 * k as f64) * (-(i as f64) / 600.0).exp() + noise(i);
+    Series {
+        name: name.to_owned(),
+        points: (0..3000).map(|i| (i as f64 * 10.0, loss(i))).collect(),
+        colour: k,
+        dashed: false,
+    }
+}
+
+fn learning_rate() -> Vec<(f64, f64)> {
+    let share = |i: i32| f64::from(i) / 400.0;
+    (0..400)
+        .map(|i| (f64::from(i), 0.75e-4 * (1.0 + (share(i) * std::f64::consts::PI).cos())))
+        .collect()
+}
+
+fn samples(theme: Theme) -> Vec<(&'static str, String)> {
+    let all: Vec<Series> = NAMES.iter().enumerate().map(|(k, name)| run(name, k)).collect();
+    let long = |k| run(&format!("MAE with a much longer label · pretrain · laptop · seed {k}"), k);
+    let smoothed = |series: Vec<Series>| LineChart {
+        theme,
+        smooth: 0.95,
+        ..chart(series)
     };
-    let noise = |i: usize, k: usize| (((i * 7919 + k * 104_729) % 1000) as f64 / 1000.0 - 0.5) * 0.12;
-    let run = |name: &str, k: usize| {
-        let points = (0..3000)
-            .map(|i| {
-                (
-                    i as f64 * 10.0,
-                    0.4 + (1.0 + 0.1 * k as f64) * (-(i as f64) / 600.0).exp() + noise(i, k),
-                )
-            })
-            .collect();
-        Series {
-            name: name.to_owned(),
-            points,
-            colour: k,
-            dashed: false,
-        }
-    };
-    let names = [
-        "MAE · quick",
-        "R-MAE · quick",
-        "C-MAE",
-        "MoCo v3",
-        "DINO",
-        "BEiT",
-        "CAE",
-        "Supervised",
-    ];
-    let all: Vec<Series> = names.iter().enumerate().map(|(k, name)| run(name, k)).collect();
-    let long = |k: usize| run(&format!("MAE with a much longer label · pretrain · laptop · seed {k}"), k);
-    let lr = series(
-        "lr",
-        (0..400)
-            .map(|i| {
-                (
-                    f64::from(i),
-                    1.5e-4 * (1.0 + (f64::from(i) / 400.0 * std::f64::consts::PI).cos()) / 2.0,
-                )
-            })
-            .collect(),
+    let plain = |series: Vec<Series>| LineChart { theme, ..chart(series) };
+    let (mut below, mut log, mut log_log) = (
+        smoothed((0..5).map(long).collect()),
+        smoothed(all.clone()),
+        smoothed(all[..2].to_vec()),
     );
-    let dots = vec![
+    (below.width, log.log_y, log_log.log_y, log_log.log_x) = (480, true, true, true);
+    let mut small = plain(vec![series("lr", learning_rate())]);
+    (small.width, small.height) = (320, 200);
+    let few = vec![
         series("mae", vec![(1.0, 81.0), (5.0, 83.0), (10.0, 83.3)]),
         series("scratch", vec![(10.0, 80.0)]),
     ];
-    let table = vec![
+    let same = (0..4)
+        .map(|k| Series {
+            colour: 0,
+            ..run(NAMES[k], k * 4)
+        })
+        .collect();
+    let (long_name, none) = ("R-MAE with a very long name indeed, really", bar("C-MAE", None, None, 0));
+    let scratch = bar("From scratch", Some(80.9), Some(0.4), 3);
+    let table = bars(vec![
         bar("MAE", Some(83.1), Some(1.5), 3),
-        bar("From scratch", Some(80.9), Some(0.4), 3),
-        bar("R-MAE with a very long name indeed, really", Some(82.3), None, 1),
-        bar("C-MAE", None, None, 0),
-    ];
-    for (suffix, theme) in [("auto", Theme::Auto), ("dark", Theme::Dark)] {
-        let base = || LineChart {
-            theme,
-            smooth: 0.95,
-            ..chart(all.clone())
-        };
-        let charts = [
-            ("curves", base().svg()),
-            (
-                "below",
-                LineChart {
-                    series: (0..5).map(long).collect(),
-                    width: 480,
-                    ..base()
-                }
-                .svg(),
-            ),
-            ("log", LineChart { log_y: true, ..base() }.svg()),
-            (
-                "loglog",
-                LineChart {
-                    log_x: true,
-                    log_y: true,
-                    series: all[..2].to_vec(),
-                    ..base()
-                }
-                .svg(),
-            ),
-            (
-                "lr",
-                LineChart {
-                    smooth: 0.0,
-                    series: vec![lr.clone()],
-                    width: 320,
-                    height: 200,
-                    ..base()
-                }
-                .svg(),
-            ),
-            (
-                "dots",
-                LineChart {
-                    smooth: 0.0,
-                    series: dots.clone(),
-                    ..base()
-                }
-                .svg(),
-            ),
-            (
-                "same",
-                LineChart {
-                    smooth: 0.0,
-                    series: (0..4)
-                        .map(|k| Series {
-                            colour: 0,
-                            ..run(names[k], k * 4)
-                        })
-                        .collect(),
-                    ..base()
-                }
-                .svg(),
-            ),
-            ("empty", LineChart { series: vec![], ..base() }.svg()),
-            (
-                "bars",
-                BarChart {
-                    theme,
-                    ..bars(table.clone())
-                }
-                .svg(),
-            ),
-        ];
-        for (name, svg) in charts {
-            std::fs::write(std::path::Path::new(&dir).join(format!("{name}-{suffix}.svg")), svg).expect("the folder can be written");
+        scratch,
+        bar(long_name, Some(82.3), None, 1),
+        none,
+    ]);
+    vec![
+        ("curves", smoothed(all).svg()),
+        ("below", below.svg()),
+        ("log", log.svg()),
+        ("loglog", log_log.svg()),
+        ("lr", small.svg()),
+        ("dots", plain(few).svg()),
+        ("same", plain(same).svg()),
+        ("empty", plain(vec![]).svg()),
+        ("bars", BarChart { theme, ..table }.svg()),
+    ]
+}
+
+/// `UMBRA_CHART_SAMPLES=folder cargo test samples -- --ignored` writes them.
+#[test]
+#[ignore = "writes files for people to look at"]
+fn samples_for_the_eye() {
+    let folder = std::env::var_os("UMBRA_CHART_SAMPLES").expect("UMBRA_CHART_SAMPLES names the folder to write to");
+    for (suffix, theme) in [("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)] {
+        for (name, svg) in samples(theme) {
+            std::fs::write(std::path::Path::new(&folder).join(format!("{name}-{suffix}.svg")), svg).expect("the folder can be written");
         }
     }
 }

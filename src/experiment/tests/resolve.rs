@@ -177,6 +177,10 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
         wish("data", "train_images", Value::Int(1000)),
         "train.batch_size: a step of 1024 pictures is larger than the data: batch_size times accumulation must be at most 1000",
     );
+}
+
+#[test]
+fn a_bad_wish_for_a_whole_study_is_refused_alike() {
     refused(
         toy_plan(&study(), &scale(""), &request(&[("train", "epoch", Value::Int(1))])),
         &format!(
