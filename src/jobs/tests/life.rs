@@ -159,3 +159,16 @@ async fn a_child_of_a_failed_run_waits_and_goes_on_when_the_parent_is_retried() 
     jobs.retry(&parent.id).await.unwrap();
     jobs.until(&child, State::Finished).await;
 }
+
+#[tokio::test]
+async fn a_submission_that_cannot_be_written_leaves_nothing_behind() {
+    let bench = Bench::without_devices();
+    let jobs = bench.serve("").await;
+    let (first, second) = (spec(Stage::Pretrain, 0, None), spec(Stage::Pretrain, 1, None));
+    let in_the_way = bench.run_dir(&second).path().to_owned();
+    std::fs::write(&in_the_way, "").unwrap();
+    let error = jobs.submit(&[first.clone(), second], 0).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("{} cannot be made", in_the_way.display()));
+    assert!(!bench.run_dir(&first).path().exists());
+    assert!(jobs.inner.store.known().await.unwrap().is_empty());
+}
