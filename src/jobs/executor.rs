@@ -112,3 +112,41 @@ pub(super) fn memory_kills() -> u64 {
         .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
         .unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn printed(make: impl FnOnce(&Job) -> anyhow::Result<Worker>) -> (String, RunDir, tempfile::TempDir) {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(scratch.path());
+        std::fs::write(dir.log_file(), "earlier\n").unwrap();
+        let job = Job {
+            dir: dir.clone(),
+            device: "gpu:0".to_owned(),
+            threads: 3,
+            memory: Some(1 << 30),
+        };
+        assert_eq!(make(&job).unwrap().exit.await.unwrap(), Exit::Code(0));
+        (std::fs::read_to_string(dir.log_file()).unwrap(), dir, scratch)
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_started_with_plain_arguments_and_its_words_are_kept() {
+        let echo = LocalProcesses {
+            program: PathBuf::from("/bin/echo"),
+        };
+        let (log, dir, _scratch) = printed(|job| echo.start(job)).await;
+        assert_eq!(log, format!("earlier\nwork {} --device gpu:0 --threads 3\n", dir.path().display()));
+    }
+
+    #[tokio::test]
+    async fn a_worker_has_its_threads_its_limit_and_a_process_group_of_its_own() {
+        let script = "read -r line; echo \"$line\" >&2; sleep 0.3; echo $RAYON_NUM_THREADS $BURN_DEVICE $(ulimit -v); \
+                      [ $(cut -d ' ' -f 5 /proc/$$/stat) = $$ ] && echo head of its group";
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script);
+        let (log, ..) = printed(|job| launch(command, job)).await;
+        assert_eq!(log, "earlier\n\n3 flex 1048576\nhead of its group\n");
+    }
+}

@@ -40,7 +40,7 @@ pub(super) async fn pick_up(inner: &Arc<Inner>, states: &[State]) -> anyhow::Res
 }
 
 async fn look_at(inner: &Arc<Inner>, run: &Run) -> anyhow::Result<()> {
-    let turn = inner.turn.lock().await;
+    let _turn = inner.turn.lock().await;
     if inner.worker(&run.id).is_some() {
         return Ok(());
     }
@@ -49,11 +49,9 @@ async fn look_at(inner: &Arc<Inner>, run: &Run) -> anyhow::Result<()> {
         let device = run.device.as_ref().or(inner.config.devices.first());
         return adopt(inner, &run.id, device.map_or("", String::as_str)).await;
     }
-    drop(turn);
-    if run.state == State::Running {
-        settle::settle(inner, &run.id, Exit::Unseen).await
-    } else {
-        Ok(())
+    match run.state {
+        State::Running => settle::settle_in_turn(inner, &run.id, Exit::Unseen).await,
+        _ => Ok(()),
     }
 }
 

@@ -29,10 +29,15 @@ pub(super) async fn watch(inner: Arc<Inner>, run: RunId, worker: Worker) {
         .unwrap_or_else(|error| tracing::error!("run {run} could not be settled: {error:#}"));
 }
 
-/// Brings the history of a run without a worker to its end, and gives its device back. If somebody else
-/// works on it, that worker is adopted.
+/// Brings the history of a run whose worker has ended to its end, and gives its device back. If somebody
+/// else works on it, that worker is adopted.
 pub(super) async fn settle(inner: &Arc<Inner>, run: &RunId, exit: Exit) -> anyhow::Result<()> {
     let _turn = inner.turn.lock().await;
+    settle_in_turn(inner, run, exit).await
+}
+
+/// As [`settle`], for a caller whose turn it is.
+pub(super) async fn settle_in_turn(inner: &Arc<Inner>, run: &RunId, exit: Exit) -> anyhow::Result<()> {
     let (dir, worker) = (inner.dir(run), inner.worker(run));
     let written = match Lock::take(dir.path()) {
         Ok(_lock) => write_end(inner, &dir, worker.as_ref(), exit),

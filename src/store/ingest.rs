@@ -10,7 +10,7 @@ use crate::run_dir::{Event, EventKind, History, Position, RunFile, State};
 
 use super::{Error, Progress, Result, Store};
 
-/// Rows of one insert; five values each stay far below SQLite's limit of 32766 values.
+/// Rows of one insert: with four values each they stay far below the database's limit of 32766 values.
 const ROWS: usize = 1000;
 
 /// What was read of a run.

@@ -27,12 +27,8 @@ impl Progress {
     /// Takes in the next event of a run that stood at `before`.
     pub fn apply(&mut self, event: &Event, before: State) {
         match &event.kind {
-            EventKind::Queued { .. } => {
-                // A change of priority is also `queued`; it does not cost the run its place.
-                if self.queued.is_none() || before != State::Queued {
-                    self.queued = Some(event.time);
-                }
-            }
+            // A change of priority is also `queued`; it does not cost the run its place.
+            EventKind::Queued { .. } if self.queued.is_none() || before != State::Queued => self.queued = Some(event.time),
             EventKind::Started { resumed_step, .. } => {
                 (self.step, self.phase) = (resumed_step.unwrap_or(0), None);
                 (self.images_per_second, self.eta_seconds) = (None, None);

@@ -189,7 +189,7 @@ impl Store {
     }
 }
 
-/// SQLite keeps what is not a number as null.
+/// The database keeps what is not a number as null.
 fn number(value: Option<f64>) -> f64 {
     value.unwrap_or(f64::NAN)
 }

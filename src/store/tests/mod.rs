@@ -1,3 +1,7 @@
+//! A store in a directory of its own, and events as a run directory would give them.
+
+mod lists;
+
 use std::collections::BTreeMap;
 
 use sqlx::{Row, Sqlite};
@@ -136,59 +140,32 @@ const FINISHED: EventKind = EventKind::Finished { seconds: 1.0 };
 async fn what_the_events_say_is_what_the_store_answers() {
     let shelf = shelf().await;
     let run = spec(Stage::Pretrain, u64::MAX, None);
-    let summary = |value| EventKind::Summary {
-        name: "pretrain.loss".to_owned(),
-        value,
-    };
-    let picture = EventKind::Picture {
-        name: "reconstruction".to_owned(),
-        step: 2,
-        file: "r-2.png".to_owned(),
-    };
     let progress = EventKind::Progress {
         step: 2,
         steps: 9,
         images_per_second: 3.5,
         eta_seconds: 4.0,
     };
-    let warning = EventKind::Warning {
-        message: "a broken picture".to_owned(),
-    };
-    let load = |cpu_percent| EventKind::System {
-        cpu_percent,
-        memory_mib: 80.0,
-    };
-    let kinds = vec![
-        queued(3),
-        started(1),
-        progress,
-        EventKind::Checkpoint { step: 2 },
-        summary(0.7),
-        picture,
-        warning,
-        load(50.0),
-    ];
     shelf
-        .put(&run, [kinds, vec![load(f64::NAN), summary(0.1 + 0.2), failed("a fault")]].concat())
+        .put(
+            &run,
+            vec![
+                queued(3),
+                started(1),
+                progress,
+                EventKind::Checkpoint { step: 2 },
+                failed("a fault"),
+            ],
+        )
         .await;
-
     let stored = shelf.store.run(&run.id).await.unwrap().unwrap();
     assert_eq!((&stored.spec, stored.seed, stored.data.as_str()), (&run, u64::MAX, "builtin"));
+    assert_eq!((stored.state, stored.reason.as_deref()), (State::Failed, Some("a fault")));
+    assert_eq!((stored.attempt, stored.priority, stored.checkpoint_step), (1, 3, Some(2)));
     assert_eq!(
-        (stored.state, stored.reason.as_deref(), stored.attempt, stored.priority),
-        (State::Failed, Some("a fault"), 1, 3)
+        (stored.step, stored.steps, stored.started, stored.ended),
+        (2, 9, Some(2.0), Some(5.0))
     );
-    assert_eq!(
-        (stored.step, stored.steps, stored.checkpoint_step, stored.started, stored.ended),
-        (2, 9, Some(2), Some(2.0), Some(11.0))
-    );
-    assert_eq!(
-        shelf.store.summaries(&[run.id.clone()]).await.unwrap(),
-        [(run.id.clone(), "pretrain.loss".to_owned(), 0.1 + 0.2)]
-    );
-    assert_eq!(shelf.store.pictures(&run.id).await.unwrap()[0].file, "r-2.png");
-    assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken picture");
-    assert_eq!(shelf.store.load(&run.id).await.unwrap().len(), 1);
     let attempt = &shelf.store.attempts(&run.id).await.unwrap()[0];
     assert_eq!(
         (attempt.pid, attempt.outcome, attempt.reason.as_deref()),
@@ -198,11 +175,48 @@ async fn what_the_events_say_is_what_the_store_answers() {
 }
 
 #[tokio::test]
+async fn results_pictures_warnings_and_load_are_kept() {
+    let shelf = shelf().await;
+    let run = spec(Stage::Pretrain, 0, None);
+    let summary = |value| EventKind::Summary {
+        name: "pretrain.loss".to_owned(),
+        value,
+    };
+    let picture = EventKind::Picture {
+        name: "reconstruction".to_owned(),
+        step: 2,
+        file: "r-2.png".to_owned(),
+    };
+    let warning = EventKind::Warning {
+        message: "a broken picture".to_owned(),
+    };
+    let load = |cpu_percent| EventKind::System {
+        cpu_percent,
+        memory_mib: 80.0,
+    };
+    shelf
+        .put(
+            &run,
+            vec![summary(0.7), picture, warning, load(50.0), load(f64::NAN), summary(0.1 + 0.2)],
+        )
+        .await;
+    let summaries = shelf.store.summaries(std::slice::from_ref(&run.id)).await.unwrap();
+    assert_eq!(
+        summaries,
+        [(run.id.clone(), "pretrain.loss".to_owned(), 0.1 + 0.2)],
+        "the last word counts"
+    );
+    assert_eq!(shelf.store.pictures(&run.id).await.unwrap()[0].file, "r-2.png");
+    assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken picture");
+    assert_eq!(shelf.store.load(&run.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn curves_come_back_bit_for_bit_also_where_they_are_no_numbers() {
     let shelf = shelf().await;
     let run = spec(Stage::Pretrain, 0, None);
     let mut values: Vec<f64> = (1..2500).map(|i| (f64::from(i) * 0.1).exp().sin() / 3.0).collect();
-    values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE, -0.0]);
+    values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE]);
     shelf
         .put(&run, values.iter().zip(0..).map(|(value, step)| metric(step, *value)).collect())
         .await;
@@ -264,163 +278,6 @@ async fn a_history_read_afresh_leaves_nothing_of_the_old_one() {
         [Point { step: 1, value: 0.5 }]
     );
     assert_eq!(shelf.store.run(&run.id).await.unwrap().unwrap().reason, None);
-}
-
-#[tokio::test]
-async fn runs_are_filtered_sorted_and_counted() {
-    let shelf = shelf().await;
-    let parent = spec(Stage::Pretrain, 0, None);
-    let (child, other) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Pretrain, 5, None));
-    shelf.put_at(&parent, 1, vec![queued(0), started(1), FINISHED]).await;
-    shelf.put_at(&child, 5, vec![queued(0)]).await;
-    shelf
-        .put_at(&other, 9, vec![queued(0), started(1), metric(1, 0.1), failed("a fault")])
-        .await;
-    let ids = |runs: &[&RunSpec]| runs.iter().map(|run| run.id.clone()).collect::<Vec<_>>();
-    let filter = RunFilter::default;
-
-    assert_eq!(shelf.listed(filter()).await, ids(&[&other, &child, &parent]));
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                descending: false,
-                limit: 1,
-                offset: 1,
-                ..filter()
-            })
-            .await,
-        ids(&[&child])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                stage: Some(Stage::Probe),
-                ..filter()
-            })
-            .await,
-        ids(&[&child])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                ids: Some(ids(&[&parent, &child])),
-                ..filter()
-            })
-            .await,
-        ids(&[&child, &parent])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                ids: Some(vec![]),
-                ..filter()
-            })
-            .await,
-        ids(&[])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                text: Some("SEED 5".to_owned()),
-                ..filter()
-            })
-            .await,
-        ids(&[&other])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                text: Some("%".to_owned()),
-                ..filter()
-            })
-            .await,
-        ids(&[])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                text: Some(other.id.as_str()[..5].to_owned()),
-                ..filter()
-            })
-            .await,
-        ids(&[&other])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                sort: Sort::State,
-                descending: false,
-                ..filter()
-            })
-            .await,
-        ids(&[&child, &parent, &other])
-    );
-    assert_eq!(
-        shelf
-            .listed(RunFilter {
-                sort: Sort::Duration,
-                ..filter()
-            })
-            .await,
-        ids(&[&other, &parent, &child])
-    );
-    assert_eq!(
-        shelf
-            .store
-            .count(&RunFilter {
-                method: Some("mae".to_owned()),
-                limit: 1,
-                ..filter()
-            })
-            .await
-            .unwrap(),
-        3
-    );
-    assert_eq!(
-        shelf.store.counts().await.unwrap().into_iter().map(|(_, n)| n).collect::<Vec<_>>(),
-        [0, 1, 1, 1, 0]
-    );
-    assert_eq!(shelf.store.children(&parent.id).await.unwrap()[0].id, child.id);
-}
-
-#[tokio::test]
-async fn a_run_is_claimed_once_and_only_when_its_parent_is_finished() {
-    let shelf = shelf().await;
-    let parent = spec(Stage::Pretrain, 0, None);
-    let (child, urgent) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Pretrain, 5, None));
-    shelf.put_at(&parent, 1, vec![queued(0)]).await;
-    shelf.put_at(&child, 2, vec![queued(9)]).await;
-    shelf.put_at(&urgent, 3, vec![queued(5)]).await;
-    assert_eq!(shelf.store.claim("cpu").await.unwrap().as_ref(), Some(&urgent.id));
-    assert_eq!(shelf.store.claim("cpu").await.unwrap(), None, "the device is taken");
-    let (a, b) = tokio::join!(shelf.store.claim("gpu:0"), shelf.store.claim("gpu:1"));
-    let claimed: Vec<RunId> = [a.unwrap(), b.unwrap()].into_iter().flatten().collect();
-    assert_eq!(claimed, [parent.id], "two devices never get the same run, and the child must wait");
-    shelf.store.release(&urgent.id).await.unwrap();
-    assert_eq!(shelf.store.claim("cpu").await.unwrap(), Some(urgent.id));
-}
-
-#[tokio::test]
-async fn the_queue_says_what_waits_in_vain() {
-    let shelf = shelf().await;
-    let (parent, gone) = (spec(Stage::Pretrain, 0, None), spec(Stage::Pretrain, 1, None));
-    let (child, orphan, ready) = (
-        spec(Stage::Probe, 0, Some(&parent)),
-        spec(Stage::Probe, 1, Some(&gone)),
-        spec(Stage::Pretrain, 2, None),
-    );
-    shelf.put_at(&parent, 1, vec![queued(0), failed("a fault")]).await;
-    shelf.put_at(&child, 2, vec![queued(0)]).await;
-    shelf.put_at(&orphan, 3, vec![queued(0)]).await;
-    shelf.put_at(&ready, 4, vec![queued(0)]).await;
-    let queue = shelf.store.queue().await.unwrap();
-    assert_eq!(
-        queue.iter().map(|run| &run.id).collect::<Vec<_>>(),
-        [&ready.id, &child.id, &orphan.id]
-    );
-    assert_eq!(queue.iter().map(Run::is_blocked).collect::<Vec<_>>(), [false, true, true]);
-    assert_eq!(queue[1].reason.as_deref(), Some("waits for MAE · pretrain · seed 0, which failed"));
-    assert_eq!(queue[2].reason, Some(format!("waits for run {}, which is not here", gone.id)));
 }
 
 #[tokio::test]

@@ -1,0 +1,183 @@
+//! What the next server, a repair or a person finds, and what it makes of it.
+
+use super::*;
+
+#[tokio::test]
+async fn a_living_worker_is_adopted_by_the_next_server() {
+    let bench = Bench::new();
+    let script = [BEGIN, WAIT, FINISH].concat();
+    let run = spec(Stage::Pretrain, 0, None);
+    let jobs = bench.serve(&script).await;
+    jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
+    jobs.until(&run, State::Running).await;
+    jobs.stop().await;
+    let jobs = bench.serve(&script).await;
+    assert_eq!(jobs.devices()[0].run.as_ref(), Some(&run.id));
+    std::fs::write(bench.run_dir(&run).path().join("go"), "").unwrap();
+    assert_eq!(jobs.until(&run, State::Finished).await.attempt, 1);
+    assert_eq!(jobs.inner.store.attempts(&run.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_adopted_worker_can_be_cancelled() {
+    let bench = Bench::new();
+    let script = [BEGIN, WAIT].concat();
+    let run = spec(Stage::Pretrain, 0, None);
+    let jobs = bench.serve(&script).await;
+    jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
+    jobs.until(&run, State::Running).await;
+    jobs.stop().await;
+    let jobs = bench.serve(&script).await;
+    jobs.cancel(&run.id).await.unwrap();
+    assert_eq!(
+        jobs.until(&run, State::Cancelled).await.reason.as_deref(),
+        Some("cancelled by a person")
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_died_with_its_server_is_tried_once_more() {
+    let bench = Bench::without_devices();
+    let (first, second) = (spec(Stage::Pretrain, 0, None), spec(Stage::Pretrain, 1, None));
+    bench.left_behind(&first, vec![QUEUED, started(1)]);
+    bench.left_behind(&second, vec![QUEUED, started(1), failed(), QUEUED, started(2)]);
+    let jobs = bench.serve("").await;
+    let reason = "the worker died while no server was watching";
+    assert_eq!(jobs.find(&first).await.state, State::Queued);
+    assert_eq!(
+        jobs.inner.store.attempts(&first.id).await.unwrap()[0].reason.as_deref(),
+        Some(reason)
+    );
+    let second = jobs.find(&second).await;
+    assert_eq!((second.state, second.reason.as_deref()), (State::Failed, Some(reason)));
+}
+
+#[tokio::test]
+async fn events_written_while_no_server_ran_are_taken_in_once() {
+    let bench = Bench::without_devices();
+    let run = spec(Stage::Pretrain, 0, None);
+    bench.left_behind(&run, vec![QUEUED, started(1), metric(1), metric(2), failed()]);
+    bench.serve("").await.stop().await;
+    // A worker resumed from step 1 while the server was away: the log was cut behind what is stored.
+    let mut log = EventLog::resume(&bench.run_dir(&run).events_file(), 3).unwrap();
+    for kind in [started(2), metric(2), metric(3), EventKind::Finished { seconds: 1.0 }] {
+        log.append(kind).unwrap();
+    }
+    let jobs = bench.serve("").await;
+    assert_eq!(jobs.find(&run).await.state, State::Finished);
+    let steps: Vec<u64> = jobs
+        .inner
+        .store
+        .metrics(&run.id, "train/loss")
+        .await
+        .unwrap()
+        .iter()
+        .map(|p| p.step)
+        .collect();
+    assert_eq!(steps, [1, 2, 3]);
+    assert_eq!(jobs.inner.store.attempts(&run.id).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_event_stops_its_run_and_nothing_else() {
+    let bench = Bench::new();
+    let (broken, sound) = (spec(Stage::Pretrain, 0, None), spec(Stage::Pretrain, 1, None));
+    bench.left_behind(&broken, vec![QUEUED, started(1), metric(1)]);
+    let file = bench.run_dir(&broken).events_file();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{whole}scribble\n")).unwrap();
+    let jobs = bench.serve(&[BEGIN, FINISH].concat()).await;
+    jobs.submit(std::slice::from_ref(&sound), 0).await.unwrap();
+    jobs.until(&sound, State::Finished).await;
+    let run = jobs.find(&broken).await;
+    let place = format!("the line at byte {} is not an event", whole.len());
+    assert!(run.state == State::Failed && run.reason.unwrap().contains(&place));
+    assert!(jobs.inner.store.warnings(&broken.id).await.unwrap()[0].message.contains(&place));
+    assert_eq!(
+        jobs.inner.store.metrics(&broken.id, "train/loss").await.unwrap().len(),
+        1,
+        "what came before counts"
+    );
+    std::fs::write(&file, whole).unwrap();
+    jobs.inner.catch_up(&bench.run_dir(&broken)).await.unwrap();
+    assert_eq!(
+        jobs.find(&broken).await.state,
+        State::Running,
+        "after a repair the run stands where it says"
+    );
+}
+
+#[tokio::test]
+async fn a_restarted_run_begins_from_nothing() {
+    let bench = Bench::without_devices();
+    let run = spec(Stage::Pretrain, 0, None);
+    bench.left_behind(
+        &run,
+        vec![
+            EventKind::Queued { priority: 4 },
+            started(1),
+            metric(1),
+            EventKind::Finished { seconds: 1.0 },
+        ],
+    );
+    let dir = bench.run_dir(&run);
+    std::fs::create_dir_all(dir.checkpoints().join("step-1")).unwrap();
+    std::fs::write(dir.checkpoints().join("latest"), "step-1").unwrap();
+    std::fs::write(dir.model_file(), "weights").unwrap();
+    let jobs = bench.serve("").await;
+    jobs.restart(&run.id).await.unwrap();
+    assert!(!dir.checkpoints().exists() && !dir.model_file().exists());
+    let found = jobs.find(&run).await;
+    assert_eq!(
+        (found.state, found.attempt, found.priority, found.checkpoint_step),
+        (State::Queued, 0, 4, None)
+    );
+    assert!(jobs.inner.store.metric_names(&run.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_whose_directory_is_gone_is_forgotten() {
+    let bench = Bench::without_devices();
+    let run = spec(Stage::Pretrain, 0, None);
+    bench.left_behind(&run, vec![QUEUED]);
+    bench.serve("").await.stop().await;
+    std::fs::remove_dir_all(bench.run_dir(&run).path()).unwrap();
+    let jobs = bench.serve("").await;
+    assert!(jobs.inner.store.known().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn reindexing_gives_the_database_that_was_there() {
+    let bench = Bench::new();
+    let (died, unsaid) = (spec(Stage::Pretrain, 7, None), spec(Stage::Pretrain, 8, None));
+    bench.left_behind(
+        &died,
+        vec![
+            QUEUED,
+            started(2),
+            metric(1),
+            metric(2),
+            EventKind::Warning { message: "hot".to_owned() },
+        ],
+    );
+    RunDir::create(bench.dir.path(), &unsaid).unwrap();
+    let jobs = bench.serve(&[BEGIN, "[ -e go ] && exit 4\n", FINISH].concat()).await;
+    let parent = spec(Stage::Pretrain, 0, None);
+    let (child, other) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Pretrain, 1, None));
+    jobs.submit(&[parent.clone(), child.clone()], 2).await.unwrap();
+    jobs.until(&child, State::Finished).await;
+    std::fs::create_dir_all(bench.run_dir(&other).path()).unwrap();
+    std::fs::write(bench.run_dir(&other).path().join("go"), "").unwrap();
+    jobs.submit(std::slice::from_ref(&other), 0).await.unwrap();
+    jobs.until(&other, State::Failed).await;
+    jobs.restart(&parent.id).await.unwrap();
+    jobs.until(&parent, State::Finished).await;
+    let before = jobs.inner.store.dump().await;
+    assert!(reindex(bench.dir.path()).await.is_err(), "a server holds the directory");
+    jobs.stop().await;
+
+    assert_eq!(reindex(bench.dir.path()).await.unwrap(), 4);
+    let after = Store::open(bench.dir.path()).await.unwrap().dump().await;
+    assert!(before.iter().any(|line| line.starts_with("metric ")) && before.iter().any(|line| line.starts_with("attempt ")));
+    assert_eq!(before, after);
+}
