@@ -82,9 +82,9 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     for _ in 0..rng.random_range(2..6) {
         canvas.draw(&distractor(radius, rng));
     }
-    let contrast = rng.random_range(0.2..0.7);
+    let contrast = rng.random_range(0.3..0.75);
     let shade = away_from(canvas.mean_around(centre, radius), contrast, rng);
-    let second = away_from(shade, rng.random_range(0.0..0.35), rng);
+    let second = away_from(shade, rng.random_range(0.0..0.3), rng);
     canvas.draw(&Layer {
         shape: main,
         centre,
@@ -97,7 +97,7 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     for _ in 0..rng.random_range(0..3) {
         canvas.draw(&occluder(centre, radius, rng));
     }
-    let noise: f32 = rng.random_range(0.0..0.09);
+    let noise: f32 = rng.random_range(0.0..0.06);
     let (gain, lift) = (rng.random_range(0.75..1.15), rng.random_range(-0.1..0.1));
     let bytes = canvas.finish(|value| {
         let grain: f32 = StandardNormal.sample(rng);

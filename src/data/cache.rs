@@ -173,7 +173,7 @@ impl Writer {
 
     /// Completes the file and gives it its name.
     fn finish(mut self, description: Description, path: &Path) -> anyhow::Result<()> {
-        if self.written as usize % BLOCK != 0 {
+        if !(self.written as usize).is_multiple_of(BLOCK) {
             self.checks.push(self.block.sum());
         }
         let tail = serde_json::to_vec(&Tail {

@@ -54,7 +54,7 @@ impl Shape {
             Shape::Square => x.abs() < 0.7 && y.abs() < 0.7,
             Shape::Star => in_star(x, y),
             Shape::Cross => (x.abs() < 0.26 && y.abs() < 0.95) || (y.abs() < 0.26 && x.abs() < 0.95),
-            Shape::Heart => in_heart(1.2 * x, 1.2 * y + 0.1),
+            Shape::Heart => in_heart(x, y),
             Shape::Arrow => (y.abs() < 0.2 && x > -0.95 && x < 0.2) || (x > 0.1 && y.abs() < (0.95 - x) * 0.9),
             Shape::Hourglass => y.abs() < 0.85 && x.abs() < 0.08 + 0.75 * y.abs(),
             Shape::Strip => y.abs() < 0.13 && x.abs() < 1.0,
@@ -74,10 +74,10 @@ fn in_star(x: f32, y: f32) -> bool {
     (point[0] - notch) * at[1] - point[1] * (at[0] - notch) > 0.0
 }
 
-/// The sextic heart curve.
+/// Two discs side by side on a triangle that stands on its tip.
 fn in_heart(x: f32, y: f32) -> bool {
-    let inner = x * x + y * y - 1.0;
-    inner.powi(3) < x * x * y.powi(3)
+    let lobe = (x.abs() - 0.42).powi(2) + (y - 0.35).powi(2) < 0.2;
+    lobe || (y <= 0.35 && x.abs() < 0.68 * (y + 0.9))
 }
 
 /// How a surface is coloured, as a mix of two colours that depends on the place.
