@@ -1,5 +1,10 @@
+use std::sync::Arc;
+
+use anyhow::bail;
+
 use super::*;
 use crate::data::augment::tests::still;
+use crate::data::source::{Item, Reader};
 use crate::experiment::settings::AugmentSettings;
 
 const SIZE: usize = 16;
@@ -175,4 +180,32 @@ fn dropping_a_loader_in_the_middle_does_not_hang() {
     );
     loader.next().unwrap().unwrap();
     drop(loader);
+}
+
+/// A source whose pictures are all torn.
+struct Torn;
+
+impl Reader for Torn {
+    fn picture(&self, _: &Item) -> anyhow::Result<Picture> {
+        bail!("the file ends too early")
+    }
+}
+
+#[test]
+fn an_unreadable_picture_ends_the_loader_with_its_path() {
+    let item = |n: usize| Item {
+        label: 0,
+        name: format!("train/cat/{n}.png"),
+        file: 0,
+        offset: 0,
+        size: 0,
+    };
+    let torn = || Split::on_demand(Arc::new(Torn), (0..8).map(item).collect(), 0);
+    let mut training = TrainLoader::new(torn(), augment(), None, LoaderPlan { threads: 2, ..plan() });
+    let mut evaluation = EvalLoader::new(torn(), augment(), 4, 2);
+    for (first, after) in [(training.next(), training.next()), (evaluation.next(), evaluation.next())] {
+        let error = first.unwrap().unwrap_err().to_string();
+        assert!(error.contains("train/cat/"), "{error}");
+        assert!(after.is_none());
+    }
 }
