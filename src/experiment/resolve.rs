@@ -24,10 +24,7 @@ pub struct Invalid {
 
 impl Invalid {
     fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Invalid {
-            place: place.into(),
-            message: message.into(),
-        }
+        Invalid { place: place.into(), message: message.into() }
     }
 }
 
@@ -77,16 +74,10 @@ impl Plan {
 /// # Errors
 /// The first setting that is unknown, of the wrong type, out of range or in conflict with another.
 pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) -> Result<Plan, Invalid> {
-    let mut plan = Plan {
-        runs: Vec::new(),
-        cells: Vec::new(),
-    };
+    let mut plan = Plan { runs: Vec::new(), cells: Vec::new() };
     let seeds = request.seeds.unwrap_or(scale.seeds);
     if !(1..=1000).contains(&seeds) {
-        return Err(Invalid::new(
-            "seeds",
-            format!("{seeds} is not allowed: it must be a whole number from 1 to 1000"),
-        ));
+        return Err(Invalid::new("seeds", format!("{seeds} is not allowed: it must be a whole number from 1 to 1000")));
     }
     check_names(scale, catalog, request)?;
     for seed in 0..seeds {
@@ -98,23 +89,11 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
     Ok(plan)
 }
 
-fn plan_row(
-    plan: &mut Plan,
-    study: &Study,
-    row: &Row,
-    scale: &Scale,
-    catalog: &Catalog,
-    request: &Request,
-    seed: u64,
-) -> Result<(), Invalid> {
+fn plan_row(plan: &mut Plan, study: &Study, row: &Row, scale: &Scale, catalog: &Catalog, request: &Request, seed: u64) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
     let resolve = |stage: Stage, parent: Option<&RunSpec>| {
         let empty = Values::new();
-        let layers = Layers {
-            scale,
-            row: row.set.get(stage.name()).unwrap_or(&empty),
-            request,
-        };
+        let layers = Layers { scale, row: row.set.get(stage.name()).unwrap_or(&empty), request };
         let mut run = resolve(stage, method, seed, parent, &layers)?;
         run.label = format!("{} · {stage} · {} · seed {seed}", row.title, scale.name);
         run.scale = scale.name.clone();
@@ -123,61 +102,31 @@ fn plan_row(
     let pretrain = resolve(Stage::Pretrain, None)?;
     plan.add(&pretrain);
     for column in columns_of(study, row, method) {
-        let run = if column.stage == Stage::Pretrain {
-            pretrain.clone()
-        } else {
-            resolve(column.stage, Some(&pretrain))?
-        };
+        let run = if column.stage == Stage::Pretrain { pretrain.clone() } else { resolve(column.stage, Some(&pretrain))? };
         plan.add(&run);
-        plan.cells.push(Cell {
-            row: row.id.clone(),
-            column: column.id.clone(),
-            seed,
-            run: run.id,
-        });
+        plan.cells.push(Cell { row: row.id.clone(), column: column.id.clone(), seed, run: run.id });
     }
     Ok(())
 }
 
 /// The columns a row fills: not those it leaves out, and no reconstruction where the method has none.
 pub fn columns_of<'a>(study: &'a Study, row: &'a Row, method: &'a MethodInfo) -> impl Iterator<Item = &'a Column> {
-    study
-        .columns
-        .iter()
-        .filter(|column| !row.without.contains(&column.id) && (column.stage != Stage::Psnr || method.reconstructs))
+    study.columns.iter().filter(|column| !row.without.contains(&column.id) && (column.stage != Stage::Psnr || method.reconstructs))
 }
 
 /// Resolves one run outside a study, as the launch form and the command line do.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn single_run(
-    stage: Stage,
-    method: &str,
-    scale: &Scale,
-    catalog: &Catalog,
-    request: &Request,
-    seed: u64,
-    parent: Option<&RunSpec>,
-) -> Result<RunSpec, Invalid> {
+pub fn single_run(stage: Stage, method: &str, scale: &Scale, catalog: &Catalog, request: &Request, seed: u64, parent: Option<&RunSpec>) -> Result<RunSpec, Invalid> {
     let method = find(catalog, method)?;
     if stage != Stage::Pretrain && parent.is_none() {
-        return Err(Invalid::new(
-            "parent",
-            format!("stage {stage} starts from a pretraining run: name one"),
-        ));
+        return Err(Invalid::new("parent", format!("stage {stage} starts from a pretraining run: name one")));
     }
     if stage == Stage::Psnr && !method.reconstructs {
-        return Err(Invalid::new(
-            "stage",
-            format!("{} does not reconstruct pictures, so it has no psnr", method.title),
-        ));
+        return Err(Invalid::new("stage", format!("{} does not reconstruct pictures, so it has no psnr", method.title)));
     }
-    let layers = Layers {
-        scale,
-        row: &Values::new(),
-        request,
-    };
+    let layers = Layers { scale, row: &Values::new(), request };
     let mut run = resolve(stage, method, seed, parent, &layers)?;
     check_known(&request.set, &sections(stage, method))?;
     run.label = format!("{} · {stage} · {} · seed {seed}", method.title, scale.name);
@@ -186,9 +135,7 @@ pub fn single_run(
 }
 
 fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid> {
-    catalog
-        .get(name)
-        .ok_or_else(|| Invalid::new("method", format!("`{name}` is not known: it must be one of {}", catalog.names())))
+    catalog.get(name).ok_or_else(|| Invalid::new("method", format!("`{name}` is not known: it must be one of {}", catalog.names())))
 }
 
 struct Layers<'a> {
@@ -199,10 +146,7 @@ struct Layers<'a> {
 
 fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec>, layers: &Layers) -> Result<RunSpec, Invalid> {
     let sections = sections(stage, method);
-    let mut settings: Values = sections
-        .iter()
-        .map(|section| (section.name.to_owned(), defaults(section)))
-        .collect();
+    let mut settings: Values = sections.iter().map(|section| (section.name.to_owned(), defaults(section))).collect();
     let recipe = if stage == Stage::Pretrain { method.recipe } else { &[] };
     for (section, key, value) in protocol(stage).iter().chain(recipe) {
         overlay_one(&mut settings, section, key, (*value).into());
@@ -261,10 +205,7 @@ fn accept(settings: &mut Values, sections: &[Section]) -> Result<(), Invalid> {
     for section in sections {
         for setting in section.settings {
             let place = format!("{}.{}", section.name, setting.key);
-            let slot = settings
-                .get_mut(section.name)
-                .and_then(|keys| keys.get_mut(setting.key))
-                .expect("defaults hold every key");
+            let slot = settings.get_mut(section.name).and_then(|keys| keys.get_mut(setting.key)).expect("defaults hold every key");
             *slot = setting.kind.accept(slot).map_err(|message| Invalid::new(place, message))?;
         }
     }
@@ -275,18 +216,12 @@ fn check_known(values: &Values, sections: &[Section]) -> Result<(), Invalid> {
     for (name, keys) in values {
         let Some(section) = sections.iter().find(|s| s.name == name) else {
             let known = sections.iter().map(|s| s.name).collect::<Vec<_>>().join(", ");
-            return Err(Invalid::new(
-                name.clone(),
-                format!("no such section here: it must be one of {known}"),
-            ));
+            return Err(Invalid::new(name.clone(), format!("no such section here: it must be one of {known}")));
         };
         for key in keys.keys() {
             if !section.settings.iter().any(|s| s.key == key) {
                 let known = section.settings.iter().map(|s| s.key).collect::<Vec<_>>().join(", ");
-                return Err(Invalid::new(
-                    format!("{name}.{key}"),
-                    format!("no such setting: it must be one of {known}"),
-                ));
+                return Err(Invalid::new(format!("{name}.{key}"), format!("no such setting: it must be one of {known}")));
             }
         }
     }
@@ -295,22 +230,12 @@ fn check_known(values: &Values, sections: &[Section]) -> Result<(), Invalid> {
 
 /// A scale or request may name a setting that only some runs have, but not one that none has.
 fn check_names(scale: &Scale, catalog: &Catalog, request: &Request) -> Result<(), Invalid> {
-    let all: Vec<Section> = catalog
-        .methods
-        .iter()
-        .flat_map(|m| Stage::ALL.into_iter().flat_map(|s| sections(s, m)))
-        .collect();
+    let all: Vec<Section> = catalog.methods.iter().flat_map(|m| Stage::ALL.into_iter().flat_map(|s| sections(s, m))).collect();
     let known = |values: &Values| {
         for (name, keys) in values {
             for key in keys.keys() {
-                if !all
-                    .iter()
-                    .any(|s| s.name == name && s.settings.iter().any(|setting| setting.key == key))
-                {
-                    return Err(Invalid::new(
-                        format!("{name}.{key}"),
-                        "no method and no stage has this setting; `umbra methods` lists them all",
-                    ));
+                if !all.iter().any(|s| s.name == name && s.settings.iter().any(|setting| setting.key == key)) {
+                    return Err(Invalid::new(format!("{name}.{key}"), "no method and no stage has this setting; `umbra methods` lists them all"));
                 }
             }
         }
@@ -322,10 +247,7 @@ fn check_names(scale: &Scale, catalog: &Catalog, request: &Request) -> Result<()
         return Err(Invalid::new(format!("stage.{stage}"), "not a stage"));
     }
     if let Some(method) = scale.method.keys().find(|name| catalog.get(name).is_none()) {
-        return Err(Invalid::new(
-            format!("method.{method}"),
-            format!("not a method: it must be one of {}", catalog.names()),
-        ));
+        return Err(Invalid::new(format!("method.{method}"), format!("not a method: it must be one of {}", catalog.names())));
     }
     known(&request.set)
 }
@@ -336,35 +258,23 @@ fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     let data: DataSettings = run.section("data").map_err(broken)?;
     let model: ModelSettings = run.section("model").map_err(broken)?;
     if data.image_size % model.patch_size != 0 {
-        return Err(Invalid::new(
-            "model.patch_size",
-            format!("{} does not divide data.image_size = {}", model.patch_size, data.image_size),
-        ));
+        return Err(Invalid::new("model.patch_size", format!("{} does not divide data.image_size = {}", model.patch_size, data.image_size)));
     }
-    for (dim, heads, place) in [
-        (model.dim, model.heads, "model.heads"),
-        (model.decoder_dim, model.decoder_heads, "model.decoder_heads"),
-    ] {
+    for (dim, heads, place) in [(model.dim, model.heads, "model.heads"), (model.decoder_dim, model.decoder_heads, "model.decoder_heads")] {
         if dim % heads != 0 {
             return Err(Invalid::new(place, format!("{heads} heads do not divide the width {dim}")));
         }
     }
     for (dim, place) in [(model.dim, "model.dim"), (model.decoder_dim, "model.decoder_dim")] {
         if model.position == "sincos" && dim % 4 != 0 {
-            return Err(Invalid::new(
-                place,
-                format!("{dim} is not a multiple of 4, as a sine-cosine position table needs"),
-            ));
+            return Err(Invalid::new(place, format!("{dim} is not a multiple of 4, as a sine-cosine position table needs")));
         }
     }
     if run.settings.contains_key("train") {
         let train: TrainSettings = run.section("train").map_err(broken)?;
         let batch = train.batch_size * train.accumulation;
         if data.train_images > 0 && batch > data.train_images {
-            return Err(Invalid::new(
-                "train.batch_size",
-                format!("a step of {batch} pictures is larger than the data, {} pictures", data.train_images),
-            ));
+            return Err(Invalid::new("train.batch_size", format!("a step of {batch} pictures is larger than the data, {} pictures", data.train_images)));
         }
     }
     Ok(())

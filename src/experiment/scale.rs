@@ -43,9 +43,6 @@ impl Scale {
 
     /// The scales that come with Umbra, smallest first.
     pub fn built_in() -> Vec<Scale> {
-        BUILT_IN
-            .iter()
-            .map(|(file, text)| Scale::parse(file, text).expect("built-in scales are tested"))
-            .collect()
+        BUILT_IN.iter().map(|(file, text)| Scale::parse(file, text).expect("built-in scales are tested")).collect()
     }
 }

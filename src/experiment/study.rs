@@ -80,10 +80,7 @@ pub struct Row {
 }
 
 /// The studies built into the binary: file name and text.
-const BUILT_IN: &[(&str, &str)] = &[(
-    "configs/studies/mae-vs-scratch.toml",
-    include_str!("../../configs/studies/mae-vs-scratch.toml"),
-)];
+const BUILT_IN: &[(&str, &str)] = &[("configs/studies/mae-vs-scratch.toml", include_str!("../../configs/studies/mae-vs-scratch.toml"))];
 
 impl Study {
     /// Reads a study; `file` is named in errors.
@@ -95,10 +92,7 @@ impl Study {
 
     /// The studies that come with Umbra.
     pub fn built_in() -> Vec<Study> {
-        BUILT_IN
-            .iter()
-            .map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested"))
-            .collect()
+        BUILT_IN.iter().map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested")).collect()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -106,11 +100,7 @@ impl Study {
         for row in &self.rows {
             let named = row.without.iter().chain(row.paper.keys());
             if let Some(unknown) = named.into_iter().find(|id| !columns.contains(&id.as_str())) {
-                return Err(format!(
-                    "row `{}` names the column `{unknown}`, which must be one of {}",
-                    row.id,
-                    columns.join(", ")
-                ));
+                return Err(format!("row `{}` names the column `{unknown}`, which must be one of {}", row.id, columns.join(", ")));
             }
             if let Some(stage) = row.set.keys().find(|stage| stage.parse::<Stage>().is_err()) {
                 return Err(format!("row `{}`: set.{stage} is not a stage", row.id));

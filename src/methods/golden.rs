@@ -1,4 +1,4 @@
-//! For tests: numbers computed with PyTorch and timm in float64, in `tests/golden/`: weights, inputs, and what
+//! For tests: numbers computed with `PyTorch` and timm in float64, in `tests/golden/`: weights, inputs, and what
 //! must come out.
 
 use std::path::Path;
@@ -162,4 +162,22 @@ impl ModuleVisitor for Visitor<'_> {
             self.found.insert(self.path.timm(), gradient);
         }
     }
+}
+
+#[test]
+fn every_block_and_the_final_norm_give_timms_numbers() {
+    let golden = load();
+    let device = Device::flex();
+    let vit = golden.vit(&device);
+    let tokens = vit.embed(golden.images(&device));
+    for (index, stream) in vit.stream(tokens.clone()).iter().enumerate() {
+        let name = format!("out.vit.block{index}");
+        assert_close(&HostTensor::from_tensor(stream), golden.tensor(&name), 1e-5, &name);
+    }
+    assert_close(
+        &HostTensor::from_tensor(&vit.encode(tokens, None)),
+        golden.tensor("out.vit.norm"),
+        1e-5,
+        "the final norm",
+    );
 }

@@ -146,11 +146,7 @@ mod number {
     }
 
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() {
-            serializer.serialize_f64(*value)
-        } else {
-            serializer.serialize_str(&value.to_string())
-        }
+        if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.serialize_str(&value.to_string()) }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -198,10 +194,7 @@ impl std::str::FromStr for State {
 
     fn from_str(text: &str) -> Result<Self, String> {
         State::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
-            format!(
-                "state `{text}` is not known: it must be one of {}",
-                State::ALL.map(State::name).join(", ")
-            )
+            format!("state `{text}` is not known: it must be one of {}", State::ALL.map(State::name).join(", "))
         })
     }
 }
@@ -227,15 +220,7 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
-        History {
-            state: State::Queued,
-            attempt: 0,
-            priority: 0,
-            reason: None,
-            device: None,
-            started: None,
-            ended: None,
-        }
+        History { state: State::Queued, attempt: 0, priority: 0, reason: None, device: None, started: None, ended: None }
     }
 }
 

@@ -78,11 +78,7 @@ impl RunDir {
         if dir.spec_file().is_file() {
             return Ok(dir);
         }
-        let file = RunFile {
-            umbra: env!("CARGO_PKG_VERSION").to_owned(),
-            created: now() as u64,
-            run: run.clone(),
-        };
+        let file = RunFile { umbra: env!("CARGO_PKG_VERSION").to_owned(), created: now() as u64, run: run.clone() };
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         fs::create_dir_all(dir.path())?;
         write_atomic(&dir.spec_file(), text.as_bytes())?;
@@ -152,7 +148,5 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Seconds since 1970.
 pub fn now() -> f64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |d| d.as_secs_f64())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -12,10 +12,11 @@ use crate::weights::ParamPath;
 /// Standard deviation of tokens and learned positions (MAE repository, timm).
 pub const TOKEN_STD: f64 = 0.02;
 
-/// Gives every parameter of `module` its first value, by MAE's rules: Xavier-uniform matrices (queries, keys
-/// and values as one; the patch projection as a matrix of `dim` rows), zero biases, norms of one and zero,
-/// tokens normal with deviation 0.02, and the patch projection's bias as a convolution's. Position tables are
-/// left alone.
+/// Gives every parameter of `module` its first value, by MAE's rules.
+///
+/// Xavier-uniform matrices (queries, keys and values as one; the patch projection as a matrix of `dim` rows),
+/// zero biases, norms of one and zero, tokens normal with deviation 0.02, and the patch projection's bias as a
+/// convolution's. Position tables are left alone.
 pub fn initialise<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Initialiser {
         path: ParamPath::default(),

@@ -3,9 +3,10 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// The table for a class token (zeros) and `grid * grid` patches, `[1, 1 + patches, dim]`. The first half of
-/// the channels encodes the column, the second the row; each half is sines then cosines at the frequencies
-/// `10000^(-k / (dim / 4))`. `dim` is a multiple of 4.
+/// The table for a class token (zeros) and `grid * grid` patches, `[1, 1 + patches, dim]`.
+///
+/// The first half of the channels encodes the column, the second the row; each half is sines then cosines at
+/// the frequencies `10000^(-k / (dim / 4))`. `dim` is a multiple of 4.
 pub fn sincos_table(dim: usize, grid: usize, device: &Device) -> Param<Tensor<3>> {
     let quarter = dim / 4;
     let mut table = vec![0.0f32; dim];
