@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::Stage;
-use super::schema::{Literal, Section};
+use super::schema::{Literal, Section, Setting};
 use super::settings::{AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TrainSettings};
 
 /// A default that differs from the section's own: section, key, value.
@@ -43,6 +43,16 @@ impl Catalog {
     /// The method of that name.
     pub fn get(&self, name: &str) -> Option<&MethodInfo> {
         self.methods.iter().find(|method| method.name == name)
+    }
+
+    /// The setting of that section and key, of any method and stage.
+    pub fn setting(&self, section: &str, key: &str) -> Option<&'static Setting> {
+        let all = self
+            .methods
+            .iter()
+            .flat_map(|method| Stage::ALL.into_iter().flat_map(move |stage| sections(stage, method)));
+        all.filter(|known| known.name == section)
+            .find_map(|known| known.settings.iter().find(|setting| setting.key == key))
     }
 
     /// The names, for a sentence that says what is allowed.

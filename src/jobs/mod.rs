@@ -1,3 +1,189 @@
-//! Carrying out runs.
+//! Carrying out runs: the queue's orders, the scheduler, the executor, the ingester.
+//!
+//! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
+//! for), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
+//! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
+//! directories to the database).
 
-pub mod worker;
+mod executor;
+mod exit;
+mod hold;
+mod ingester;
+mod inner;
+mod orders;
+mod recover;
+mod reindex;
+mod scheduler;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::experiment::{RunId, RunSpec};
+use crate::run_dir::{Lock, State};
+use crate::store::Store;
+
+pub use executor::{Executor, Job, LocalProcesses, Worker};
+pub use exit::Exit;
+pub use hold::hold;
+pub use ingester::catch_up;
+pub use reindex::reindex;
+
+use inner::Inner;
+
+/// How runs are carried out.
+#[derive(Clone, Debug)]
+pub struct JobsConfig {
+    /// Where `runs/` and the database are.
+    pub data_dir: PathBuf,
+    /// The program started as `<worker> work <run dir> --device D --threads T`: the umbra binary.
+    pub worker: PathBuf,
+    /// One worker at a time for each, such as `cpu` or `gpu:0`.
+    pub devices: Vec<String>,
+    /// Threads of each worker.
+    pub threads: usize,
+    /// How long a worker may take to write its checkpoint before it is killed.
+    pub grace: Duration,
+    /// Bytes of address space a worker may use.
+    pub worker_memory: Option<u64>,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Submitted {
+    /// Runs that wait now because of this.
+    pub queued: Vec<RunId>,
+    /// Runs that were waiting, running or finished already.
+    pub shared: Vec<RunId>,
+}
+
+/// Something about a run is new: its state or anything that its events say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The run.
+    pub run: RunId,
+    /// Where it stands now.
+    pub state: State,
+}
+
+/// A device and who is on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Such as `cpu` or `gpu:0`.
+    pub device: String,
+    /// The run that uses it.
+    pub run: Option<RunId>,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No run of that id.
+    #[error("there is no run {0}")]
+    Unknown(RunId),
+    /// The run stands where the order makes no sense; one sentence.
+    #[error("{0}")]
+    Refused(String),
+    /// A directory or the database failed.
+    #[error(transparent)]
+    Fault(#[from] anyhow::Error),
+}
+
+/// The handle through which pages and commands give orders; clones are the same.
+#[derive(Clone)]
+pub struct Jobs {
+    inner: Arc<Inner>,
+}
+
+/// Picks up what an earlier server left, then starts scheduler and ingester, with workers as processes of
+/// this machine. Call within a tokio runtime, with the data directory [held](hold).
+///
+/// # Errors
+/// A data directory or database that cannot be read.
+pub async fn start(store: Store, hold: Lock, config: JobsConfig) -> anyhow::Result<Jobs> {
+    let executor = LocalProcesses {
+        program: config.worker.clone(),
+    };
+    start_with(store, hold, config, Box::new(executor)).await
+}
+
+/// As [`start`], with another way to start workers.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> anyhow::Result<Jobs> {
+    let inner = Arc::new(Inner::new(store, hold, config, executor));
+    recover::recover(&inner).await?;
+    inner.spawn(scheduler::run(inner.clone()));
+    inner.spawn(ingester::follow(inner.clone()));
+    Ok(Jobs { inner })
+}
+
+impl Jobs {
+    /// Queues runs, parents first. Runs that are waiting, running or finished are shared; failed and
+    /// cancelled ones are queued again and go on from their checkpoints.
+    ///
+    /// # Errors
+    /// A run directory that cannot be written, named.
+    pub async fn submit(&self, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
+        orders::submit(&self.inner, runs, priority).await
+    }
+
+    /// Stops a run: a waiting one at once, a running one after it has written its checkpoint.
+    ///
+    /// # Errors
+    /// A run that has ended, or works on another machine.
+    pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
+        orders::cancel(&self.inner, run).await
+    }
+
+    /// Queues a failed or cancelled run again; it goes on from its latest checkpoint.
+    ///
+    /// # Errors
+    /// A run that is waiting, running or finished.
+    pub async fn retry(&self, run: &RunId) -> Result<(), Error> {
+        orders::retry(&self.inner, run).await
+    }
+
+    /// Queues a run again from nothing: its checkpoints, results and history are removed.
+    ///
+    /// # Errors
+    /// A run that is running.
+    pub async fn restart(&self, run: &RunId) -> Result<(), Error> {
+        orders::restart(&self.inner, run).await
+    }
+
+    /// Moves a waiting run in the queue; higher goes first.
+    ///
+    /// # Errors
+    /// A run that does not wait.
+    pub async fn set_priority(&self, run: &RunId, priority: i64) -> Result<(), Error> {
+        orders::set_priority(&self.inner, run, priority).await
+    }
+
+    /// Changes from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.inner.subscribe()
+    }
+
+    /// The devices and who is on them, in the order of the settings.
+    pub fn devices(&self) -> Vec<Slot> {
+        self.inner.slots()
+    }
+
+    /// Where `runs/` and the database are.
+    pub fn data_dir(&self) -> &Path {
+        &self.inner.config.data_dir
+    }
+
+    /// Starts no more workers and ends the tasks. Living workers go on. The data directory is given back
+    /// when the last clone of this handle is gone.
+    pub async fn stop(self) {
+        self.inner.end_tasks().await;
+    }
+}

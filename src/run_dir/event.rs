@@ -51,8 +51,10 @@ pub enum EventKind {
         /// Steps in all.
         steps: u64,
         /// Pictures trained on or evaluated in a second.
+        #[serde(with = "number")]
         images_per_second: f64,
         /// Seconds until the end, as far as can be told.
+        #[serde(with = "number")]
         eta_seconds: f64,
     },
     /// A point of a curve.
@@ -95,8 +97,10 @@ pub enum EventKind {
     /// Load of the machine.
     System {
         /// Share of all processors in use, 0 to 100.
+        #[serde(with = "number")]
         cpu_percent: f64,
         /// Memory of the worker in MiB.
+        #[serde(with = "number")]
         memory_mib: f64,
     },
     /// The run is complete.
@@ -146,7 +150,11 @@ mod number {
     }
 
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.serialize_str(&value.to_string()) }
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.serialize_str(&value.to_string())
+        }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -194,7 +202,10 @@ impl std::str::FromStr for State {
 
     fn from_str(text: &str) -> Result<Self, String> {
         State::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
-            format!("state `{text}` is not known: it must be one of {}", State::ALL.map(State::name).join(", "))
+            format!(
+                "state `{text}` is not known: it must be one of {}",
+                State::ALL.map(State::name).join(", ")
+            )
         })
     }
 }
@@ -220,11 +231,26 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
-        History { state: State::Queued, attempt: 0, priority: 0, reason: None, device: None, started: None, ended: None }
+        History {
+            state: State::Queued,
+            attempt: 0,
+            priority: 0,
+            reason: None,
+            device: None,
+            started: None,
+            ended: None,
+        }
     }
 }
 
 impl History {
+    /// What a whole log says; `None` if it has no event yet.
+    pub fn of(events: &[Event]) -> Option<History> {
+        let mut history = History::default();
+        events.iter().for_each(|event| history.apply(event));
+        (!events.is_empty()).then_some(history)
+    }
+
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
         match &event.kind {

@@ -1,0 +1,241 @@
+//! What all charts share: ground, title, axes, grid, legend, tips and the finished SVG element.
+
+use std::fmt::Write as _;
+use std::io;
+
+use plotters::coord::Shift;
+use plotters::drawing::DrawingAreaErrorKind;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::axis::Axis;
+use super::legend::{Key, Legend};
+use super::theme::{self, BG, FG, GRID, MUTED, Theme};
+
+/// Drawing units in a pixel: plotters draws at whole units, and whole pixels would make lines jagged.
+const UNIT: u32 = 10;
+/// Text that no font of the reader's system lacks.
+const FONT: &str = "system-ui, sans-serif";
+
+pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Plot<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
+pub(super) type Failure = DrawingAreaErrorKind<io::Error>;
+pub(super) type Drawn = Result<(), Failure>;
+
+/// A text shown while the pointer is at a place, given in drawing units.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tip {
+    pub(super) at: (i32, i32),
+    pub(super) text: String,
+}
+
+/// The parts around a plot.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) title: String,
+    pub(super) x_label: String,
+    pub(super) y_label: String,
+    /// Size without a legend below, in pixels.
+    pub(super) size: (f64, f64),
+    pub(super) legend: Legend,
+    /// Free space at the right of the plot besides the legend, in pixels.
+    pub(super) right: f64,
+    /// Whether the grid has horizontal lines.
+    pub(super) rows: bool,
+    pub(super) theme: Theme,
+}
+
+impl Frame {
+    /// A frame of at least 240 by 160 and at most 4096 by 4096 pixels.
+    pub(super) fn new(title: &str, (x_label, y_label): (&str, &str), (width, height): (u32, u32), theme: Theme) -> Frame {
+        let size = (f64::from(width.clamp(240, 4096)), f64::from(height.clamp(160, 4096)));
+        let [title, x_label, y_label] = [title, x_label, y_label].map(clean);
+        Frame {
+            title,
+            x_label,
+            y_label,
+            size,
+            legend: Legend::default(),
+            right: 18.0,
+            rows: true,
+            theme,
+        }
+    }
+
+    /// Finds room for a legend.
+    pub(super) fn with_legend(mut self, keys: Vec<Key>) -> Frame {
+        self.legend = Legend::arrange(keys, self.size.0, self.plot_height());
+        self
+    }
+
+    /// Pixels from the top of the plot to its bottom.
+    pub(super) fn plot_height(&self) -> f64 {
+        self.size.1 - self.top() - self.bottom()
+    }
+
+    /// Draws everything; `body` draws the data and returns the tips.
+    pub(super) fn svg(&self, x: &Axis, y: &Axis, body: impl FnOnce(&mut Plot) -> Result<Vec<Tip>, Failure>) -> String {
+        self.element(|canvas| {
+            let mut tips = self.legend(canvas)?;
+            let mut plot = self.plot(canvas, x, y)?;
+            tips.extend(body(&mut plot)?);
+            Ok(tips)
+        })
+    }
+
+    /// The chart with a sentence in the place of its plot.
+    pub(super) fn empty(&self, sentence: &str) -> String {
+        self.element(|canvas| {
+            let style = font(13.0, &MUTED).pos(Pos::new(HPos::Center, VPos::Center));
+            let middle = (units(self.size.0 / 2.0), units(self.top() + self.plot_height() / 2.0));
+            canvas.draw(&Text::new(sentence.to_owned(), middle, style))?;
+            self.legend(canvas)
+        })
+    }
+
+    fn element(&self, draw: impl FnOnce(&Canvas) -> Result<Vec<Tip>, Failure>) -> String {
+        let (width, height) = (units(self.size.0) as u32, units(self.size.1 + self.legend.below) as u32);
+        let mut svg = String::new();
+        let canvas = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        let drawn = canvas.fill(&BG).and_then(|()| self.headings(&canvas)).and_then(|()| draw(&canvas));
+        let tips = drawn.expect("a String takes everything that is written to it");
+        canvas.present().expect("a String takes everything that is written to it");
+        drop(canvas);
+        self.finished(&svg, (width, height), &tips)
+    }
+
+    fn headings(&self, canvas: &Canvas) -> Drawn {
+        if !self.title.is_empty() {
+            canvas.draw(&Text::new(self.title.clone(), (units(12.0), units(10.0)), bold(14.0, &FG)))?;
+        }
+        if !self.y_label.is_empty() {
+            let place = (units(12.0), units(self.top() - 22.0));
+            canvas.draw(&Text::new(self.y_label.clone(), place, font(11.0, &MUTED)))?;
+        }
+        if !self.x_label.is_empty() {
+            let style = font(11.0, &MUTED).pos(Pos::new(HPos::Right, VPos::Top));
+            let place = (units(self.size.0 - self.right - self.legend.right), units(self.size.1 - 18.0));
+            canvas.draw(&Text::new(self.x_label.clone(), place, style))?;
+        }
+        Ok(())
+    }
+
+    fn legend(&self, canvas: &Canvas) -> Result<Vec<Tip>, Failure> {
+        let (width, height) = self.size;
+        if self.legend.right > 0.0 {
+            return self.legend.draw(canvas, (width - self.legend.right, self.top()), self.legend.right);
+        }
+        self.legend.draw(canvas, (12.0, height), width - 24.0)
+    }
+
+    fn plot<'a>(&self, canvas: &Canvas<'a>, x: &Axis, y: &Axis) -> Result<Plot<'a>, Failure> {
+        let widest = y.labels.iter().map(|label| text_width(label, 11.0)).fold(0.0, f64::max);
+        let mut plot = ChartBuilder::on(canvas)
+            .margin_top(units(self.top()))
+            .margin_left(units(6.0))
+            .margin_right(units(self.right + self.legend.right))
+            .margin_bottom(units(self.bottom() - 20.0 + self.legend.below))
+            .set_label_area_size(LabelAreaPosition::Left, units(widest + 12.0))
+            .set_label_area_size(LabelAreaPosition::Bottom, units(20.0))
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        let mut mesh = plot.configure_mesh();
+        if !self.rows {
+            mesh.disable_y_mesh();
+        }
+        mesh.bold_line_style(GRID.stroke_width(UNIT))
+            .light_line_style(TRANSPARENT)
+            .axis_style(MUTED.stroke_width(UNIT))
+            .set_all_tick_mark_size(units(4.0))
+            .label_style(font(11.0, &MUTED))
+            .draw()?;
+        Ok(plot)
+    }
+
+    fn top(&self) -> f64 {
+        let title = if self.title.is_empty() { 0.0 } else { 24.0 };
+        let label = if self.y_label.is_empty() { 0.0 } else { 20.0 };
+        10.0 + title + label
+    }
+
+    fn bottom(&self) -> f64 {
+        if self.x_label.is_empty() { 26.0 } else { 40.0 }
+    }
+
+    /// Gives the drawing its own root element, tips and colours.
+    fn finished(&self, drawing: &str, (width, height): (u32, u32), tips: &[Tip]) -> String {
+        let inner = drawing
+            .split_once(">\n")
+            .map_or("", |(_, inner)| inner)
+            .trim_end()
+            .trim_end_matches("</svg>");
+        let name = if self.title.is_empty() { &self.y_label } else { &self.title };
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"umbra-chart\" viewBox=\"0 0 {width} {height}\" width=\"100%\" role=\"img\" aria-label=\"{}\">\n",
+            escaped(name)
+        );
+        svg.push_str(&theme::style(self.theme));
+        svg.push_str(&theme::paint(inner.to_owned(), self.theme, UNIT));
+        for Tip { at: (x, y), text } in tips {
+            let radius = units(7.0);
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill-opacity=\"0\"><title>{}</title></circle>",
+                escaped(text)
+            );
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+}
+
+/// Pixels in drawing units.
+pub(super) fn units(pixels: f64) -> i32 {
+    (pixels * f64::from(UNIT)).round() as i32
+}
+
+/// Text of `pixels` height in an ink.
+pub(super) fn font(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
+    styled(pixels, ink, FontStyle::Normal)
+}
+
+fn bold(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
+    styled(pixels, ink, FontStyle::Bold)
+}
+
+fn styled(pixels: f64, ink: &RGBColor, style: FontStyle) -> TextStyle<'static> {
+    // The SVG backend divides by 1.24, its guess of a line's height.
+    FontDesc::new(FontFamily::Name(FONT), f64::from(units(pixels)) * 1.24, style).color(ink)
+}
+
+/// About how wide a text is, in pixels: nobody here knows the reader's font.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    let width = |c: char| match c {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | 't' | 'f' | 'r' | '(' | ')' | '·' => 0.36,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' | '…' => 0.92,
+        'A'..='Z' | '—' | '±' => 0.72,
+        c if !c.is_ascii() => 1.0,
+        _ => 0.6,
+    };
+    text.chars().map(width).sum::<f64>() * size
+}
+
+/// Text without the control characters that XML forbids.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn escaped(text: &str) -> String {
+    clean(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

@@ -1,0 +1,86 @@
+//! `umbra export` and `umbra features`: what leaves Umbra.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::study::fill;
+use super::{catalog, find_scale, find_study, runtime, settings};
+use crate::evaluate::features as extract;
+use crate::experiment::{Request, RunId, plan};
+use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
+use crate::settings::{Export, Features};
+use crate::store::Store;
+
+/// Writes a study's table or a run's numbers.
+///
+/// # Errors
+/// An unknown name, a format the thing does not have, or a file that cannot be written.
+pub fn export(args: &Export) -> anyhow::Result<()> {
+    match args.what.parse::<RunId>() {
+        Ok(id) => export_run(&RunDir::of(&args.data_dir.data_dir, &id), args),
+        Err(_) => put(args.output.as_deref(), export_study(args)?.as_bytes()),
+    }
+}
+
+fn export_study(args: &Export) -> anyhow::Result<String> {
+    let (study, scale, catalog) = (find_study(&args.what)?, find_scale(&args.scale)?, catalog());
+    let request = Request { data: args.data.clone(), seeds: args.seeds, set: settings(&args.set, &catalog)? };
+    let plan = plan(&study, &scale, &catalog, &request)?;
+    let table = runtime()?.block_on(async {
+        let store = Store::open(&args.data_dir.data_dir).await?;
+        fill(&store, &study, &plan).await
+    })?;
+    match args.format.as_str() {
+        "csv" => Ok(table.to_csv()),
+        "json" => Ok(serde_json::to_string_pretty(&table)? + "\n"),
+        "md" => Ok(table.to_markdown()),
+        other => bail!("--format {other} is for runs; a study has csv, json and md"),
+    }
+}
+
+fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
+    let file = dir.read().map_err(anyhow::Error::msg)?;
+    if args.format == "safetensors" {
+        let output = args.output.as_deref().context("--format safetensors needs --output FILE")?;
+        fs::copy(dir.model_file(), output).with_context(|| format!("cannot copy {} to {}", dir.model_file().display(), output.display()))?;
+        return Ok(());
+    }
+    let events = EventReader::new(&dir.events_file()).read(&Position::default())?.events;
+    let points = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Metric { name, step, value } => Some((name.as_str(), Some(*step), *value)),
+        EventKind::Summary { name, value } => Some((name.as_str(), None, *value)),
+        _ => None,
+    });
+    let text = match args.format.as_str() {
+        "json" => serde_json::to_string_pretty(&serde_json::json!({ "run": file, "events": events }))? + "\n",
+        "csv" => points.fold(String::from("name,step,value\n"), |mut text, (name, step, value)| {
+            let _ = writeln!(text, "{name},{},{value}", step.map(|s| s.to_string()).unwrap_or_default());
+            text
+        }),
+        _ => points.filter(|(_, step, _)| step.is_none()).fold(format!("### {}\n\n| result | value |\n|---|---|\n", file.run.label), |mut text, (name, _, value)| {
+            let _ = writeln!(text, "| {name} | {value:.3} |");
+            text
+        }),
+    };
+    put(args.output.as_deref(), text.as_bytes())
+}
+
+/// Writes a run's features of a folder of pictures.
+///
+/// # Errors
+/// An unknown run, a run without a model, or a folder without pictures.
+pub fn features(args: &Features) -> anyhow::Result<()> {
+    let id: RunId = args.run.parse().map_err(|e| anyhow::anyhow!("{}: {e}", args.run))?;
+    extract::features(&RunDir::of(&args.data_dir.data_dir, &id), &args.images, &args.blocks, &args.output, &args.device)
+}
+
+fn put(output: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
+    match output {
+        Some(path) => write_atomic(path, bytes).with_context(|| format!("cannot write {}", path.display())),
+        None => Ok(io::stdout().write_all(bytes)?),
+    }
+}

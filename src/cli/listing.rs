@@ -1,0 +1,56 @@
+//! `umbra methods`, `umbra studies`, `umbra devices`: what there is.
+
+use serde_json::json;
+
+use super::{catalog, print};
+use crate::device;
+use crate::experiment::catalog::sections;
+use crate::experiment::{Scale, Setting, Stage, Study, Value};
+use crate::settings::Devices;
+
+/// Lists the methods, their options and the settings of every stage.
+pub fn methods(as_json: bool) -> anyhow::Result<()> {
+    let catalog = catalog();
+    if as_json {
+        let stages = |method| Stage::ALL.map(|stage| json!({ "stage": stage, "sections": sections(stage, method) }));
+        let all: Vec<_> = catalog.methods.iter().map(|m| json!({ "method": m, "stages": stages(m) })).collect();
+        return print(&serde_json::to_string_pretty(&all)?);
+    }
+    for method in &catalog.methods {
+        print(&format!("{}  {} ({})\n    {}", method.name, method.title, method.paper, method.summary))?;
+        method.options.settings.iter().try_for_each(|setting| print(&describe(method.options.name, setting)))?;
+    }
+    print("\nSettings of the stages (also for --set):")?;
+    for section in Stage::ALL.into_iter().rev().flat_map(|stage| sections(stage, &catalog.methods[0])).filter(|s| s.name != "method") {
+        print(&format!("[{}]", section.name))?;
+        section.settings.iter().try_for_each(|setting| print(&describe(section.name, setting)))?;
+    }
+    Ok(())
+}
+
+fn describe(section: &str, setting: &Setting) -> String {
+    let (default, allowed) = (Value::from(setting.default), setting.kind.allowed());
+    format!("    {section}.{} = {default}   {} Allowed: {allowed}. Source: {}.", setting.key, setting.meaning, setting.source)
+}
+
+/// Lists the studies and scales.
+pub fn studies(as_json: bool) -> anyhow::Result<()> {
+    let (studies, scales) = (Study::built_in(), Scale::built_in());
+    if as_json {
+        return print(&serde_json::to_string_pretty(&json!({ "studies": studies, "scales": scales }))?);
+    }
+    for study in &studies {
+        print(&format!("{}  {}\n    {}", study.name, study.title, study.summary))?;
+    }
+    print("\nScales:")?;
+    scales.iter().try_for_each(|scale| print(&format!("{}  {}", scale.name, scale.summary)))
+}
+
+/// Lists the devices.
+pub fn devices(args: &Devices) -> anyhow::Result<()> {
+    let found = if args.probe { device::probe() } else { device::list() };
+    if args.json || args.probe {
+        return print(&serde_json::to_string(&found)?);
+    }
+    found.iter().try_for_each(|device| print(&format!("{:8} {}", device.name, device.description)))
+}

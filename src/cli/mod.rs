@@ -1,0 +1,110 @@
+//! The commands: each reads its flags, calls the part that does the work and writes the answer.
+
+mod export;
+mod listing;
+mod serve;
+mod study;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::experiment::{Catalog, Scale, Study, Values};
+use crate::jobs::worker::{self, WorkOptions};
+use crate::run_dir::RunDir;
+use crate::settings::{Command, Data, Inspect, Work};
+use crate::{bench, data, device, jobs, methods};
+
+/// Runs one command.
+///
+/// # Errors
+/// One sentence that names the file, key or path, and what is allowed.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    device::prepare_process();
+    match command {
+        Command::Serve(args) => serve::serve(args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => study::run(args),
+        Command::Work(args) => work(&args),
+        Command::Export(args) => export::export(&args).map(|()| ExitCode::SUCCESS),
+        Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
+        Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
+        Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Inspect(args)) => inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
+        Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => {
+            let report = bench::bench(&args.method, &find_scale(&args.scale)?, args.batch, args.steps, &args.device, threads(args.threads))?;
+            print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() })?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints an error with its causes on one line.
+pub fn complain(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "umbra: {error:#}");
+}
+
+/// Writes a line to the terminal; a closed pipe is not an error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn work(args: &Work) -> anyhow::Result<ExitCode> {
+    let options = WorkOptions::new(&args.device, threads(args.threads), args.checkpoint_steps);
+    Ok(worker::work(&RunDir::at(&args.run_dir), &options).exit_code())
+}
+
+fn reindex(data_dir: &Path) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let runs = runtime.block_on(jobs::reindex(data_dir))?;
+    print(&format!("{runs} runs indexed from {}", data_dir.join("runs").display()))
+}
+
+fn inspect(args: &Inspect) -> anyhow::Result<()> {
+    let cache = args.data_dir.data_dir.join("cache");
+    data::inspect::inspect(&args.source, args.image_size, &cache, &args.contact_sheet, &mut io::stdout(), args.json)
+}
+
+/// All the machine's threads unless told otherwise.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")
+}
+
+fn catalog() -> Catalog {
+    methods::catalog()
+}
+
+fn find_study(name: &str) -> anyhow::Result<Study> {
+    let studies = Study::built_in();
+    let names = studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+    studies.into_iter().find(|s| s.name == name).with_context(|| format!("study `{name}` is not known: it must be one of {names}"))
+}
+
+fn find_scale(name: &str) -> anyhow::Result<Scale> {
+    let scales = Scale::built_in();
+    let names = scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+    scales.into_iter().find(|s| s.name == name).with_context(|| format!("scale `{name}` is not known: it must be one of {names}"))
+}
+
+/// Reads `section.key=value` settings; the kind of each value is the setting's own.
+fn settings(pairs: &[String], catalog: &Catalog) -> anyhow::Result<Values> {
+    let mut values = Values::new();
+    for pair in pairs {
+        let (place, text) = pair.split_once('=').with_context(|| format!("--set {pair}: it must be section.key=value"))?;
+        let (section, key) = place.split_once('.').with_context(|| format!("--set {pair}: it must be section.key=value"))?;
+        let setting = catalog.setting(section, key).with_context(|| format!("--set {place}: no such setting; `umbra methods` lists them all"))?;
+        let value = setting.kind.parse(text).map_err(|e| anyhow::anyhow!("--set {place}: {e}"))?;
+        values.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
+    }
+    Ok(values)
+}

@@ -1,0 +1,89 @@
+//! `umbra serve`: the page, the queue and its workers.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tracing_subscriber::EnvFilter;
+
+use super::{catalog, print, runtime, threads};
+use crate::experiment::{Scale, Study};
+use crate::jobs::{self, Jobs, JobsConfig};
+use crate::settings::{Serve, Workers};
+use crate::store::Store;
+use crate::web::{self, AppState, GuardConfig};
+use crate::device;
+
+/// Serves until the process is told to stop; workers go on and are found again at the next start.
+///
+/// # Errors
+/// An address in use or open to others without a token, or a data directory that cannot be used.
+pub fn serve(args: Serve) -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::try_from_env("UMBRA_LOG").unwrap_or_else(|_| "umbra=info".into())).init();
+    let token = args.token.filter(|token| !token.is_empty());
+    check_listen(args.listen, token.as_deref())?;
+    let listener = bind(args.listen)?;
+    let address = listener.local_addr()?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let (store, jobs) = start_jobs(&args.data.data_dir, &args.workers).await?;
+        let guard = GuardConfig { listen: address, token };
+        let state = AppState { store, jobs, studies: Study::built_in(), scales: Scale::built_in(), catalog: catalog(), guard };
+        print(&format!("Umbra is ready: http://{address}   (data in {}; stop with Ctrl-C, running work goes on)", args.data.data_dir.display()))?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped()).await.context("the server stopped")
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// Opens the data directory and starts its scheduler.
+pub(super) async fn start_jobs(data_dir: &Path, workers: &Workers) -> anyhow::Result<(Store, Jobs)> {
+    let devices = if workers.devices.is_empty() { vec![device::best()] } else { workers.devices.clone() };
+    for name in &devices {
+        device::check(name)?;
+    }
+    let config = JobsConfig {
+        data_dir: data_dir.to_owned(),
+        worker: std::env::current_exe().context("cannot find this program's own file")?,
+        threads: workers.threads.unwrap_or_else(|| (threads(None) / devices.len()).max(1)),
+        devices,
+        grace: Duration::from_secs(workers.grace),
+        worker_memory: workers.worker_memory.map(|mib| mib << 20),
+    };
+    let hold = jobs::hold(data_dir)?;
+    let store = Store::open(data_dir).await?;
+    let jobs = jobs::start(store.clone(), hold, config).await?;
+    Ok((store, jobs))
+}
+
+/// Anybody who reaches the page can start work on this machine, so strangers need a token.
+fn check_listen(listen: SocketAddr, token: Option<&str>) -> anyhow::Result<()> {
+    let loopback = match listen.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    };
+    if !loopback && token.is_none() {
+        bail!("--listen {listen} is open to other machines: set UMBRA_TOKEN to a secret of your own, or listen on 127.0.0.1");
+    }
+    Ok(())
+}
+
+fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn stopped() {
+    let interrupt = tokio::signal::ctrl_c();
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        let _ = interrupt.await;
+        return;
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}

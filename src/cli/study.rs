@@ -1,0 +1,138 @@
+//! `umbra run`: a study without a server. The same queue and workers, with the terminal for a page.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::serve::start_jobs;
+use super::{catalog, find_scale, find_study, print, runtime, settings};
+use crate::experiment::{Plan, Request, RunId, RunSpec, Study, Table, plan};
+use crate::jobs::Jobs;
+use crate::run_dir::State;
+use crate::settings::RunStudy;
+use crate::store::{Run, Store};
+
+/// How often the bars are drawn anew.
+const REFRESH: Duration = Duration::from_millis(300);
+
+/// Runs the study to its end and prints the table; fails if a run did.
+///
+/// # Errors
+/// A setting, study or scale that cannot be, or a data directory that a server uses.
+pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
+    let (study, scale, catalog) = (find_study(&args.study)?, find_scale(&args.scale)?, catalog());
+    let request = Request { data: args.data.clone(), seeds: args.seeds, set: settings(&args.set, &catalog)? };
+    let plan = plan(&study, &scale, &catalog, &request)?;
+    runtime()?.block_on(async {
+        let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
+        jobs.submit(&plan.runs, 0).await?;
+        let ended = tokio::select! {
+            ended = watch(&store, &plan.runs, args.json) => ended?,
+            _ = tokio::signal::ctrl_c() => return stop(&jobs, &plan.runs).await,
+        };
+        let table = fill(&store, &study, &plan).await?;
+        print(&if args.json { serde_json::to_string_pretty(&table)? } else { render(&table) })?;
+        report_failures(&ended)
+    })
+}
+
+/// Waits until no run can go on, drawing a bar for each.
+async fn watch(store: &Store, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Vec<Run>> {
+    let bars = if quiet { MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden()) } else { MultiProgress::new() };
+    let mut drawn: BTreeMap<RunId, ProgressBar> = BTreeMap::new();
+    for spec in runs {
+        let bar = bars.add(ProgressBar::new(1).with_style(style()).with_prefix(spec.label.clone()));
+        drawn.insert(spec.id.clone(), bar);
+    }
+    loop {
+        let mut now = Vec::new();
+        for spec in runs {
+            now.extend(store.run(&spec.id).await?);
+        }
+        now.iter().for_each(|run| draw(&drawn[&run.id], run));
+        let failed = |id: &Option<RunId>| now.iter().any(|r| Some(&r.id) == id.as_ref() && matches!(r.state, State::Failed | State::Cancelled));
+        let open = now.iter().filter(|r| r.state == State::Running || r.state == State::Queued && !failed(&r.parent)).count();
+        if open == 0 {
+            return Ok(now);
+        }
+        tokio::time::sleep(REFRESH).await;
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:46!} {bar:24} {percent:>3} % {msg}").expect("the template is a constant")
+}
+
+fn draw(bar: &ProgressBar, run: &Run) {
+    bar.set_length(run.steps.max(1));
+    match run.state {
+        State::Queued => bar.set_message("waits"),
+        State::Running => {
+            bar.set_position(run.step);
+            let rate = run.images_per_second.map(|r| format!("{r:.0} images/s")).unwrap_or_default();
+            let eta = run.eta_seconds.map(|s| format!(", {s:.0} s left")).unwrap_or_default();
+            bar.set_message(format!("{} {rate}{eta}", run.phase.as_deref().unwrap_or("starting")));
+        }
+        State::Finished if !bar.is_finished() => {
+            bar.set_position(run.steps.max(1));
+            let seconds = run.ended.zip(run.started).map_or(0.0, |(end, start)| end - start);
+            bar.finish_with_message(format!("finished in {seconds:.0} s"));
+        }
+        State::Failed | State::Cancelled if !bar.is_finished() => bar.abandon_with_message(run.reason.clone().unwrap_or_default()),
+        _ => {}
+    }
+}
+
+/// Ends the workers with a checkpoint, so that the same command goes on from there.
+async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<ExitCode> {
+    print("Stopping: the running work writes a checkpoint; the same command goes on from it.")?;
+    for spec in runs.iter().rev() {
+        // A run that has ended meanwhile needs no stopping.
+        let _ = jobs.cancel(&spec.id).await;
+    }
+    while jobs.devices().iter().any(|slot| slot.run.is_some()) {
+        tokio::time::sleep(REFRESH).await;
+    }
+    Ok(ExitCode::from(130))
+}
+
+/// The study's table from the store.
+pub(super) async fn fill(store: &Store, study: &Study, plan: &Plan) -> anyhow::Result<Table> {
+    let ids: Vec<RunId> = plan.runs.iter().map(|r| r.id.clone()).collect();
+    let mut states = BTreeMap::new();
+    for id in &ids {
+        if let Some(run) = store.run(id).await? {
+            states.insert(id.clone(), run.state);
+        }
+    }
+    let numbers: BTreeMap<(RunId, String), f64> = store.summaries(&ids).await?.into_iter().map(|(id, name, value)| ((id, name), value)).collect();
+    let value = |id: &RunId, name: &str| numbers.get(&(id.clone(), name.to_owned())).copied().filter(|_| states.get(id) == Some(&State::Finished));
+    Ok(Table::build(study, plan, value, |id| states.get(id).map_or("not queued", |s| s.name()).to_owned()))
+}
+
+fn render(table: &Table) -> String {
+    let mut drawn = comfy_table::Table::new();
+    drawn.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
+    let heads = table.columns.iter().flat_map(|c| [format!("{} ({})", c.title, c.unit), "paper".to_owned()]);
+    drawn.set_header(std::iter::once(String::new()).chain(heads));
+    for row in &table.rows {
+        let cells = table.columns.iter().zip(&row.entries).flat_map(|(column, entry)| {
+            let missing = entry.missing.first().map(|m| m.state.clone()).unwrap_or_default();
+            let ours = if entry.values.is_empty() { missing } else { entry.text(column.decimals) };
+            [ours, entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default()]
+        });
+        drawn.add_row(std::iter::once(row.title.clone()).chain(cells));
+    }
+    format!("{}\n{drawn}", table.title)
+}
+
+fn report_failures(runs: &[Run]) -> anyhow::Result<ExitCode> {
+    let failed: Vec<&Run> = runs.iter().filter(|r| r.state != State::Finished).collect();
+    match failed.first() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(first) => bail!("{} of {} runs did not finish; {}: {}", failed.len(), runs.len(), first.label, first.reason.as_deref().unwrap_or("waits for its parent")),
+    }
+}

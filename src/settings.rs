@@ -1,0 +1,250 @@
+//! What the process is told: flags and environment, in one place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Launch, watch and compare self-supervised pretraining of Vision Transformers.
+#[derive(Debug, Parser)]
+#[command(name = "umbra", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The roles of the one binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the server: the page, the queue and its workers.
+    Serve(Serve),
+    /// Run a study without a server: progress bars, then the table.
+    Run(RunStudy),
+    /// Work on one run directory until it is done; what the server starts for each run.
+    Work(Work),
+    /// Write a study's table, or a run's numbers or model, to a file or the terminal.
+    Export(Export),
+    /// Write a run's features of your own pictures to a safetensors file.
+    Features(Features),
+    /// Rebuild the database from the run directories.
+    Reindex(DataDir),
+    /// List the devices that can train.
+    Devices(Devices),
+    /// Look at pictures before training on them.
+    #[command(subcommand)]
+    Data(Data),
+    /// List the methods with their options, defaults, meanings and sources.
+    Methods(Listing),
+    /// List the studies and scales.
+    Studies(Listing),
+    /// Measure a method's training speed and memory on this machine.
+    Bench(Bench),
+}
+
+/// Where everything is kept.
+#[derive(Args, Clone, Debug)]
+pub struct DataDir {
+    /// Directory of the runs, the database and the picture cache; made if missing.
+    #[arg(long, env = "UMBRA_DATA_DIR", default_value = "./umbra-data")]
+    pub data_dir: PathBuf,
+}
+
+/// How workers are started.
+#[derive(Args, Clone, Debug)]
+pub struct Workers {
+    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`; the best one found if left out.
+    #[arg(long = "device", env = "UMBRA_DEVICES", value_delimiter = ',')]
+    pub devices: Vec<String>,
+    /// Threads of a worker; all of the machine's divided by the number of devices if left out.
+    #[arg(long, env = "UMBRA_THREADS")]
+    pub threads: Option<usize>,
+    /// Largest memory of a worker in MiB; above it the run fails with that reason.
+    #[arg(long, env = "UMBRA_WORKER_MEMORY")]
+    pub worker_memory: Option<u64>,
+    /// Seconds a cancelled worker has to write its checkpoint before it is killed.
+    #[arg(long, default_value_t = 30)]
+    pub grace: u64,
+}
+
+/// `umbra serve`
+#[derive(Args, Debug)]
+pub struct Serve {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data: DataDir,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub workers: Workers,
+    /// Address to listen on; any other than this machine's own demands a token.
+    #[arg(long, env = "UMBRA_LISTEN", default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// Secret that every request must carry, as a bearer token or through the login page.
+    #[arg(long, env = "UMBRA_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// `umbra run`
+#[derive(Args, Debug)]
+pub struct RunStudy {
+    /// The study, as `umbra studies` lists it.
+    pub study: String,
+    /// The scale.
+    #[arg(long, default_value = "smoke")]
+    pub scale: String,
+    /// The pictures: `builtin`, a folder or an archive; the scale's own if left out.
+    #[arg(long)]
+    pub data: Option<String>,
+    /// How many seeds; the scale's own number if left out.
+    #[arg(long)]
+    pub seeds: Option<u64>,
+    /// A setting for every run that has it, such as `train.epochs=5`; may be given more than once.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the table as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub workers: Workers,
+}
+
+/// `umbra work`
+#[derive(Args, Debug)]
+pub struct Work {
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// The device: `cpu`, `gpu` or `gpu:N`.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads; a CPU run repeats exactly only with the same number.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Steps between checkpoints; by time alone if left out.
+    #[arg(long, env = "UMBRA_CHECKPOINT_STEPS")]
+    pub checkpoint_steps: Option<u64>,
+}
+
+/// `umbra export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// A study's name, or a run's id.
+    pub what: String,
+    /// csv, json, md; for a run also safetensors, its model under timm's names.
+    #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "safetensors"])]
+    pub format: String,
+    /// The scale of a study.
+    #[arg(long, default_value = "smoke")]
+    pub scale: String,
+    /// The pictures of a study; the scale's own if left out.
+    #[arg(long)]
+    pub data: Option<String>,
+    /// The seeds of a study; the scale's own number if left out.
+    #[arg(long)]
+    pub seeds: Option<u64>,
+    /// A setting the study was run with, such as `train.epochs=5`; may be given more than once.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to write; the terminal if left out.
+    #[arg(long, short)]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra features`
+#[derive(Args, Debug)]
+pub struct Features {
+    /// The run's id.
+    pub run: String,
+    /// A folder of pictures.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// `all`, or block numbers such as `0,5,11`.
+    #[arg(long, default_value = "all")]
+    pub blocks: String,
+    /// The safetensors file to write.
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// The device.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra devices`
+#[derive(Args, Debug)]
+pub struct Devices {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the GPU drivers in this process; a broken driver may end it.
+    #[arg(long, hide = true)]
+    pub probe: bool,
+}
+
+/// `umbra data`
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Count, measure and show the pictures of a source.
+    Inspect(Inspect),
+}
+
+/// `umbra data inspect`
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// `builtin`, a folder, an archive, or a folder of CIFAR or IDX files.
+    pub source: String,
+    /// Side at which a model would see them.
+    #[arg(long, default_value_t = 32)]
+    pub image_size: usize,
+    /// Where to write the contact sheet.
+    #[arg(long, default_value = "contact-sheet.png")]
+    pub contact_sheet: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra methods`, `umbra studies`
+#[derive(Args, Debug)]
+pub struct Listing {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `umbra bench`
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// The method.
+    #[arg(long, default_value = "mae")]
+    pub method: String,
+    /// The scale whose model is measured.
+    #[arg(long, default_value = "laptop")]
+    pub scale: String,
+    /// Pictures a step.
+    #[arg(long, default_value_t = 256)]
+    pub batch: usize,
+    /// Steps, of which the first two are not counted.
+    #[arg(long, default_value_t = 12)]
+    pub steps: usize,
+    /// The device.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads; all of the machine's if left out.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,340 @@
+//! Runs: what pages list, filter and open.
+
+use crate::experiment::{RunId, RunSpec, Stage};
+use crate::run_dir::State;
+
+use super::{Error, Result, Store};
+
+/// Selects runs with what their parents say about them; takes the rest of the query and its arguments.
+macro_rules! select_runs {
+    ($rest:tt $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            RunRow,
+            r#"select run.spec, run.state, run.attempt, run.priority, run.reason, run.device, run.created, run.started, run.ended,
+                      run.phase, run.step, run.steps, run.images_per_second, run.eta_seconds, run.checkpoint_step,
+                      parent.label as "parent_label?", parent.state as "parent_state?"
+               from run left join run as parent on parent.run_id = run.parent_id "# + $rest
+            $(, $argument)*
+        )
+    };
+}
+
+/// A run as pages show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Name of the run and of its directory.
+    pub id: RunId,
+    /// The name for people.
+    pub label: String,
+    /// The kind of work.
+    pub stage: Stage,
+    /// The method of the encoder.
+    pub method: String,
+    /// The seed of every random draw.
+    pub seed: u64,
+    /// The scale the settings came from.
+    pub scale: String,
+    /// Where the pictures come from: `data.source`.
+    pub data: String,
+    /// The run this one starts from.
+    pub parent: Option<RunId>,
+    /// Where it stands.
+    pub state: State,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// Higher goes first.
+    pub priority: i64,
+    /// Why it failed or was cancelled, or what a waiting run waits for in vain.
+    pub reason: Option<String>,
+    /// Device of the latest attempt.
+    pub device: Option<String>,
+    /// Seconds since 1970 when it was queued first.
+    pub created: i64,
+    /// When it was started first.
+    pub started: Option<f64>,
+    /// When it ended.
+    pub ended: Option<f64>,
+    /// What the worker does now, such as `training`.
+    pub phase: Option<String>,
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all; 0 while unknown.
+    pub steps: u64,
+    /// Pictures a second.
+    pub images_per_second: Option<f64>,
+    /// Seconds until the end; only of a running run.
+    pub eta_seconds: Option<f64>,
+    /// Step of the latest complete checkpoint, from which a retry goes on.
+    pub checkpoint_step: Option<u64>,
+    /// The run with all its settings.
+    pub spec: RunSpec,
+}
+
+impl Run {
+    /// Whether it waits for a parent that failed, was cancelled or is gone, as `reason` says.
+    pub fn is_blocked(&self) -> bool {
+        self.state == State::Queued && self.reason.is_some()
+    }
+}
+
+/// What a list of runs is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// When the run was queued first.
+    #[default]
+    Created,
+    /// The name for people.
+    Label,
+    /// Where it stands.
+    State,
+    /// The kind of work.
+    Stage,
+    /// The method.
+    Method,
+    /// Seconds from the first start to the end, or to now.
+    Duration,
+}
+
+/// Which runs a page lists. The default is the newest 100.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunFilter {
+    /// Only runs that stand there.
+    pub state: Option<State>,
+    /// Only runs of that method.
+    pub method: Option<String>,
+    /// Only that kind of work.
+    pub stage: Option<Stage>,
+    /// Only these runs, such as those of a study.
+    pub ids: Option<Vec<RunId>>,
+    /// Only runs with this text in their label or at the start of their id; letter case is ignored.
+    pub text: Option<String>,
+    /// The order.
+    pub sort: Sort,
+    /// Whether the order is turned round.
+    pub descending: bool,
+    /// At most that many.
+    pub limit: u64,
+    /// Passing over that many first.
+    pub offset: u64,
+}
+
+impl Default for RunFilter {
+    fn default() -> Self {
+        RunFilter {
+            state: None,
+            method: None,
+            stage: None,
+            ids: None,
+            text: None,
+            sort: Sort::Created,
+            descending: true,
+            limit: 100,
+            offset: 0,
+        }
+    }
+}
+
+impl Store {
+    /// One run.
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>> {
+        let id = id.as_str();
+        let row = select_runs!("where run.run_id = ?", id).fetch_optional(&self.pool).await?;
+        row.map(Run::try_from).transpose()
+    }
+
+    /// The runs a filter lets through.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        let given = Given::from(filter);
+        let (sort, descending) = (filter.sort.key(), filter.descending);
+        let (limit, offset) = (
+            i64::try_from(filter.limit).unwrap_or(i64::MAX),
+            i64::try_from(filter.offset).unwrap_or(i64::MAX),
+        );
+        // States and stages are sorted by the place of their names in the lists, not by the alphabet.
+        let rows = select_runs!(
+            r#"join (
+                   select run_id as chosen_id, case ?6
+                       when 'label' then lower(label)
+                       when 'state' then instr('running queued finished failed cancelled', state)
+                       when 'stage' then instr('pretrain finetune probe psnr', stage)
+                       when 'method' then method
+                       when 'duration' then coalesce(ended, unixepoch('subsec')) - started
+                       else created end as sort_key
+                   from run
+               ) on chosen_id = run.run_id
+               where (?1 is null or run.state = ?1) and (?2 is null or run.method = ?2) and (?3 is null or run.stage = ?3)
+                 and (?4 is null or run.run_id in (select value from json_each(?4)))
+                 and (?5 is null or instr(lower(run.label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
+               order by case when ?7 then null else sort_key end, sort_key desc,
+                        case when ?7 then null else run.queued end, run.queued desc, run.run_id
+               limit ?8 offset ?9"#,
+            given.state,
+            given.method,
+            given.stage,
+            given.ids,
+            given.text,
+            sort,
+            descending,
+            limit,
+            offset
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Run::try_from).collect()
+    }
+
+    /// How many runs a filter lets through, whatever its limit and offset.
+    pub async fn count(&self, filter: &RunFilter) -> Result<u64> {
+        let given = Given::from(filter);
+        let count = sqlx::query_scalar!(
+            "select count(*) from run
+             where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
+               and (?4 is null or run_id in (select value from json_each(?4)))
+               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)",
+            given.state,
+            given.method,
+            given.stage,
+            given.ids,
+            given.text
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count as u64)
+    }
+
+    /// How many runs stand where; every state is there, in the order of [`State::ALL`].
+    pub async fn counts(&self) -> Result<Vec<(State, u64)>> {
+        let rows = sqlx::query!("select state, count(*) as runs from run group by state")
+            .fetch_all(&self.pool)
+            .await?;
+        let runs = |state: State| rows.iter().find(|row| row.state == state.name()).map_or(0, |row| row.runs as u64);
+        Ok(State::ALL.into_iter().map(|state| (state, runs(state))).collect())
+    }
+
+    /// The runs that start from this one.
+    pub async fn children(&self, id: &RunId) -> Result<Vec<Run>> {
+        let id = id.as_str();
+        let rows = select_runs!("where run.parent_id = ? order by run.queued, run.run_id", id)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(Run::try_from).collect()
+    }
+
+    /// The waiting runs in the order they will be started; those that wait for a parent in vain come last.
+    pub async fn queue(&self) -> Result<Vec<Run>> {
+        let rows = select_runs!(
+            "where run.state = 'queued'
+             order by run.parent_id is not null and coalesce(parent.state in ('failed', 'cancelled'), true),
+                      run.priority desc, run.queued, run.run_id"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Run::try_from).collect()
+    }
+}
+
+/// The condition of a list of runs, as SQL takes it.
+struct Given<'a> {
+    state: Option<&'static str>,
+    method: Option<&'a str>,
+    stage: Option<&'static str>,
+    ids: Option<String>,
+    text: Option<&'a str>,
+}
+
+impl<'a> From<&'a RunFilter> for Given<'a> {
+    fn from(filter: &'a RunFilter) -> Self {
+        Given {
+            state: filter.state.map(State::name),
+            method: filter.method.as_deref(),
+            stage: filter.stage.map(Stage::name),
+            ids: filter.ids.as_ref().map(|ids| serde_json::json!(ids).to_string()),
+            text: filter.text.as_deref().filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+impl Sort {
+    fn key(self) -> &'static str {
+        match self {
+            Sort::Created => "created",
+            Sort::Label => "label",
+            Sort::State => "state",
+            Sort::Stage => "stage",
+            Sort::Method => "method",
+            Sort::Duration => "duration",
+        }
+    }
+}
+
+/// A row of `select_runs!`.
+struct RunRow {
+    spec: String,
+    state: String,
+    attempt: i64,
+    priority: i64,
+    reason: Option<String>,
+    device: Option<String>,
+    created: i64,
+    started: Option<f64>,
+    ended: Option<f64>,
+    phase: Option<String>,
+    step: i64,
+    steps: i64,
+    images_per_second: Option<f64>,
+    eta_seconds: Option<f64>,
+    checkpoint_step: Option<i64>,
+    parent_label: Option<String>,
+    parent_state: Option<String>,
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = Error;
+
+    fn try_from(row: RunRow) -> Result<Run> {
+        let spec: RunSpec = serde_json::from_str(&row.spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")))?;
+        let state: State = row.state.parse().map_err(Error::Broken)?;
+        let reason = if state == State::Queued {
+            waits_in_vain(&spec, &row)
+        } else {
+            row.reason
+        };
+        Ok(Run {
+            id: spec.id.clone(),
+            label: spec.label.clone(),
+            stage: spec.stage,
+            method: spec.method.clone(),
+            seed: spec.seed,
+            scale: spec.scale.clone(),
+            data: spec.value("data", "source").map(ToString::to_string).unwrap_or_default(),
+            parent: spec.parent.clone(),
+            state,
+            attempt: row.attempt as u32,
+            priority: row.priority,
+            reason,
+            device: row.device,
+            created: row.created,
+            started: row.started,
+            ended: row.ended,
+            phase: row.phase,
+            step: row.step as u64,
+            steps: row.steps as u64,
+            images_per_second: row.images_per_second,
+            eta_seconds: row.eta_seconds,
+            checkpoint_step: row.checkpoint_step.map(|step| step as u64),
+            spec,
+        })
+    }
+}
+
+/// Why a waiting run will not start until a person does something.
+fn waits_in_vain(spec: &RunSpec, row: &RunRow) -> Option<String> {
+    let parent = spec.parent.as_ref()?;
+    let label = row.parent_label.as_deref().unwrap_or_default();
+    match row.parent_state.as_deref() {
+        None => Some(format!("waits for run {parent}, which is not here")),
+        Some("failed") => Some(format!("waits for {label}, which failed")),
+        Some("cancelled") => Some(format!("waits for {label}, which was cancelled")),
+        Some(_) => None,
+    }
+}

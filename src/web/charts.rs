@@ -1,0 +1,172 @@
+//! `/charts/curves.svg`: curves of one run or several, each chart at an address of its own.
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+use super::error::{Error, Result};
+use super::fields::{Fields, InQuery, query_of};
+use super::{App, AppState};
+use crate::charts::{LineChart, Series, Theme, colour_of};
+use crate::experiment::RunId;
+use crate::run_dir::State as RunState;
+use crate::store::Run;
+
+/// Most runs in one chart; more cannot be told apart.
+pub const MOST_RUNS: usize = 20;
+
+/// A chart that stands alone brings its own style and nothing else.
+const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+
+/// How curves are drawn, as the address says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Weight of the smoothing average, 0 to 0.99.
+    pub smooth: f64,
+    /// Logarithmic y.
+    pub log_y: bool,
+    /// Logarithmic x.
+    pub log_x: bool,
+    /// Ground and text.
+    pub theme: Theme,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+impl Look {
+    /// Reads `smooth`, `log` (`x`, `y` or `xy`), `theme`, `width` and `height`.
+    ///
+    /// # Errors
+    /// A value that is not allowed, with what is.
+    pub fn read(query: &Fields) -> Result<Look> {
+        let smooth = query.parse::<f64>("smooth")?.unwrap_or(0.6);
+        if !(0.0..=0.99).contains(&smooth) {
+            return Err(Error::BadRequest(format!("smooth: {smooth} is not allowed: it must be a number from 0 to 0.99")));
+        }
+        let log = query.get("log").unwrap_or_default();
+        if !matches!(log, "" | "x" | "y" | "xy" | "none") {
+            return Err(Error::BadRequest("log: it must be x, y, xy or none".to_owned()));
+        }
+        let theme = match query.get("theme") {
+            None | Some("auto") => Theme::Auto,
+            Some("light") => Theme::Light,
+            Some("dark") => Theme::Dark,
+            Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+        };
+        let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
+        let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
+        let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
+        Ok(Look { smooth, log_y, log_x, theme, width, height })
+    }
+
+    /// The logarithmic axes, as the address has them.
+    pub fn log(&self) -> &'static str {
+        match (self.log_x, self.log_y) {
+            (false, false) => "",
+            (false, true) => "y",
+            (true, false) => "x",
+            (true, true) => "xy",
+        }
+    }
+
+    /// The address of a chart in this look.
+    pub fn href(&self, runs: &[Run], metrics: &[String]) -> String {
+        let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+        let (smooth, log) = (self.smooth.to_string(), self.log().to_owned());
+        let pairs = [("runs", ids.join(",")), ("metric", metrics.join(",")), ("smooth", smooth), ("log", log)];
+        format!("/charts/curves.svg?{}", query_of(pairs))
+    }
+}
+
+/// A chart as a page shows it.
+pub struct ChartView {
+    /// What it shows.
+    pub title: String,
+    /// Its own address.
+    pub href: String,
+    /// The SVG element, safe to put into a page.
+    pub svg: String,
+}
+
+/// The chart as a file.
+pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response> {
+    let runs = runs_of(&app, &query).await?;
+    let metrics: Vec<String> = query.get("metric").unwrap_or("train/loss").split(',').map(str::to_owned).collect();
+    if metrics.len() > MOST_RUNS {
+        return Err(Error::BadRequest(format!("metric: at most {MOST_RUNS} in one chart")));
+    }
+    let svg = draw(&app, &runs, &metrics, &Look::read(&query)?).await?;
+    let finished = runs.iter().all(|run| run.state == RunState::Finished);
+    let cache = if finished { "private, max-age=3600" } else { "no-store" };
+    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, cache), (CONTENT_SECURITY_POLICY, FILE_POLICY)];
+    Ok((headers, svg).into_response())
+}
+
+/// The runs that `runs=a,b` or `runs=a&runs=b` names, in that order.
+///
+/// # Errors
+/// No run, too many, or one that is not there.
+pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
+    let named = query.0.iter().filter(|(name, _)| name == "runs").flat_map(|(_, ids)| ids.split(','));
+    let mut ids: Vec<RunId> = Vec::new();
+    for text in named.map(str::trim).filter(|text| !text.is_empty()) {
+        let id = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    if ids.is_empty() || ids.len() > MOST_RUNS {
+        return Err(Error::BadRequest(format!("runs: name 1 to {MOST_RUNS} runs, such as ?runs=0123456789abcdef,…")));
+    }
+    let mut runs = Vec::new();
+    for id in ids {
+        runs.push(app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?);
+    }
+    Ok(runs)
+}
+
+/// A chart inside a page.
+pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<ChartView> {
+    let svg = without_style(draw(app, runs, metrics, look).await?);
+    Ok(ChartView { title: metrics.join(", "), href: look.href(runs, metrics), svg })
+}
+
+async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<String> {
+    let mut series = Vec::new();
+    for run in runs {
+        for metric in metrics {
+            let points = app.store.metrics(&run.id, metric).await?;
+            let name = match (runs.len(), metrics.len()) {
+                (1, _) => metric.clone(),
+                (_, 1) => run.label.clone(),
+                _ => format!("{} · {metric}", run.label),
+            };
+            let colour = colour_of(if runs.len() == 1 { metric } else { run.id.as_str() });
+            let points = points.iter().map(|point| (point.step as f64, point.value)).collect();
+            series.push(Series { name, points, colour, dashed: false });
+        }
+    }
+    let chart = LineChart {
+        title: metrics.join(", "),
+        x_label: "step".to_owned(),
+        y_label: String::new(),
+        series,
+        smooth: look.smooth,
+        log_y: look.log_y,
+        log_x: look.log_x,
+        width: look.width,
+        height: look.height,
+        theme: look.theme,
+    };
+    Ok(chart.svg())
+}
+
+/// The page's own style sheet has the chart's colours, and its policy forbids styles inside.
+fn without_style(svg: String) -> String {
+    match (svg.find("<style>"), svg.find("</style>")) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + "</style>".len()..]),
+        _ => svg,
+    }
+}

@@ -1,0 +1,74 @@
+//! `/compare?runs=a&runs=b`: runs side by side, their curves in common charts, and only the settings that
+//! differ.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::charts::{ChartView, Look, chart, runs_of};
+use super::error::Result;
+use super::fields::InQuery;
+use super::filters::measure_text;
+use super::page::{Layout, Page};
+use super::view::RunView;
+use super::{App, AppState};
+use crate::experiment::RunId;
+use crate::store::Run;
+
+#[derive(askama::Template)]
+#[template(path = "compare.html")]
+struct ComparePage {
+    layout: Layout,
+    runs: Vec<Run>,
+    look: Look,
+    charts: Vec<ChartView>,
+    results: Vec<Line>,
+    settings: Vec<Line>,
+}
+
+/// A name and what each run has under it.
+struct Line {
+    name: String,
+    values: Vec<String>,
+}
+
+/// The page.
+pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse> {
+    let (runs, look) = (runs_of(&app, &query).await?, Look::read(&query)?);
+    let mut metrics = BTreeSet::new();
+    for run in &runs {
+        metrics.extend(app.store.metric_names(&run.id).await?);
+    }
+    let mut charts = Vec::new();
+    for metric in metrics {
+        charts.push(chart(&app, &runs, &[metric], &look).await?);
+    }
+    let (results, settings) = (results(&app, &runs).await?, settings(&runs));
+    Ok(Page(ComparePage { layout: Layout::new("runs", &app), runs, look, charts, results, settings }))
+}
+
+async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
+    let found = app.store.summaries(&ids).await?;
+    let names: BTreeSet<&String> = found.iter().map(|(_, name, _)| name).collect();
+    let value = |id: &RunId, name: &String| found.iter().find(|(run, n, _)| run == id && n == name).map(|(.., value)| *value);
+    let line = |name: &String| Line {
+        name: name.clone(),
+        values: ids.iter().map(|id| value(id, name).map(measure_text).unwrap_or_default()).collect(),
+    };
+    Ok(names.into_iter().map(line).collect())
+}
+
+/// The settings in which at least two of the runs differ.
+fn settings(runs: &[Run]) -> Vec<Line> {
+    let places: BTreeSet<(&str, &str)> = runs
+        .iter()
+        .flat_map(|run| run.spec.settings.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str()))))
+        .collect();
+    let lines = places.into_iter().map(|(section, key)| Line {
+        name: format!("{section}.{key}"),
+        values: runs.iter().map(|run| run.spec.value(section, key).map(ToString::to_string).unwrap_or_default()).collect(),
+    });
+    lines.filter(|line| line.values.iter().any(|value| *value != line.values[0])).collect()
+}

@@ -1,0 +1,72 @@
+//! `/`: the studies, each with its launch, and what goes on.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::error::Result;
+use super::filters;
+use super::page::{Layout, Page};
+use super::study_choice::{Choice, Done, done_at};
+use super::view::RunView;
+use super::{App, AppState};
+use crate::experiment::{Scale, Study};
+use crate::jobs::Slot;
+use crate::run_dir::State as RunState;
+use crate::store::{Run, RunFilter, Sort};
+
+/// Runs of the newest that the page lists.
+const RECENT: u64 = 12;
+
+#[derive(askama::Template)]
+#[template(path = "home.html")]
+struct HomePage<'a> {
+    layout: Layout,
+    studies: Vec<Card<'a>>,
+    scales: &'a [Scale],
+    choice: Choice,
+    counts: Vec<(RunState, u64)>,
+    total: u64,
+    running: Vec<Run>,
+    recent: Vec<Run>,
+    devices: Vec<Slot>,
+}
+
+/// A study and how far it is at each scale it was begun at.
+struct Card<'a> {
+    study: &'a Study,
+    begun: Vec<(&'a str, Done)>,
+}
+
+/// The page.
+pub async fn home(State(app): App) -> Result<impl IntoResponse> {
+    let counts = app.store.counts().await?;
+    let running = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
+    let recent = RunFilter { sort: Sort::Created, limit: RECENT, ..RunFilter::default() };
+    let page = HomePage {
+        layout: Layout::new("home", &app),
+        studies: cards(&app).await?,
+        scales: &app.scales,
+        choice: Choice::default(),
+        total: counts.iter().map(|(_, n)| n).sum(),
+        counts,
+        running: app.store.runs(&running).await?,
+        recent: app.store.runs(&recent).await?,
+        devices: app.jobs.devices(),
+    };
+    Ok(Page(page).into_response())
+}
+
+async fn cards(app: &AppState) -> Result<Vec<Card<'_>>> {
+    let mut cards = Vec::new();
+    for study in &app.studies {
+        let mut begun = Vec::new();
+        for scale in &app.scales {
+            let done = done_at(app, study, scale).await?;
+            if done.known > 0 {
+                begun.push((scale.name.as_str(), done));
+            }
+        }
+        cards.push(Card { study, begun });
+    }
+    Ok(cards)
+}

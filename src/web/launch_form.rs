@@ -1,0 +1,153 @@
+//! The launch form: a draft with everything a person must know to fill it in.
+
+use super::AppState;
+use super::error::{Error, Result};
+use super::launch_draft::{Draft, Faults, value_at};
+use super::page::Layout;
+use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Stage};
+use crate::store::{Run, RunFilter};
+
+/// Pretraining runs offered as parents, newest first.
+const PARENTS: u64 = 200;
+
+/// The form.
+#[derive(askama::Template)]
+#[template(path = "launch.html")]
+pub struct LaunchPage<'a> {
+    layout: Layout,
+    methods: &'a [MethodInfo],
+    scales: &'a [Scale],
+    stages: [Stage; 4],
+    parents: Vec<Run>,
+    draft: Draft,
+    faults: Faults,
+    sections: Vec<FieldSet>,
+}
+
+/// A section of the form.
+pub struct FieldSet {
+    name: &'static str,
+    open: bool,
+    changed: usize,
+    fields: Vec<Field>,
+}
+
+/// A field of the form.
+pub struct Field {
+    place: String,
+    key: &'static str,
+    input: Input,
+    value: String,
+    default: String,
+    changed: bool,
+    /// Taken from the parent, so it cannot be changed here.
+    inherited: bool,
+    allowed: String,
+    meaning: &'static str,
+    source: &'static str,
+    fault: Option<String>,
+}
+
+/// How a field is filled in.
+pub enum Input {
+    /// One of these.
+    Select(Vec<&'static str>),
+    /// A number; whole or not.
+    Number {
+        /// Whether it has no fraction.
+        whole: bool,
+    },
+    /// Text.
+    Text,
+}
+
+impl<'a> LaunchPage<'a> {
+    /// The form for a draft; its settings stay out where the choices above do not fit together.
+    pub async fn new(app: &'a AppState, draft: Draft, mut faults: Faults) -> Result<LaunchPage<'a>> {
+        let sections = match draft.selection.defaults(app).await {
+            Ok(defaults) => field_sets(app, &draft, &defaults, &faults),
+            Err(Error::Invalid(fault)) => {
+                faults.entry(fault.place).or_insert(fault.message);
+                Vec::new()
+            }
+            Err(other) => return Err(other),
+        };
+        let parents = parents(app, &draft).await?;
+        let layout = Layout::new("launch", app);
+        Ok(LaunchPage { layout, methods: &app.catalog.methods, scales: &app.scales, stages: Stage::ALL, parents, draft, faults, sections })
+    }
+
+    /// Whether anything is wrong.
+    pub fn is_faulty(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    fn fault_at(&self, place: &str) -> Option<&str> {
+        self.faults.get(place).map(String::as_str)
+    }
+
+    /// Faults at no field of this form.
+    fn other_faults(&self) -> impl Iterator<Item = (&String, &String)> {
+        let choices = ["method", "stage", "scale", "seed", "parent", "data.source"];
+        let shown = |place: &str| choices.contains(&place) || self.sections.iter().any(|s| s.fields.iter().any(|f| f.place == place));
+        self.faults.iter().filter(move |(place, _)| !shown(place))
+    }
+
+    fn method(&self) -> Option<&MethodInfo> {
+        self.methods.iter().find(|method| method.name == self.draft.selection.method)
+    }
+}
+
+/// Runs of the method to start from, the chosen one included.
+async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
+    if draft.selection.stage == Stage::Pretrain {
+        return Ok(Vec::new());
+    }
+    let method = Some(draft.selection.method.clone());
+    let filter = RunFilter { stage: Some(Stage::Pretrain), method, limit: PARENTS, ..RunFilter::default() };
+    let mut parents = app.store.runs(&filter).await?;
+    if let Ok(id) = draft.selection.parent.parse()
+        && !parents.iter().any(|run| run.id == id)
+    {
+        parents.extend(app.store.run(&id).await?);
+    }
+    Ok(parents)
+}
+
+fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults) -> Vec<FieldSet> {
+    let sets = draft.selection.sections(app).into_iter().map(|section| {
+        let keys = section.settings.iter().filter(|setting| (section.name, setting.key) != ("data", "source"));
+        let fields: Vec<Field> = keys.map(|setting| field(draft, defaults, faults, section.name, setting)).collect();
+        let changed = fields.iter().filter(|field| field.changed).count();
+        let faulty = fields.iter().any(|field| field.fault.is_some());
+        FieldSet { name: section.name, open: faulty || changed > 0 || matches!(section.name, "method" | "train"), changed, fields }
+    });
+    sets.filter(|set| !set.fields.is_empty()).collect()
+}
+
+fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &crate::experiment::Setting) -> Field {
+    let place = format!("{section}.{}", setting.key);
+    let default = value_at(defaults, &place).map(ToString::to_string).unwrap_or_default();
+    let inherited = draft.selection.stage != Stage::Pretrain && (section == "model" || place == "data.image_size");
+    let edit = draft.edits.get(&place).filter(|_| !inherited);
+    let input = match setting.kind {
+        Kind::Bool => Input::Select(vec!["true", "false"]),
+        Kind::Choice { of } => Input::Select(of.to_vec()),
+        Kind::Int { .. } => Input::Number { whole: true },
+        Kind::Float { .. } | Kind::Between { .. } => Input::Number { whole: false },
+        Kind::Text => Input::Text,
+    };
+    Field {
+        key: setting.key,
+        input,
+        value: edit.unwrap_or(&default).clone(),
+        changed: edit.is_some(),
+        inherited,
+        allowed: setting.kind.allowed(),
+        meaning: setting.meaning,
+        source: setting.source,
+        fault: faults.get(&place).cloned(),
+        default,
+        place,
+    }
+}

@@ -1,0 +1,170 @@
+//! The pages, their JSON twins and the one guard before them.
+//!
+//! One file a page: struct, handler and template share a stem. [`routes`] is the whole list of what can be
+//! asked. Handlers read the store and give orders to the jobs; they hold no state of their own, so a page's
+//! state lives in its address.
+
+mod actions;
+mod api;
+mod api_launch;
+mod assets;
+mod charts;
+mod compare;
+mod error;
+mod exports;
+mod fields;
+mod files;
+mod filters;
+mod guard;
+mod home;
+mod launch;
+mod launch_draft;
+mod launch_form;
+mod live;
+mod login;
+mod page;
+mod queue;
+mod run;
+mod run_settings;
+mod runs;
+mod runs_query;
+mod session;
+mod study;
+mod study_choice;
+mod study_table;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+
+use crate::experiment::{Catalog, Scale, Study};
+use crate::jobs::Jobs;
+use crate::store::Store;
+use error::{Error, Failure};
+use guard::{BODY_LIMIT, Guard};
+
+pub use guard::GuardConfig;
+
+/// What the pages are about.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// What runs did.
+    pub store: Store,
+    /// Where orders go.
+    pub jobs: Jobs,
+    /// The studies, in the order the first page lists them.
+    pub studies: Vec<Study>,
+    /// The scales, smallest first.
+    pub scales: Vec<Scale>,
+    /// The methods.
+    pub catalog: Catalog,
+    /// Who may ask.
+    pub guard: GuardConfig,
+}
+
+impl AppState {
+    fn study(&self, name: &str) -> error::Result<&Study> {
+        let names = || self.studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = self.studies.iter().find(|study| study.name == name);
+        found.ok_or_else(|| Error::NotFound(format!("there is no such study: it must be one of {}", names())))
+    }
+
+    fn scale(&self, name: &str) -> Option<&Scale> {
+        self.scales.iter().find(|scale| scale.name == name)
+    }
+}
+
+/// What handlers take to know what the pages are about.
+type App = State<Arc<AppState>>;
+
+#[derive(Clone)]
+struct Site {
+    app: Arc<AppState>,
+    guard: Guard,
+}
+
+impl FromRef<Site> for Arc<AppState> {
+    fn from_ref(site: &Site) -> Self {
+        Arc::clone(&site.app)
+    }
+}
+
+impl FromRef<Site> for Guard {
+    fn from_ref(site: &Site) -> Self {
+        site.guard.clone()
+    }
+}
+
+/// The application: every route behind the guard.
+pub fn router(state: AppState) -> Router {
+    let guard = Guard::new(state.guard.clone());
+    let site = Site { app: Arc::new(state), guard: guard.clone() };
+    let router = routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(guard, guard::guard))
+        .with_state(site)
+}
+
+/// Every route there is.
+fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
+    vec![
+        ("/", get(home::home)),
+        ("/studies/{name}", get(study::study)),
+        ("/studies/{name}/launch", post(study::launch)),
+        ("/studies/{name}/{file}", get(exports::study_export)),
+        ("/launch", get(launch::launch).post(launch::submit)),
+        ("/runs", get(runs::runs)),
+        ("/runs/{id}", get(run::run)),
+        ("/runs/{id}/cancel", post(actions::cancel)),
+        ("/runs/{id}/retry", post(actions::retry)),
+        ("/runs/{id}/restart", post(actions::restart)),
+        ("/runs/{id}/priority", post(actions::priority)),
+        ("/runs/{id}/log", get(files::log)),
+        ("/runs/{id}/run.toml", get(files::spec)),
+        ("/runs/{id}/model.safetensors", get(files::model)),
+        ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
+        ("/compare", get(compare::compare)),
+        ("/queue", get(queue::queue)),
+        ("/charts/curves.svg", get(charts::curves)),
+        ("/live", get(live::live)),
+        ("/login", get(login::login).post(login::log_in)),
+        ("/logout", post(login::log_out)),
+        ("/static/{file}", get(assets::asset)),
+        ("/api/v1/studies", get(api::studies)),
+        ("/api/v1/studies/{name}", get(api::study)),
+        ("/api/v1/scales", get(api::scales)),
+        ("/api/v1/methods", get(api::methods)),
+        ("/api/v1/runs", get(api::runs)),
+        ("/api/v1/runs/{id}", get(api::run)),
+        ("/api/v1/runs/{id}/metrics", get(api::metrics)),
+        ("/api/v1/runs/{id}/cancel", post(api::cancel)),
+        ("/api/v1/runs/{id}/retry", post(api::retry)),
+        ("/api/v1/runs/{id}/restart", post(api::restart)),
+        ("/api/v1/queue", get(api::queue)),
+        ("/api/v1/devices", get(api::devices)),
+        ("/api/v1/launch", post(api_launch::launch)),
+    ]
+}
+
+async fn not_found(uri: Uri) -> Response {
+    answer(&uri, Error::NotFound("there is no such page".to_owned()))
+}
+
+async fn method_not_allowed(uri: Uri) -> Response {
+    answer(&uri, Error::MethodNotAllowed)
+}
+
+fn answer(uri: &Uri, error: Error) -> Response {
+    if uri.path().starts_with("/api/") { Failure::from(error).into_response() } else { error.into_response() }
+}

@@ -1,0 +1,41 @@
+//! `/queue`: what the devices do and what comes next.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::App;
+use super::error::Result;
+use super::filters;
+use super::page::{Layout, Page};
+use super::view::RunView;
+use crate::run_dir::State as RunState;
+use crate::store::{Run, RunFilter};
+
+#[derive(askama::Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    layout: Layout,
+    devices: Vec<(String, Option<Run>)>,
+    /// Running, but on no device of this server: on another machine, or about to end.
+    elsewhere: Vec<Run>,
+    waiting: Vec<Run>,
+}
+
+/// The page.
+pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
+    let running = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
+    let mut elsewhere = app.store.runs(&running).await?;
+    let mut devices = Vec::new();
+    for slot in app.jobs.devices() {
+        let run = match &slot.run {
+            Some(id) => app.store.run(id).await?,
+            None => None,
+        };
+        elsewhere.retain(|other| slot.run.as_ref() != Some(&other.id));
+        devices.push((slot.device, run));
+    }
+    let on_device = |run: &Run| devices.iter().any(|(_, busy)| busy.as_ref().is_some_and(|busy| busy.id == run.id));
+    let mut waiting = app.store.queue().await?;
+    waiting.retain(|run| !on_device(run));
+    Ok(Page(QueuePage { layout: Layout::new("queue", &app), devices, elsewhere, waiting }).into_response())
+}

@@ -1,0 +1,152 @@
+//! `/runs/{id}`: everything about one run.
+
+use std::path::Path;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::charts::{ChartView, Look, chart};
+use super::error::{Error, Result};
+use super::fields::{InPath, InQuery};
+use super::files::log_tail;
+use super::filters;
+use super::page::{Layout, Page};
+use super::run_settings::{SectionView, section_views};
+use super::view::RunView;
+use super::{App, AppState};
+use crate::experiment::{RunId, Stage};
+use crate::run_dir::{RunDir, State as RunState};
+use crate::store::{Attempt, Load, PictureRow, Run, Warning};
+
+/// Bytes of the log that the page shows.
+const LOG_TAIL: u64 = 64 * 1024;
+
+#[derive(askama::Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    layout: Layout,
+    run: Run,
+    parent: Option<Run>,
+    children: Vec<Run>,
+    results: Vec<(String, f64)>,
+    look: Look,
+    charts: Vec<ChartView>,
+    galleries: Vec<Gallery>,
+    warnings: Vec<Warning>,
+    attempts: Vec<Attempt>,
+    load: Option<Load>,
+    settings: Vec<SectionView>,
+    log: String,
+    has_model: bool,
+    /// Stages that can start from this run.
+    next_stages: Vec<Stage>,
+    commands: Vec<String>,
+}
+
+/// The pictures of one name, by step.
+struct Gallery {
+    name: String,
+    pictures: Vec<PictureRow>,
+}
+
+/// The page.
+pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<impl IntoResponse> {
+    let id = path.run()?;
+    let look = Look::read(&query)?;
+    let run = app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    let parent = match &run.parent {
+        Some(parent) => app.store.run(parent).await?,
+        None => None,
+    };
+    let attempts = app.store.attempts(&id).await?;
+    let results = app.store.summaries(std::slice::from_ref(&id)).await?;
+    let page = RunPage {
+        layout: Layout::new("runs", &app),
+        parent,
+        children: app.store.children(&id).await?,
+        results: results.into_iter().map(|(_, name, value)| (name, value)).collect(),
+        charts: charts(&app, &run, &look).await?,
+        look,
+        galleries: galleries(app.store.pictures(&id).await?),
+        warnings: app.store.warnings(&id).await?,
+        load: app.store.load(&id).await?.last().copied(),
+        settings: section_views(&app, &run.spec),
+        log: log_tail(&app, &id, LOG_TAIL).await?,
+        has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
+        next_stages: next_stages(&app, &run),
+        commands: commands(app.jobs.data_dir(), &run, attempts.last()),
+        attempts,
+        run,
+    };
+    Ok(Page(page))
+}
+
+fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
+    let mut galleries: Vec<Gallery> = Vec::new();
+    for picture in pictures {
+        match galleries.iter_mut().find(|gallery| gallery.name == picture.name) {
+            Some(gallery) => gallery.pictures.push(picture),
+            None => galleries.push(Gallery { name: picture.name.clone(), pictures: vec![picture] }),
+        }
+    }
+    galleries
+}
+
+/// One chart for each last part of the metrics' names, so that `train/loss` and `val/loss` share one.
+async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for name in app.store.metric_names(&run.id).await? {
+        let last = name.rsplit('/').next().unwrap_or_default().to_owned();
+        match groups.iter_mut().find(|(key, _)| *key == last) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((last, vec![name])),
+        }
+    }
+    // What is asked first stands first: the loss, then the accuracy, then the rest by name.
+    groups.sort_by_key(|(key, _)| (key != "loss", !key.starts_with("top"), key.clone()));
+    let mut charts = Vec::new();
+    for (_, names) in groups {
+        charts.push(chart(app, std::slice::from_ref(run), &names, look).await?);
+    }
+    Ok(charts)
+}
+
+fn next_stages(app: &AppState, run: &Run) -> Vec<Stage> {
+    if run.stage != Stage::Pretrain {
+        return Vec::new();
+    }
+    let reconstructs = app.catalog.get(&run.method).is_some_and(|method| method.reconstructs);
+    let stages = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Pretrain && (*stage != Stage::Psnr || reconstructs));
+    stages.collect()
+}
+
+/// Commands that do the same work again in a directory of its own, on the same device and with as many
+/// threads as the latest attempt.
+fn commands(data_dir: &Path, run: &Run, latest: Option<&Attempt>) -> Vec<String> {
+    let path = |id: &RunId| quoted(&RunDir::of(data_dir, id).path().display().to_string());
+    let mut lines = vec![format!("mkdir -p again/runs/{}", run.id)];
+    if let Some(parent) = &run.parent {
+        lines.push(format!("cp -r {} again/runs/", path(parent)));
+    }
+    lines.push(format!("cp {}/run.toml again/runs/{}/", path(&run.id), run.id));
+    let with = latest.map(|attempt| format!(" --device {} --threads {}", attempt.device, attempt.threads)).unwrap_or_default();
+    lines.push(format!("umbra work again/runs/{}{with}", run.id));
+    lines
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn paths_are_safe_words_in_a_shell() {
+        assert_eq!(quoted("/data/runs"), "/data/runs");
+        assert_eq!(quoted("/my data/it's"), "'/my data/it'\\''s'");
+    }
+}

@@ -1,0 +1,114 @@
+//! `/studies/{name}`: one table at one scale, and its launch.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::Result;
+use super::fields::{Fields, InForm, InPath, InQuery};
+use super::page::{Layout, Page};
+use super::study_choice::{Choice, Done, check_source, done_at};
+use super::study_table::{Filled, Head, Line, fill, heads, lines};
+use super::view::{RunView, sign_of};
+use super::{App, AppState, filters};
+use crate::experiment::{Invalid, Plan, RunSpec, Scale, Study};
+use crate::store::Run;
+
+#[derive(askama::Template)]
+#[template(path = "study.html")]
+struct StudyPage<'a> {
+    layout: Layout,
+    study: &'a Study,
+    scales: &'a [Scale],
+    choice: Choice,
+    error: Option<Invalid>,
+    /// How many runs the launch before this page queued and found there already.
+    launched: Option<(u64, u64)>,
+    table: Option<TableView<'a>>,
+}
+
+struct TableView<'a> {
+    scale: &'a Scale,
+    heads: Vec<Head>,
+    lines: Vec<Line>,
+    done: Done,
+    cells: usize,
+    runs: Vec<(RunSpec, Option<Run>)>,
+}
+
+impl StudyPage<'_> {
+    /// The fault at that field.
+    fn error_at(&self, place: &str) -> Option<&str> {
+        self.error.as_ref().filter(|e| e.place == place).map(|e| e.message.as_str())
+    }
+
+    /// The scale of the paper's numbers: what follows the colon of the study's reference.
+    fn paper_scale(&self) -> &str {
+        self.study.paper.split_once(": ").map_or(self.study.paper.as_str(), |(_, scale)| scale)
+    }
+
+    fn notes(&self) -> impl Iterator<Item = &Line> {
+        self.table.iter().flat_map(|table| &table.lines).filter(|line| !line.note.is_empty())
+    }
+}
+
+/// The page.
+pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
+    let study = app.study(path.text("name")?)?;
+    let mut choice = Choice::read(&query);
+    if choice.scale.is_empty() {
+        choice.scale = usual_scale(&app, study).await?;
+    }
+    let launched = query.parse("queued")?.zip(query.parse("shared")?);
+    show(&app, study, choice, None, launched).await
+}
+
+/// Queues the study's runs and shows the study again.
+pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
+    let study = app.study(path.text("name")?)?;
+    let choice = Choice::read(&form);
+    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, study)) {
+        Ok(plan) => plan,
+        Err(error) => return show(&app, study, choice, Some(error), None).await,
+    };
+    let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
+    let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
+    Ok(Redirect::to(&format!("/studies/{}?{}&queued={queued}&shared={shared}", study.name, choice.query())).into_response())
+}
+
+fn priority(form: &Fields) -> Result<i64> {
+    Ok(form.parse("priority")?.unwrap_or(0))
+}
+
+async fn show(app: &AppState, study: &Study, choice: Choice, error: Option<Invalid>, launched: Option<(u64, u64)>) -> Result<Response> {
+    let (error, table) = match (error, choice.plan(app, study)) {
+        (Some(error), _) | (None, Err(error)) => (Some(error), None),
+        (None, Ok(plan)) => (None, Some(view(app, study, &choice, plan).await?)),
+    };
+    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let layout = Layout::new("home", app);
+    Ok((status, Page(StudyPage { layout, study, scales: &app.scales, choice, error, launched, table })).into_response())
+}
+
+async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan) -> Result<TableView<'a>> {
+    let filled: Filled = fill(app, study, &plan).await?;
+    let (heads, lines) = (heads(&filled), lines(&filled));
+    let done = Done::of(&plan, &filled.runs);
+    let cells = plan.cells.len();
+    let mut known = filled.runs;
+    let runs = plan.runs.into_iter().map(|spec| {
+        let run = known.remove(&spec.id);
+        (spec, run)
+    });
+    Ok(TableView { scale: choice.scale_of(app)?, heads, lines, done, cells, runs: runs.collect() })
+}
+
+/// The largest scale the study was begun at, or the smallest there is.
+async fn usual_scale(app: &AppState, study: &Study) -> Result<String> {
+    for scale in app.scales.iter().rev() {
+        if done_at(app, study, scale).await?.known > 0 {
+            return Ok(scale.name.clone());
+        }
+    }
+    Ok(app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default())
+}

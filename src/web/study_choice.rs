@@ -1,0 +1,116 @@
+//! What a person chooses of a study: the scale, the pictures, the number of seeds.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::AppState;
+use super::error::Result;
+use super::fields::{Fields, query_of};
+use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
+use crate::run_dir::State;
+use crate::store::{Run, RunFilter};
+
+/// The choice as it was typed, so that a form can show it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Choice {
+    /// Name of a scale.
+    pub scale: String,
+    /// Data source; empty is the scale's own.
+    pub data: String,
+    /// Number of seeds; empty is the scale's own.
+    pub seeds: String,
+}
+
+impl Choice {
+    /// Reads the fields `scale`, `data` and `seeds`.
+    pub fn read(fields: &Fields) -> Choice {
+        let field = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+        Choice { scale: field("scale"), data: field("data"), seeds: field("seeds") }
+    }
+
+    /// The same as a query, for links.
+    pub fn query(&self) -> String {
+        query_of([("scale", self.scale.clone()), ("data", self.data.clone()), ("seeds", self.seeds.clone())])
+    }
+
+    /// The wishes it stands for.
+    ///
+    /// # Errors
+    /// A number of seeds that is none.
+    pub fn request(&self) -> Result<Request, Invalid> {
+        let seeds = match self.seeds.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| invalid("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?),
+        };
+        let data = Some(self.data.clone()).filter(|data| !data.is_empty());
+        Ok(Request { data, seeds, ..Request::default() })
+    }
+
+    /// The runs it stands for.
+    ///
+    /// # Errors
+    /// The first field or setting that is not allowed.
+    pub fn plan(&self, app: &AppState, study: &Study) -> Result<Plan, Invalid> {
+        plan(study, self.scale_of(app)?, &app.catalog, &self.request()?)
+    }
+
+    /// The scale it names.
+    ///
+    /// # Errors
+    /// A name that no scale has.
+    pub fn scale_of<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
+        let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        app.scale(&self.scale).ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
+    }
+}
+
+/// How far a plan is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Runs that are finished.
+    pub finished: u64,
+    /// Runs that were ever queued.
+    pub known: u64,
+    /// Runs in all.
+    pub total: u64,
+}
+
+/// How far a study is at a scale with its own pictures and seeds.
+pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
+    let plan = plan(study, scale, &app.catalog, &Request::default())?;
+    let runs = runs_of(app, &plan).await?;
+    Ok(Done::of(&plan, &runs))
+}
+
+impl Done {
+    /// Counts the plan's runs.
+    pub fn of(plan: &Plan, runs: &HashMap<RunId, Run>) -> Done {
+        let finished = runs.values().filter(|run| run.state == State::Finished).count();
+        Done { finished: finished as u64, known: runs.len() as u64, total: plan.runs.len() as u64 }
+    }
+}
+
+/// Those of the plan's runs that were ever queued.
+pub async fn runs_of(app: &AppState, plan: &Plan) -> Result<HashMap<RunId, Run>> {
+    let ids: Vec<RunId> = plan.runs.iter().map(|run| run.id.clone()).collect();
+    let filter = RunFilter { limit: ids.len() as u64, ids: Some(ids), ..RunFilter::default() };
+    Ok(app.store.runs(&filter).await?.into_iter().map(|run| (run.id.clone(), run)).collect())
+}
+
+/// Refuses pictures that are not there now, rather than let every run fail on them later.
+///
+/// # Errors
+/// A path at which nothing is, or text that is no path.
+pub fn check_source(source: &str) -> Result<(), Invalid> {
+    let sound = source.len() <= 4096 && !source.contains(char::is_control);
+    if sound && (source.is_empty() || source == "builtin" || Path::new(source).exists()) {
+        return Ok(());
+    }
+    let shown: String = source.chars().filter(|c| !c.is_control()).take(200).collect();
+    Err(invalid("data.source", format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the server's machine")))
+}
+
+/// A fault at a field.
+pub fn invalid(place: &str, message: String) -> Invalid {
+    Invalid { place: place.to_owned(), message }
+}

@@ -1,0 +1,132 @@
+//! A study's table for the page: numbers, what is missing, and where each leads.
+
+use std::collections::HashMap;
+
+use super::AppState;
+use super::error::Result;
+use super::study_choice::runs_of;
+use super::view::{RunView, sign_of};
+use crate::experiment::table::{Entry, Missing};
+use crate::experiment::{Plan, RunId, Study, Table};
+use crate::run_dir::State;
+use crate::store::Run;
+
+/// A plan, the runs of it that exist, and the table they fill.
+pub struct Filled {
+    /// The runs that were ever queued.
+    pub runs: HashMap<RunId, Run>,
+    /// The numbers.
+    pub table: Table,
+}
+
+/// Reads runs and results from the store into the study's table.
+pub async fn fill(app: &AppState, study: &Study, plan: &Plan) -> Result<Filled> {
+    let runs = runs_of(app, plan).await?;
+    let ids: Vec<RunId> = plan.runs.iter().map(|run| run.id.clone()).collect();
+    let results = app.store.summaries(&ids).await?;
+    let finished = |id: &RunId| runs.get(id).is_some_and(|run| run.state == State::Finished);
+    let values: HashMap<(RunId, String), f64> = results.into_iter().map(|(run, name, value)| ((run, name), value)).collect();
+    let value = |id: &RunId, name: &str| values.get(&(id.clone(), name.to_owned())).copied().filter(|_| finished(id));
+    let table = Table::build(study, plan, value, |id| missing_text(runs.get(id)));
+    Ok(Filled { runs, table })
+}
+
+fn missing_text(run: Option<&Run>) -> String {
+    match run {
+        None => "not queued".to_owned(),
+        Some(run) if run.state == State::Finished => "finished without this number".to_owned(),
+        Some(run) => run.state_sentence(),
+    }
+}
+
+/// A column's heads.
+pub struct Head {
+    pub title: String,
+    pub unit: String,
+    pub better: &'static str,
+    /// Whether any row has a number of the paper here.
+    pub has_paper: bool,
+}
+
+/// A row of the page's table.
+pub struct Line {
+    pub title: String,
+    pub note: String,
+    pub places: Vec<Place>,
+}
+
+/// A place of the page's table.
+pub struct Place {
+    /// Mean ± standard deviation, and how many seeds.
+    pub ours: Option<(String, usize)>,
+    /// The runs with a number.
+    pub from: Vec<Link>,
+    pub best: bool,
+    pub missing: Vec<Link>,
+    pub paper: Option<String>,
+    pub has_paper: bool,
+}
+
+/// A run of a place.
+pub struct Link {
+    pub seed: u64,
+    pub text: String,
+    pub class: &'static str,
+    pub sign: &'static str,
+    /// Its page, if it was ever queued.
+    pub href: Option<String>,
+}
+
+/// The heads of the table.
+pub fn heads(filled: &Filled) -> Vec<Head> {
+    let columns = filled.table.columns.iter().enumerate();
+    let head = |(index, column): (usize, &crate::experiment::Column)| Head {
+        title: column.title.clone(),
+        unit: column.unit.clone(),
+        better: if column.lower_is_better { "lower is better" } else { "higher is better" },
+        has_paper: has_paper(filled, index),
+    };
+    columns.map(head).collect()
+}
+
+/// The rows of the table.
+pub fn lines(filled: &Filled) -> Vec<Line> {
+    let rows = filled.table.rows.iter().map(|row| {
+        let places = row.entries.iter().enumerate().map(|(index, entry)| place(filled, index, entry));
+        Line { title: row.title.clone(), note: row.note.clone(), places: places.collect() }
+    });
+    rows.collect()
+}
+
+fn has_paper(filled: &Filled, column: usize) -> bool {
+    filled.table.rows.iter().any(|row| row.entries[column].paper.is_some())
+}
+
+fn place(filled: &Filled, column: usize, entry: &Entry) -> Place {
+    let decimals = filled.table.columns[column].decimals;
+    let ours = entry.mean().map(|mean| {
+        let sd = entry.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
+        (format!("{mean:.decimals$}{sd}"), entry.values.len())
+    });
+    let from = entry.values.iter().map(|v| Link {
+        seed: v.seed,
+        text: format!("{:.decimals$}", v.value),
+        class: "finished",
+        sign: sign_of("finished"),
+        href: Some(format!("/runs/{}", v.run)),
+    });
+    Place {
+        ours,
+        from: from.collect(),
+        best: entry.best,
+        missing: entry.missing.iter().map(|missing| link(filled, missing)).collect(),
+        paper: entry.paper.map(|paper| format!("{paper:.decimals$}")),
+        has_paper: has_paper(filled, column),
+    }
+}
+
+fn link(filled: &Filled, missing: &Missing) -> Link {
+    let run = filled.runs.get(&missing.run);
+    let class = run.map_or("none", RunView::state_class);
+    Link { seed: missing.seed, text: missing.state.clone(), class, sign: sign_of(class), href: run.map(RunView::href) }
+}

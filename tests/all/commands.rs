@@ -1,0 +1,117 @@
+//! The commands, as a person types them.
+
+use std::path::Path;
+
+use crate::support::{complaint, output, tiny_flags};
+
+fn run_tiny(data_dir: &Path, more: &[&str]) -> std::process::Output {
+    let flags = tiny_flags();
+    let mut args = vec!["run", "mae-vs-scratch", "--scale", "smoke", "--device", "cpu", "--data-dir", data_dir.to_str().unwrap()];
+    args.extend(flags.iter().map(String::as_str));
+    args.extend(more);
+    output(&args)
+}
+
+#[test]
+fn a_study_runs_without_a_server_and_prints_its_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run_tiny(dir.path(), &["--json"]);
+    assert!(ran.status.success(), "{}", complaint(&ran));
+    let table: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let finetuned = table["rows"][0]["entries"][0]["values"][0]["value"].as_f64().unwrap();
+    assert!((0.0..=100.0).contains(&finetuned), "{table}");
+    let psnr = table["rows"][0]["entries"][2]["values"][0]["value"].as_f64().unwrap();
+    assert!((5.0..40.0).contains(&psnr), "{table}");
+
+    let again = run_tiny(dir.path(), &[]);
+    let text = String::from_utf8(again.stdout).unwrap();
+    assert!(text.contains("From scratch") && text.contains("(n=1)"), "{text}");
+
+    let run = table["rows"][0]["entries"][0]["values"][0]["run"].as_str().unwrap().to_owned();
+    let data_dir = dir.path().to_str().unwrap();
+    let csv = output(&["export", &run, "--format", "csv", "--data-dir", data_dir]);
+    assert!(String::from_utf8(csv.stdout).unwrap().contains("finetune.top1"));
+    let model = dir.path().join("model.safetensors");
+    let saved = output(&["export", &run, "--format", "safetensors", "-o", model.to_str().unwrap(), "--data-dir", data_dir]);
+    assert!(saved.status.success(), "{}", complaint(&saved));
+    assert!(safetensors::SafeTensors::deserialize(&std::fs::read(&model).unwrap()).unwrap().names().iter().any(|n| *n == "blocks.0.attn.qkv.weight"));
+
+    let before = std::fs::read(dir.path().join("umbra.db")).unwrap().len();
+    let indexed = output(&["reindex", "--data-dir", data_dir]);
+    assert!(indexed.status.success() && before > 0, "{}", complaint(&indexed));
+    let mut flags = tiny_flags();
+    flags.extend(["export", "mae-vs-scratch", "--format", "md", "--data-dir", data_dir].map(String::from));
+    flags.rotate_right(6);
+    let table = output(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(String::from_utf8(table.stdout).unwrap().contains("(n=1)"), "{}", complaint(&table));
+}
+
+#[test]
+fn lists_are_readable_by_people_and_programs() {
+    for command in ["methods", "studies"] {
+        let plain = output(&[command]);
+        assert!(plain.status.success() && !plain.stdout.is_empty());
+        let json = output(&[command, "--json"]);
+        serde_json::from_slice::<serde_json::Value>(&json.stdout).unwrap();
+    }
+    let devices: serde_json::Value = serde_json::from_slice(&output(&["devices", "--json"]).stdout).unwrap();
+    assert!(devices.as_array().unwrap().iter().any(|d| d["name"] == "cpu"));
+}
+
+#[test]
+fn bench_measures_speed_and_memory() {
+    let ran = output(&["bench", "--method", "mae", "--scale", "smoke", "--batch", "8", "--steps", "4", "--json"]);
+    assert!(ran.status.success(), "{}", complaint(&ran));
+    let report: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    for key in ["images_per_second", "step_ms", "peak_mib"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn pictures_can_be_looked_at_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let sheet = dir.path().join("sheet.png");
+    let looked = output(&["data", "inspect", "builtin", "--contact-sheet", sheet.to_str().unwrap(), "--data-dir", dir.path().to_str().unwrap()]);
+    assert!(looked.status.success(), "{}", complaint(&looked));
+    assert!(image::open(&sheet).unwrap().width() > 100);
+}
+
+/// Every mistake is answered by one sentence on the error stream and an exit code of its own.
+fn refuses(args: &[&str], words: &[&str]) {
+    let answer = output(args);
+    let text = complaint(&answer);
+    assert!(!answer.status.success(), "{args:?} was accepted");
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    for word in words {
+        assert!(text.contains(word), "{args:?}: {text:?} does not say {word:?}");
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_answered_by_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let run = |set: &str, words: &[&str]| refuses(&["run", "mae-vs-scratch", "--data-dir", data_dir, "--device", "cpu", "--set", set], words);
+    run("train.epoch=3", &["train.epoch", "no such setting"]);
+    run("train.epochs=many", &["train.epochs", "whole number"]);
+    run("model.patch_size=5", &["patch_size", "does not divide", "32"]);
+    run("method.mask_ratio=1.2", &["mask_ratio", "between 0 and 1"]);
+    run("train.batch_size=4096", &["batch_size", "larger than the data"]);
+    refuses(&["run", "table9", "--data-dir", data_dir], &["table9", "mae-vs-scratch"]);
+    refuses(&["run", "mae-vs-scratch", "--scale", "huge", "--data-dir", data_dir], &["huge", "smoke"]);
+    refuses(&["run", "mae-vs-scratch", "--device", "tpu", "--data-dir", data_dir], &["tpu", "cpu"]);
+    refuses(&["export", "0123456789abcdef", "--data-dir", data_dir], &["0123456789abcdef"]);
+    refuses(&["data", "inspect", "/no/such/folder", "--data-dir", data_dir], &["/no/such/folder"]);
+    assert!(!dir.path().join("runs").exists(), "a refused request left something behind");
+}
+
+#[test]
+fn an_open_address_needs_a_token_and_a_used_port_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    refuses(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data_dir], &["UMBRA_TOKEN"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refuses(&["serve", "--listen", &address, "--data-dir", data_dir], &[&address]);
+}

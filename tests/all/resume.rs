@@ -1,0 +1,82 @@
+//! A run that is killed and goes on ends with the numbers of one that was never interrupted.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use umbra::experiment::{RunSpec, Stage, Value};
+use umbra::run_dir::{EventKind, RunDir};
+
+use crate::support::{events, numbers, tiny_run, umbra, wait_for};
+
+const LONG: &[(&str, &str, Value)] = &[("train", "epochs", Value::Int(20))];
+
+fn start(dir: &RunDir) -> Child {
+    umbra(&["work", "--threads", "2", "--checkpoint-steps", "7"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the worker starts")
+}
+
+fn finish(dir: &RunDir) {
+    let status = start(dir).wait().expect("the worker ends");
+    assert!(status.success(), "{status}: {:?}", events(dir).last());
+}
+
+fn checkpoints(dir: &RunDir) -> usize {
+    events(dir).iter().filter(|e| matches!(e.kind, EventKind::Checkpoint { .. })).count()
+}
+
+/// Kills the worker of `dir` when it has written `after` checkpoints and then `delay` has passed.
+fn interrupt(dir: &RunDir, after: usize, delay: Duration) {
+    let mut worker = start(dir);
+    wait_for("a checkpoint", Duration::from_secs(120), || checkpoints(dir) >= after || worker.try_wait().unwrap().is_some());
+    std::thread::sleep(delay);
+    worker.kill().expect("SIGKILL is sent");
+    worker.wait().expect("the worker ends");
+}
+
+fn run_in(root: &std::path::Path, parent: &RunSpec, run: &RunSpec, kills: &[(usize, u64)]) -> RunDir {
+    let parent_dir = RunDir::create(root, parent).unwrap();
+    if parent.id != run.id {
+        finish(&parent_dir);
+    }
+    let dir = RunDir::create(root, run).unwrap();
+    for (after, delay) in kills {
+        interrupt(&dir, *after, Duration::from_millis(*delay));
+    }
+    finish(&dir);
+    dir
+}
+
+fn check(parent: &RunSpec, run: &RunSpec) {
+    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = run_in(whole.path(), parent, run, &[]);
+    // Before the first checkpoint, right after one, and somewhere between two.
+    let broken = run_in(broken.path(), parent, run, &[(0, 150), (2, 0), (4, 35)]);
+    let killed = events(&broken).iter().filter(|e| matches!(e.kind, EventKind::Started { .. })).count();
+    assert!(killed >= 3, "the run ended before it could be killed three times");
+    assert_eq!(numbers(&whole), numbers(&broken));
+    assert_eq!(std::fs::read(whole.model_file()).unwrap(), std::fs::read(broken.model_file()).unwrap());
+}
+
+#[test]
+fn a_pretraining_killed_at_three_moments_ends_with_the_same_bits() {
+    let run = tiny_run(Stage::Pretrain, "mae", None, LONG);
+    check(&run, &run);
+}
+
+#[test]
+fn a_finetuning_killed_at_three_moments_ends_with_the_same_bits() {
+    let parent = tiny_run(Stage::Pretrain, "random_init", None, &[]);
+    let run = tiny_run(Stage::Finetune, "random_init", Some(&parent), LONG);
+    check(&parent, &run);
+}
+
+#[test]
+fn a_probe_killed_at_three_moments_ends_with_the_same_bits() {
+    let parent = tiny_run(Stage::Pretrain, "random_init", None, &[]);
+    let run = tiny_run(Stage::Probe, "random_init", Some(&parent), LONG);
+    check(&parent, &run);
+}
