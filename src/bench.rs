@@ -40,18 +40,18 @@ pub struct BenchReport {
     /// Weights of the model.
     pub parameters: usize,
     /// Median time of a step: forward, backward, optimizer.
-    pub ms_per_step: f64,
+    pub step_ms: f64,
     /// Pictures in a second at that pace.
     pub images_per_second: f64,
     /// Largest memory the process ever held, where the system tells.
-    pub peak_memory_mib: Option<f64>,
+    pub peak_mib: Option<f64>,
 }
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let memory = self.peak_memory_mib.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
+        let memory = self.peak_mib.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
         writeln!(f, "{} at {} on {} ({} threads), {} pictures a step, {} weights", self.method, self.scale, self.device, self.threads, self.batch_size, self.parameters)?;
-        write!(f, "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}", self.ms_per_step, self.images_per_second)
+        write!(f, "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}", self.step_ms, self.images_per_second)
     }
 }
 
@@ -67,7 +67,7 @@ pub fn bench(method: &str, scale: &Scale, batch: usize, steps: usize, device: &s
     let run = single_run(Stage::Pretrain, method, scale, &methods::catalog(), &Request::default(), 0, None)?;
     let opened = device::open(device)?;
     let (times, parameters) = with_method(method, Timed { run: &run, batch, steps, device: opened }).map_err(Error::msg)??;
-    let ms_per_step = median(times);
+    let step_ms = median(times);
     Ok(BenchReport {
         method: method.to_owned(),
         scale: scale.name.clone(),
@@ -76,9 +76,9 @@ pub fn bench(method: &str, scale: &Scale, batch: usize, steps: usize, device: &s
         batch_size: batch,
         steps: steps - WARM_UP,
         parameters,
-        ms_per_step,
-        images_per_second: 1000.0 * batch as f64 / ms_per_step,
-        peak_memory_mib: peak_memory_mib(),
+        step_ms,
+        images_per_second: 1000.0 * batch as f64 / step_ms,
+        peak_mib: peak_memory_mib(),
     })
 }
 
@@ -158,8 +158,8 @@ mod tests {
             let report = bench(method.name, &smoke, 4, 3, "cpu", 2);
             assert_eq!(report.is_ok(), method.trains, "{}", method.name);
             let Ok(report) = report else { continue };
-            assert!(report.ms_per_step > 0.0 && report.parameters > 1000);
-            assert!((report.images_per_second * report.ms_per_step - 4000.0).abs() < 1e-6);
+            assert!(report.step_ms > 0.0 && report.parameters > 1000);
+            assert!((report.images_per_second * report.step_ms - 4000.0).abs() < 1e-6);
         }
         assert!(bench("mae", &smoke, 4, 2, "cpu", 2).unwrap_err().to_string().contains("at least 3 steps"));
     }

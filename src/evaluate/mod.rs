@@ -13,8 +13,6 @@ pub mod pixels;
 pub mod pretrain;
 pub mod probe;
 pub mod psnr;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -163,4 +161,21 @@ fn cross_entropy(scores: &[f32], label: usize) -> f64 {
     let largest = f64::from(scores[best(scores)]);
     let sum: f64 = scores.iter().map(|score| (f64::from(*score) - largest).exp()).sum();
     sum.ln() + largest - f64::from(scores[label])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_class_is_the_first_of_the_largest() {
+        assert_eq!(best(&[0.5, 2.0, -1.0, 2.0]), 1);
+        assert_eq!(best(&[f32::NAN, 1.0]), 0);
+    }
+
+    #[test]
+    fn cross_entropy_does_not_overflow_and_matches_hand_worked_values() {
+        assert!((cross_entropy(&[0.0, 0.0, 0.0, 0.0], 2) - 4f64.ln()).abs() < 1e-12);
+        assert!((cross_entropy(&[1000.0, 998.0], 0) - (1.0 + (-2f64).exp()).ln()).abs() < 1e-9);
+    }
 }

@@ -158,5 +158,4 @@ fn attempt(dir: &RunDir, file: &RunFile, options: &WorkOptions, reporter: &mut R
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

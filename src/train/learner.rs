@@ -1,6 +1,5 @@
 //! A model together with its optimizer, behind a face that does not depend on the model's type.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::gradients::{NamedGradients, scalar};

@@ -19,7 +19,8 @@ pub struct Reporter {
     path: String,
     last_seq: u64,
     pace: Option<Pace>,
-    system: System,
+    /// Not on every operating system.
+    system: Option<System>,
     system_at: Instant,
 }
 
@@ -35,7 +36,10 @@ impl Reporter {
     /// Goes on writing to `log`, which belongs to `dir`.
     pub fn new(log: EventLog, dir: &RunDir) -> Self {
         let path = dir.events_file().display().to_string();
-        Reporter { log, path, last_seq: 0, pace: None, system: System::new(), system_at: Instant::now() }
+        let mut system = System::new().ok();
+        // Usage is measured from one look to the next.
+        system.iter_mut().for_each(System::refresh_cpu_usage);
+        Reporter { log, path, last_seq: 0, pace: None, system, system_at: Instant::now() }
     }
 
     /// Appends one event.
@@ -105,15 +109,16 @@ impl Reporter {
 
     fn load(&mut self) -> Result<()> {
         self.system_at = Instant::now();
-        self.system.refresh_cpu_usage();
-        let cpu_percent = f64::from(self.system.global_cpu_usage());
-        self.event(EventKind::System { cpu_percent, memory_mib: self.memory_mib() }).map(drop)
+        let Some(system) = &mut self.system else { return Ok(()) };
+        system.refresh_cpu_usage();
+        let (cpu_percent, memory_mib) = (f64::from(system.global_cpu_usage()), memory_mib(system));
+        self.event(EventKind::System { cpu_percent, memory_mib }).map(drop)
     }
+}
 
-    fn memory_mib(&mut self) -> f64 {
-        let Ok(me) = sysinfo::get_current_pid() else { return 0.0 };
-        let what = ProcessRefreshKind::nothing().with_memory();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, what);
-        self.system.process(me).map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
-    }
+/// Memory of this process.
+fn memory_mib(system: &mut System) -> f64 {
+    let Ok(me) = sysinfo::get_current_pid() else { return 0.0 };
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, ProcessRefreshKind::nothing().with_memory());
+    system.process(me).map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
 }

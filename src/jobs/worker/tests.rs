@@ -1,0 +1,170 @@
+//! Whole runs on the built-in pictures, in this process.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::evaluate::features::features;
+use crate::experiment::catalog::sections;
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::methods::catalog;
+use crate::run_dir::Event;
+use crate::weights;
+
+const TINY: &[(&str, &str, Value)] = &[
+    ("data", "train_images", Value::Int(40)),
+    ("data", "val_images", Value::Int(20)),
+    ("model", "patch_size", Value::Int(8)),
+    ("model", "dim", Value::Int(16)),
+    ("model", "depth", Value::Int(1)),
+    ("model", "heads", Value::Int(2)),
+    ("train", "batch_size", Value::Int(10)),
+    ("train", "epochs", Value::Int(2)),
+];
+
+fn run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &[(&str, &str, Value)]) -> RunSpec {
+    let (catalog, mut request) = (catalog(), Request::default());
+    let known = sections(stage, catalog.get(method).unwrap());
+    for (section, key, value) in TINY.iter().chain(changes).filter(|(section, ..)| known.iter().any(|s| s.name == *section)) {
+        request.set.entry((*section).to_owned()).or_default().insert((*key).to_owned(), value.clone());
+    }
+    single_run(stage, method, &Scale::built_in()[0], &catalog, &request, 3, parent).unwrap()
+}
+
+fn options() -> WorkOptions {
+    WorkOptions::new("cpu", 2, Some(3))
+}
+
+/// Carries out a run and returns its outcome and events.
+fn carry_out(data_dir: &Path, run: &RunSpec) -> (RunDir, Outcome, Vec<Event>) {
+    let dir = RunDir::create(data_dir, run).unwrap();
+    let outcome = work(&dir, &options());
+    let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
+    (dir, outcome, events)
+}
+
+fn summaries(events: &[Event]) -> Vec<(&str, f64)> {
+    let summary = |event: &'_ Event| matches!(event.kind, EventKind::Summary { .. });
+    events.iter().filter(|e| summary(e)).map(|event| match &event.kind {
+        EventKind::Summary { name, value } => (name.as_str(), *value),
+        _ => unreachable!("the filter left only summaries"),
+    }).collect()
+}
+
+fn metrics<'a>(events: &'a [Event], wanted: &str) -> Vec<(u64, f64)> {
+    events.iter().filter_map(|event| match &event.kind {
+        EventKind::Metric { name, step, value } if name == wanted => Some((*step, *value)),
+        _ => None,
+    }).collect::<Vec<(u64, f64)>>()
+}
+
+fn reason(events: &[Event]) -> String {
+    match &events.last().unwrap().kind {
+        EventKind::Failed { reason, causes } => format!("{reason}: {}", causes.join(": ")),
+        other => panic!("the run did not fail but {other:?}"),
+    }
+}
+
+#[test]
+fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    let parent = run(Stage::Pretrain, "mae", None, &[]);
+    let (dir, outcome, events) = carry_out(root.path(), &parent);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    assert_eq!(metrics(&events, "train/loss").len(), 8);
+    assert_eq!(summaries(&events)[0].0, "pretrain.loss");
+    let pictures = events.iter().filter(|e| matches!(&e.kind, EventKind::Picture { file, .. } if dir.pictures().join(file).is_file())).count();
+    assert_eq!(pictures, 6);
+    let (model, _) = weights::read(&dir.model_file()).unwrap();
+    assert!(model.contains_key("blocks.0.attn.qkv.weight") && model.contains_key("decoder_pred.weight"));
+
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Finetune, "mae", Some(&parent), &[]));
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    assert_eq!(metrics(&events, "val/top1").iter().map(|m| m.0).collect::<Vec<_>>(), [4, 8]);
+    let found = summaries(&events);
+    assert_eq!(found.iter().map(|s| s.0).collect::<Vec<_>>(), ["finetune.top1", "finetune.top1_best"]);
+    assert_eq!(found[0].1, metrics(&events, "val/top1")[1].1);
+
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Probe, "mae", Some(&parent), &[]));
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    assert_eq!(summaries(&events)[0].0, "probe.top1");
+
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Psnr, "mae", Some(&parent), &[]));
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let found = summaries(&events);
+    assert!(found.iter().all(|(_, value)| (3.0..60.0).contains(value) || value.abs() < 30.0), "{found:?}");
+    assert!(events.iter().any(|e| matches!(e.kind, EventKind::Picture { .. })));
+}
+
+#[test]
+fn a_finished_run_is_left_alone_and_a_held_one_is_refused_without_a_word() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = run(Stage::Pretrain, "random_init", None, &[]);
+    let (dir, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let before = fs::read(dir.events_file()).unwrap();
+    assert_eq!(work(&dir, &options()), Outcome::Finished);
+    let lock = Lock::take(dir.path()).unwrap();
+    assert_eq!(work(&dir, &options()), Outcome::Held);
+    drop(lock);
+    assert_eq!(fs::read(dir.events_file()).unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_done_fails_with_one_sentence_in_the_log() {
+    let root = tempfile::tempdir().unwrap();
+    let parent = run(Stage::Pretrain, "random_init", None, &[]);
+    let child = run(Stage::Finetune, "random_init", Some(&parent), &[]);
+    let (_, outcome, events) = carry_out(root.path(), &child);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(reason(&events).contains("run.toml"), "{}", reason(&events));
+
+    let missing = run(Stage::Pretrain, "random_init", None, &[("data", "source", Value::Text("/no/such/folder".to_owned()))]);
+    assert!(reason(&carry_out(root.path(), &missing).2).contains("/no/such/folder"));
+
+    // All of the built-in pictures, whose number is known only when they are opened.
+    let large = run(Stage::Pretrain, "mae", None, &[("data", "train_images", Value::Int(0)), ("train", "batch_size", Value::Int(65_536))]);
+    assert!(reason(&carry_out(root.path(), &large).2).contains("train.batch_size = 65536 is larger than the data"));
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_the_next_which_starts_the_work_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let parent = run(Stage::Pretrain, "random_init", None, &[]);
+    let child = run(Stage::Probe, "random_init", Some(&parent), &[]);
+    assert_eq!(carry_out(root.path(), &child).1, Outcome::Failed);
+    assert_eq!(carry_out(root.path(), &parent).1, Outcome::Finished);
+    let (_, outcome, events) = carry_out(root.path(), &child);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let attempts: Vec<u32> = events.iter().filter_map(|e| if let EventKind::Started { attempt, .. } = e.kind { Some(attempt) } else { None }).collect();
+    assert_eq!(attempts, [1, 2]);
+}
+
+#[test]
+fn a_parent_of_another_shape_is_refused_with_the_name_of_the_tensor() {
+    let root = tempfile::tempdir().unwrap();
+    let (narrow, wide) = (run(Stage::Pretrain, "random_init", None, &[]), run(Stage::Pretrain, "random_init", None, &[("model", "dim", Value::Int(32))]));
+    let (from, ..) = carry_out(root.path(), &wide);
+    let (to, ..) = carry_out(root.path(), &narrow);
+    fs::copy(from.model_file(), to.model_file()).unwrap();
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Finetune, "random_init", Some(&narrow), &[]));
+    assert_eq!(outcome, Outcome::Failed);
+    let reason = reason(&events);
+    assert!(reason.contains("model.safetensors") && reason.contains("tensor `"), "{reason}");
+}
+
+#[test]
+fn features_of_own_pictures_are_written_block_by_block_with_their_names() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, ..) = carry_out(root.path(), &run(Stage::Pretrain, "random_init", None, &[]));
+    let (images, output) = (root.path().join("images"), root.path().join("features.safetensors"));
+    fs::create_dir(&images).unwrap();
+    for (name, grey) in [("b.png", 200), ("a.png", 10)] {
+        image::RgbImage::from_pixel(40, 36, image::Rgb([grey; 3])).save(images.join(name)).unwrap();
+    }
+    features(&dir, &images, "all", &output, "cpu").unwrap();
+    let (found, metadata) = weights::read(&output).unwrap();
+    assert_eq!(found["block.0"].shape, [2, 17, 16]);
+    assert_eq!(metadata["files"], r#"["a.png","b.png"]"#);
+    assert_ne!(found["block.0"].data[..16 * 17], found["block.0"].data[16 * 17..]);
+}

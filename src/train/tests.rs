@@ -1,0 +1,292 @@
+//! The loop, the optimizers and every method of the registry together, on tiny models.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_distr::{Distribution, StandardNormal};
+
+use super::checkpoint::Checkpoints;
+use super::gradients::NamedGradients;
+use super::lars::Lars;
+use super::learner::{Learner, Learning};
+use super::length::Length;
+use super::optimizer::{Optimizer, Rule};
+use super::report::Reporter;
+use super::{At, Course, Ended, Load, Pace, Session, upload};
+use crate::data::loader::Batch;
+use crate::experiment::settings::TrainSettings;
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::methods::mae::{Mae, masked_mean_square, normalise_patches};
+use crate::methods::{self, Inputs, Losses, Masks, Method, MethodVisitor, StepInfo, Trainable, golden, with_method};
+use crate::rng::{Purpose, stream};
+use crate::run_dir::{Event, EventKind, EventLog, EventReader, Position, RunDir};
+use crate::vit::patchify;
+use crate::weights::{HostTensor, Weights};
+
+const SIDE: usize = 8;
+
+/// Settings of a tiny run: 6 epochs, batches of 4, no accumulation.
+pub(crate) fn settings() -> TrainSettings {
+    tiny("mae").section("train").unwrap()
+}
+
+/// A tiny pretraining run.
+fn tiny(method: &str) -> RunSpec {
+    let set = [
+        ("data", "image_size", Value::Int(SIDE as i64)),
+        ("model", "dim", Value::Int(16)),
+        ("model", "depth", Value::Int(1)),
+        ("model", "heads", Value::Int(2)),
+        ("model", "decoder_dim", Value::Int(16)),
+        ("train", "batch_size", Value::Int(4)),
+        ("train", "epochs", Value::Int(6)),
+        ("train", "base_lr", Value::Float(0.3)),
+        ("train", "drop_path", Value::Float(0.0)),
+    ];
+    let mut request = Request::default();
+    for (section, key, value) in set {
+        request.set.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
+    }
+    let catalog = methods::catalog();
+    // Not every method has every section.
+    request.set.retain(|section, _| section != "train" || catalog.get(method).unwrap().trains);
+    single_run(Stage::Pretrain, method, &Scale::built_in()[0], &catalog, &request, 5, None).unwrap()
+}
+
+/// Batch `step` of made-up pictures, `size` of them, the same whenever it is asked for.
+fn batch(step: u64, size: usize) -> Batch {
+    let pixels = StandardNormal.sample_iter(stream(1, Purpose::Builtin, step, 0)).take(size * 3 * SIDE * SIDE).collect();
+    let indices: Vec<u32> = (0..size as u32).collect();
+    Batch { step, epoch: 0, labels: indices.iter().map(|i| i % 10).collect(), indices, views: vec![pixels], targets: None }
+}
+
+fn info(step: u64, size: usize) -> StepInfo {
+    StepInfo { seed: 5, step, steps: 100, indices: (0..size as u32).collect() }
+}
+
+#[test]
+fn three_adamw_steps_match_torch() {
+    let (device, golden) = (Device::flex().autodiff(), golden::load());
+    let mut train = settings();
+    (train.weight_decay, train.beta1, train.beta2, train.layer_decay) = (0.05, 0.9, 0.95, 1.0);
+    let mut mae = golden.mae(&device);
+    let mut optimizer = Optimizer::adamw(&train, &mae);
+    let (images, masks) = (golden.images(&device), golden.masks());
+    for expected in golden.scalars["mae.adamw_losses"].as_array().unwrap() {
+        let predicted = mae.reconstruct(images.clone(), &masks).unwrap();
+        let loss = masked_mean_square(predicted, normalise_patches(patchify(images.clone(), 4)), &masks);
+        let gradients = NamedGradients::of(&mae, &loss);
+        let (value, expected) = (f64::from(super::gradients::scalar(loss)), expected.as_f64().unwrap());
+        assert!((value / expected - 1.0).abs() < 1e-5, "{value} is not {expected}");
+        mae = optimizer.step(mae, gradients, 1e-3);
+    }
+    let (name, weights) = ("blocks.1.mlp.fc1.weight", crate::weights::to_timm(&mae));
+    golden::assert_close(&weights[name], golden.tensor(&format!("out.adamw.vit.{name}")), 1e-5, name);
+}
+
+#[test]
+fn layer_decay_and_weight_decay_follow_the_place_of_a_parameter() {
+    let golden = golden::load();
+    let mut train = settings();
+    (train.weight_decay, train.layer_decay) = (0.05, 0.5);
+    let optimizer = Optimizer::adamw(&train, &golden.mae(&Device::flex().autodiff()));
+    for (path, scale, decay) in [
+        ("encoder.patch_embed.proj.weight", 0.5f64.powi(4), 0.05),
+        ("encoder.blocks.0.attn.qkv.weight", 0.5f64.powi(3), 0.05),
+        ("encoder.blocks.2.mlp.fc1.bias", 0.5, 0.0),
+        ("encoder.norm.gamma", 1.0, 0.0),
+        ("decoder_pred.weight", 1.0, 0.05),
+    ] {
+        let group = optimizer.group(path).unwrap();
+        assert_eq!((group.lr_scale, group.weight_decay), (scale, decay), "{path}");
+    }
+}
+
+struct Falls;
+
+impl MethodVisitor for Falls {
+    type Out = ();
+
+    fn visit<M: Method>(self) {
+        let (device, run) = (Device::flex().autodiff(), tiny(M::INFO.name));
+        let train: TrainSettings = run.section("train").unwrap();
+        let model = M::new(&run, 10, &device).unwrap();
+        let optimizer = Optimizer::adamw(&train, &model);
+        let mut learning = Learning::new(model, optimizer, device.clone());
+        let mut losses = Vec::new();
+        for step in 0..30 {
+            let inputs = upload(batch(0, 8), SIDE, &device);
+            losses.push(learning.step(vec![(inputs, info(step, 8))], 3e-3, true).terms[0].1);
+        }
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (first, last) = (mean(&losses[..5]), mean(&losses[25..]));
+        assert!(last < 0.9 * first, "{}: {first} became {last}", M::INFO.name);
+    }
+}
+
+#[test]
+fn the_loss_of_every_method_that_trains_falls() {
+    for method in methods::METHODS.iter().filter(|method| method.trains) {
+        with_method(method.name, Falls).unwrap();
+    }
+}
+
+/// MAE whose masks depend on the picture alone, so that they are the same in any batch.
+#[derive(Module, Debug)]
+struct FixedMasks {
+    encoder: Mae,
+}
+
+impl Trainable for FixedMasks {
+    fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
+        let masks = Masks::for_evaluation(0, &step.indices, 4, 0.5);
+        let images = inputs.views[0].clone();
+        let predicted = self.encoder.reconstruct(images.clone(), &masks).unwrap();
+        Losses { total: masked_mean_square(predicted, normalise_patches(patchify(images, 4)), &masks), terms: Vec::new() }
+    }
+
+    fn depth(&self) -> usize {
+        1
+    }
+}
+
+fn after_one_step(parts: &[std::ops::Range<usize>]) -> (f64, Weights) {
+    let device = Device::flex().autodiff();
+    let model = FixedMasks { encoder: Mae::new(&tiny("mae"), 10, &device).unwrap() };
+    let rule = Rule::Lars(Lars { momentum: 0.0, trust: None });
+    let optimizer = Optimizer::new(rule, &settings(), &model);
+    let mut learning = Learning::new(model, optimizer, device.clone());
+    let passes = parts.iter().map(|part| {
+        let inputs = upload(batch(0, 4), SIDE, &device);
+        let inputs = Inputs { views: vec![inputs.views[0].clone().slice(part.clone())], ..inputs };
+        (inputs, StepInfo { indices: (part.start as u32..part.end as u32).collect(), ..info(0, 4) })
+    });
+    let report = learning.step(passes.collect(), 0.5, true);
+    (report.terms[0].1, learning.save().0)
+}
+
+#[test]
+fn two_half_batches_make_the_step_of_one_batch() {
+    let (whole, halves) = (after_one_step(&[0..4]), after_one_step(&[0..2, 2..4]));
+    assert!((whole.0 - halves.0).abs() < 1e-6);
+    for (name, tensor) in &whole.1 {
+        golden::assert_close(&halves.1[name], tensor, 1e-5, name);
+    }
+}
+
+/// A course over made-up pictures that can ask to stop, or spoil a batch.
+struct Toy<'a> {
+    learning: Learning<Mae>,
+    stop: &'a AtomicBool,
+    stop_at: Option<u64>,
+    spoil_at: Option<u64>,
+}
+
+impl<'a> Toy<'a> {
+    fn new(stop: &'a AtomicBool) -> Self {
+        let device = Device::flex().autodiff();
+        let model = Mae::new(&tiny("mae"), 10, &device).unwrap();
+        let optimizer = Optimizer::adamw(&settings(), &model);
+        Toy { learning: Learning::new(model, optimizer, device), stop, stop_at: None, spoil_at: None }
+    }
+}
+
+impl Course for Toy<'_> {
+    fn learner(&mut self) -> &mut dyn Learner {
+        &mut self.learning
+    }
+
+    fn inputs(&mut self, mut batch: Batch) -> Inputs {
+        if self.spoil_at == Some(batch.step) {
+            batch.views[0][0] = f32::INFINITY;
+        }
+        upload(batch, SIDE, &self.learning.device())
+    }
+
+    fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
+        if self.stop_at == Some(at.step) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        *values.entry("looks".to_owned()).or_default() += 1.0;
+        reporter.metric("looks", at.step, values["looks"])
+    }
+}
+
+fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> {
+    let dir = RunDir::at(root);
+    let checkpoints = Checkpoints::at(dir.checkpoints(), 2);
+    std::fs::create_dir_all(dir.checkpoints()).unwrap();
+    let seq = checkpoints.counters().unwrap().map_or(0, |counters| counters.seq);
+    let mut reporter = Reporter::new(EventLog::resume(&dir.events_file(), seq).unwrap(), &dir);
+    reporter.event(EventKind::Queued { priority: 0 }).unwrap();
+    let (stop, device) = (course.stop, Device::flex().autodiff());
+    stop.store(false, Ordering::Relaxed);
+    let pace = Pace { steps, time: Duration::from_secs(3600) };
+    let mut session = Session { seed: 5, reporter: &mut reporter, checkpoints: &checkpoints, pace, stop, device };
+    let length = Length { epochs: 6, batches_per_epoch: 3, accumulation: 2 };
+    let load: Load = &mut |first| Ok(Box::new((first..18).map(|step| Ok(batch(step, 4)))));
+    session.train(course, &settings(), length, load)
+}
+
+fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
+    let events = EventReader::new(&root.join("events.jsonl")).read(&Position::default()).unwrap().events;
+    let metric = |event: Event| match event.kind {
+        EventKind::Metric { name, step, value } => Some((name, step, value)),
+        _ => None,
+    };
+    events.into_iter().filter_map(metric).collect()
+}
+
+#[test]
+fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
+    let (whole, parts, stop) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let mut uninterrupted = Toy::new(&stop);
+    let ended = train_in(whole.path(), &mut uninterrupted, Some(4)).unwrap();
+    let mut first = Toy { stop_at: Some(3), ..Toy::new(&stop) };
+    assert_eq!(train_in(parts.path(), &mut first, None).unwrap(), Ended::Cancelled);
+    // As if killed: the steps after the checkpoint of step 4 were done, and are done again.
+    let mut second = Toy { spoil_at: Some(12), ..Toy::new(&stop) };
+    train_in(parts.path(), &mut second, Some(4)).unwrap_err();
+    let mut third = Toy::new(&stop);
+    assert_eq!(train_in(parts.path(), &mut third, None).unwrap(), ended);
+    assert_eq!(third.learning.save(), uninterrupted.learning.save());
+    assert_eq!(metrics(parts.path()), metrics(whole.path()));
+    assert_eq!(metrics(whole.path()).iter().filter(|(name, ..)| name == "train/loss").count(), 9);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_with_the_step_and_every_term() {
+    let (dir, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let mut course = Toy { spoil_at: Some(2), ..Toy::new(&stop) };
+    let error = train_in(dir.path(), &mut course, None).unwrap_err().to_string();
+    assert!(error.contains("at step 2 (loss = NaN)"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
+    let (dir, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    let checkpoints = Checkpoints::at(dir.path().join("checkpoints"), 2);
+    let mut course = Toy { stop_at: Some(1), ..Toy::new(&stop) };
+    train_in(dir.path(), &mut course, None).unwrap();
+    let mut checkpoint = checkpoints.latest().unwrap().unwrap();
+    checkpoint.model.insert("mask_token".to_owned(), HostTensor { shape: vec![1, 1, 3], data: vec![0.0; 3] });
+    checkpoints.write(&checkpoint).unwrap();
+    let error = train_in(dir.path(), &mut Toy::new(&stop), None).unwrap_err().to_string();
+    assert!(error.contains("`mask_token`") && error.contains("[1, 1, 3]") && error.contains("[1, 1, 16]"), "{error}");
+}
+
+#[test]
+fn labels_and_targets_are_uploaded_as_they_are() {
+    let mut labelled = batch(0, 2);
+    labelled.targets = Some(vec![0.25, 0.75, 1.0, 0.0]);
+    let inputs = upload(labelled, SIDE, &Device::flex().autodiff());
+    assert_eq!(inputs.views[0].dims(), [2, 3, SIDE, SIDE]);
+    let expected = Tensor::<2>::from_data(TensorData::new(vec![0.25f32, 0.75, 1.0, 0.0], [2, 2]), &Device::flex());
+    assert_eq!(inputs.targets.unwrap().into_data(), expected.into_data());
+    assert_eq!(inputs.labels.into_data().iter::<i64>().collect::<Vec<_>>(), [0, 1]);
+}
