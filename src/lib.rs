@@ -8,3 +8,4 @@ pub mod jobs;
 pub mod rng;
 pub mod run_dir;
 pub mod store;
+pub mod web;
