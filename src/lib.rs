@@ -1,11 +1,21 @@
 //! Umbra: launch, watch and compare self-supervised pretraining of Vision Transformers.
 //!
-//! The modules in reading order: what is run, where it lives on disk, then the rest.
+//! ARCHITECTURE.md has the map; `experiment` and `run_dir` are the words everything else is said in.
 
+pub mod bench;
 pub mod charts;
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod evaluate;
 pub mod experiment;
 pub mod jobs;
+pub mod methods;
 pub mod rng;
 pub mod run_dir;
+pub mod settings;
 pub mod store;
+pub mod train;
+pub mod vit;
 pub mod web;
+pub mod weights;

@@ -43,7 +43,9 @@ pub fn stream(seed: u64, purpose: Purpose, a: u64, b: u64) -> ChaCha8Rng {
 /// A stable 64-bit number for a name, for use as the place of a stream.
 pub fn place(name: &str) -> u64 {
     // FNV-1a: tiny, stable across versions, and only has to spread names.
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -56,7 +58,12 @@ mod tests {
         let draw = |s, p, a, b| stream(s, p, a, b).next_u64();
         let here = draw(1, Purpose::Mask, 2, 3);
         assert_eq!(here, draw(1, Purpose::Mask, 2, 3));
-        for other in [draw(2, Purpose::Mask, 2, 3), draw(1, Purpose::Mix, 2, 3), draw(1, Purpose::Mask, 3, 3), draw(1, Purpose::Mask, 2, 4)] {
+        for other in [
+            draw(2, Purpose::Mask, 2, 3),
+            draw(1, Purpose::Mix, 2, 3),
+            draw(1, Purpose::Mask, 3, 3),
+            draw(1, Purpose::Mask, 2, 4),
+        ] {
             assert_ne!(here, other);
         }
     }

@@ -47,8 +47,12 @@ impl Catalog {
 
     /// The setting of that section and key, of any method and stage.
     pub fn setting(&self, section: &str, key: &str) -> Option<&'static Setting> {
-        let all = self.methods.iter().flat_map(|method| Stage::ALL.into_iter().flat_map(move |stage| sections(stage, method)));
-        all.filter(|known| known.name == section).find_map(|known| known.settings.iter().find(|setting| setting.key == key))
+        let all = self
+            .methods
+            .iter()
+            .flat_map(|method| Stage::ALL.into_iter().flat_map(move |stage| sections(stage, method)));
+        all.filter(|known| known.name == section)
+            .find_map(|known| known.settings.iter().find(|setting| setting.key == key))
     }
 
     /// The names, for a sentence that says what is allowed.

@@ -3,6 +3,7 @@
 //! Nothing here trains, stores or serves; everything else speaks these words.
 
 pub mod catalog;
+mod check;
 pub mod resolve;
 pub mod run;
 pub mod scale;
@@ -10,6 +11,10 @@ pub mod schema;
 pub mod settings;
 pub mod study;
 pub mod table;
+mod toml_file;
+
+#[cfg(test)]
+mod tests;
 
 pub use catalog::{Catalog, MethodInfo};
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run};

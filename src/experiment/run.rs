@@ -49,7 +49,10 @@ impl FromStr for Stage {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Stage::ALL.into_iter().find(|stage| stage.name() == text).ok_or_else(|| {
-            format!("stage `{text}` is not known: it must be one of {}", Stage::ALL.map(Stage::name).join(", "))
+            format!(
+                "stage `{text}` is not known: it must be one of {}",
+                Stage::ALL.map(Stage::name).join(", ")
+            )
         })
     }
 }
@@ -78,7 +81,9 @@ impl FromStr for RunId {
     /// Accepts 16 lower-case hexadecimal digits and nothing else, so an id is always a safe file name.
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        digits.then(|| RunId(text.to_owned())).ok_or_else(|| "a run id is 16 hexadecimal digits".to_owned())
+        digits
+            .then(|| RunId(text.to_owned()))
+            .ok_or_else(|| "a run id is 16 hexadecimal digits".to_owned())
     }
 }
 
@@ -122,10 +127,23 @@ impl RunSpec {
             "format": 1, "stage": stage, "method": method, "seed": seed,
             "parent": parent.map(|p| &p.key), "settings": settings,
         });
-        let key: String = Sha256::digest(canonical.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let key: String = Sha256::digest(canonical.to_string())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let id = RunId(key[..16].to_owned());
         let parent = parent.map(|p| p.id.clone());
-        RunSpec { id, key, label: String::new(), stage, method: method.to_owned(), seed, parent, scale: String::new(), settings }
+        RunSpec {
+            id,
+            key,
+            label: String::new(),
+            stage,
+            method: method.to_owned(),
+            seed,
+            parent,
+            scale: String::new(),
+            settings,
+        }
     }
 
     /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`.

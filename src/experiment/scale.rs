@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::schema::Values;
+use super::toml_file;
 
 /// One scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,11 +39,14 @@ const BUILT_IN: &[(&str, &str)] = &[
 impl Scale {
     /// Reads a scale; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e| format!("{file}: {}", e.to_string().trim()))
+        toml_file::read(file, text)
     }
 
     /// The scales that come with Umbra, smallest first.
     pub fn built_in() -> Vec<Scale> {
-        BUILT_IN.iter().map(|(file, text)| Scale::parse(file, text).expect("built-in scales are tested")).collect()
+        BUILT_IN
+            .iter()
+            .map(|(file, text)| Scale::parse(file, text).expect("built-in scales are tested"))
+            .collect()
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// One value of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a setting is true or false, a number or text")]
 pub enum Value {
     /// true or false.
     Bool(bool),
@@ -115,8 +115,9 @@ impl Kind {
             (Kind::Bool, Value::Bool(_)) | (Kind::Text, Value::Text(_)) => Some(value.clone()),
             (Kind::Int { min, max }, Value::Int(v)) => (min..=max).contains(&v).then(|| value.clone()),
             (Kind::Float { .. } | Kind::Between { .. }, Value::Int(v)) => self.accept(&Value::Float(*v as f64)).ok(),
-            (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| value.clone()),
-            (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| value.clone()),
+            // Adding zero turns -0 into 0, so that equal settings are written, and keyed, alike.
+            (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| Value::Float(v + 0.0)),
+            (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| Value::Float(v + 0.0)),
             (Kind::Choice { of }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
             _ => None,
         };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::Stage;
 use super::schema::Values;
+use super::toml_file;
 
 /// One table: rows are ways to get an encoder, columns are what is measured on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,30 +81,53 @@ pub struct Row {
 }
 
 /// The studies built into the binary: file name and text.
-const BUILT_IN: &[(&str, &str)] = &[("configs/studies/mae-vs-scratch.toml", include_str!("../../configs/studies/mae-vs-scratch.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[(
+    "configs/studies/mae-vs-scratch.toml",
+    include_str!("../../configs/studies/mae-vs-scratch.toml"),
+)];
 
 impl Study {
     /// Reads a study; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
-        let study: Study = toml::from_str(text).map_err(|e| format!("{file}: {}", e.to_string().trim()))?;
+        let study: Study = toml_file::read(file, text)?;
         study.check().map_err(|e| format!("{file}: {e}"))?;
         Ok(study)
     }
 
     /// The studies that come with Umbra.
     pub fn built_in() -> Vec<Study> {
-        BUILT_IN.iter().map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested")).collect()
+        BUILT_IN
+            .iter()
+            .map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested"))
+            .collect()
     }
 
     fn check(&self) -> Result<(), String> {
         let columns: Vec<&str> = self.columns.iter().map(|c| c.id.as_str()).collect();
+        let rows: Vec<&str> = self.rows.iter().map(|r| r.id.as_str()).collect();
+        for (what, ids) in [("column", &columns), ("row", &rows)] {
+            if ids.is_empty() {
+                return Err(format!("there is no [[{what}]]: a study has at least one"));
+            }
+            if let Some((_, twice)) = ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
+                return Err(format!("two of the [[{what}]] have the id `{twice}`: each must have its own"));
+            }
+        }
         for row in &self.rows {
             let named = row.without.iter().chain(row.paper.keys());
             if let Some(unknown) = named.into_iter().find(|id| !columns.contains(&id.as_str())) {
-                return Err(format!("row `{}` names the column `{unknown}`, which must be one of {}", row.id, columns.join(", ")));
+                return Err(format!(
+                    "row `{}` names the column `{unknown}`, which must be one of {}",
+                    row.id,
+                    columns.join(", ")
+                ));
             }
             if let Some(stage) = row.set.keys().find(|stage| stage.parse::<Stage>().is_err()) {
-                return Err(format!("row `{}`: set.{stage} is not a stage", row.id));
+                let stages = Stage::ALL.map(Stage::name).join(", ");
+                return Err(format!(
+                    "row `{}` has set.{stage}, which must be one of the stages {stages}",
+                    row.id
+                ));
             }
         }
         Ok(())

@@ -94,12 +94,18 @@ impl Table {
     pub fn build(study: &Study, plan: &Plan, value: impl Fn(&RunId, &str) -> Option<f64>, state: impl Fn(&RunId) -> String) -> Table {
         let mut places: BTreeMap<(&str, &str), Entry> = BTreeMap::new();
         for cell in &plan.cells {
-            let Some(column) = study.columns.iter().find(|c| c.id == cell.column) else { continue };
+            let Some(column) = study.columns.iter().find(|c| c.id == cell.column) else {
+                continue;
+            };
             let entry = places.entry((&cell.row, &cell.column)).or_default();
             let (seed, run) = (cell.seed, cell.run.clone());
             match value(&run, &column.measure) {
                 Some(value) => entry.values.push(Measured { seed, run, value }),
-                None => entry.missing.push(Missing { seed, state: state(&run), run }),
+                None => entry.missing.push(Missing {
+                    seed,
+                    state: state(&run),
+                    run,
+                }),
             }
         }
         let rows = study.rows.iter().map(|row| {
@@ -108,9 +114,18 @@ impl Table {
                 entry.paper = row.paper.get(&column.id).copied();
                 entry
             });
-            TableRow { id: row.id.clone(), title: row.title.clone(), note: row.note.clone(), entries: entries.collect() }
+            TableRow {
+                id: row.id.clone(),
+                title: row.title.clone(),
+                note: row.note.clone(),
+                entries: entries.collect(),
+            }
         });
-        let mut table = Table { title: study.title.clone(), columns: study.columns.clone(), rows: rows.collect() };
+        let mut table = Table {
+            title: study.title.clone(),
+            columns: study.columns.clone(),
+            rows: rows.collect(),
+        };
         table.mark_best();
         table
     }
@@ -122,7 +137,10 @@ impl Table {
             let means: Vec<Option<f64>> = self.rows.iter().map(|row| row.entries[index].mean().map(|m| m * sign)).collect();
             let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
             if means.iter().flatten().count() > 1 {
-                self.rows.iter_mut().zip(&means).for_each(|(row, mean)| row.entries[index].best = *mean == Some(best));
+                self.rows
+                    .iter_mut()
+                    .zip(&means)
+                    .for_each(|(row, mean)| row.entries[index].best = *mean == Some(best));
             }
         }
     }
@@ -134,10 +152,28 @@ impl Table {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
                 let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
                 for v in &entry.values {
-                    let _ = writeln!(text, "{},{},{},{},finished,{},{},{paper}", quoted(&row.id), quoted(&column.id), v.seed, v.run, v.value, quoted(&column.unit));
+                    let _ = writeln!(
+                        text,
+                        "{},{},{},{},finished,{},{},{paper}",
+                        quoted(&row.id),
+                        quoted(&column.id),
+                        v.seed,
+                        v.run,
+                        v.value,
+                        quoted(&column.unit)
+                    );
                 }
                 for m in &entry.missing {
-                    let _ = writeln!(text, "{},{},{},{},{},,{},{paper}", quoted(&row.id), quoted(&column.id), m.seed, m.run, quoted(&m.state), quoted(&column.unit));
+                    let _ = writeln!(
+                        text,
+                        "{},{},{},{},{},,{},{paper}",
+                        quoted(&row.id),
+                        quoted(&column.id),
+                        m.seed,
+                        m.run,
+                        quoted(&m.state),
+                        quoted(&column.unit)
+                    );
                 }
             }
         }
@@ -148,12 +184,17 @@ impl Table {
     pub fn to_markdown(&self) -> String {
         let mut text = format!("### {}\n\n| |", self.title);
         for column in &self.columns {
-            let _ = write!(text, " {} ({}) | paper |", column.title, column.unit);
+            let unit = if column.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", column.unit)
+            };
+            let _ = write!(text, " {}{} | paper |", in_cell(&column.title), in_cell(&unit));
         }
         text.push_str("\n|---|");
         text.push_str(&"---|---|".repeat(self.columns.len()));
         for row in &self.rows {
-            let _ = write!(text, "\n| {} |", row.title);
+            let _ = write!(text, "\n| {} |", in_cell(&row.title));
             for (column, entry) in self.columns.iter().zip(&row.entries) {
                 let ours = entry.text(column.decimals);
                 let ours = if entry.best { format!("**{ours}**") } else { ours };
@@ -168,5 +209,14 @@ impl Table {
 
 /// A CSV field, quoted where it must be.
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+/// Text for a cell of a Markdown table, where a bar would start the next cell.
+fn in_cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

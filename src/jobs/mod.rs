@@ -2,8 +2,21 @@
 //!
 //! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
 //! for), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
-//! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from
-//! run directories to the database).
+//! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
+//! directories to the database).
+
+mod executor;
+mod exit;
+mod hold;
+mod ingester;
+mod inner;
+mod orders;
+mod recover;
+mod reindex;
+mod scheduler;
+mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +25,16 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use crate::experiment::{RunId, RunSpec};
-use crate::run_dir::{Lock, RunDir, State};
+use crate::run_dir::{Lock, State};
 use crate::store::Store;
+
+pub use executor::{Executor, Job, LocalProcesses, Worker};
+pub use exit::Exit;
+pub use hold::hold;
+pub use ingester::catch_up;
+pub use reindex::reindex;
+
+use inner::Inner;
 
 /// How runs are carried out.
 #[derive(Clone, Debug)]
@@ -74,43 +95,33 @@ pub enum Error {
 }
 
 /// The handle through which pages and commands give orders; clones are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Jobs {
-    inner: Arc<JobsConfig>,
+    inner: Arc<Inner>,
 }
 
-/// Takes the data directory for this process, and makes it if it is missing. Take it before the store is
-/// opened, so that two versions of Umbra never work on one database.
+/// Picks up what an earlier server left, then starts scheduler and ingester, with workers as processes of
+/// this machine. Call within a tokio runtime, with the data directory [held](hold).
 ///
 /// # Errors
-/// One sentence: who holds it, or why the directory cannot be written.
-pub fn hold(_data_dir: &Path) -> anyhow::Result<Lock> {
-    unimplemented!()
+/// A data directory or database that cannot be read.
+pub async fn start(store: Store, hold: Lock, config: JobsConfig) -> anyhow::Result<Jobs> {
+    let executor = LocalProcesses {
+        program: config.worker.clone(),
+    };
+    start_with(store, hold, config, Box::new(executor)).await
 }
 
-/// Picks up what an earlier server left, then starts scheduler and ingester. Call within a tokio runtime.
+/// As [`start`], with another way to start workers.
 ///
 /// # Errors
-/// A run directory or the database that cannot be read.
-pub async fn start(_store: Store, _hold: Lock, _config: JobsConfig) -> anyhow::Result<Jobs> {
-    unimplemented!()
-}
-
-/// Takes in what is new in one run directory; `None` if nothing is.
-///
-/// # Errors
-/// A directory or database that cannot be read.
-pub async fn catch_up(_store: &Store, _dir: &RunDir) -> anyhow::Result<Option<Change>> {
-    unimplemented!()
-}
-
-/// Rebuilds the database from the run directories, and puts it in place of the old one in one step.
-/// Returns how many runs it found.
-///
-/// # Errors
-/// A data directory that a server holds, or that cannot be read or written.
-pub async fn reindex(_data_dir: &Path) -> anyhow::Result<usize> {
-    unimplemented!()
+/// As [`start`].
+pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> anyhow::Result<Jobs> {
+    let inner = Arc::new(Inner::new(store, hold, config, executor));
+    recover::recover(&inner).await?;
+    inner.spawn(scheduler::run(inner.clone()));
+    inner.spawn(ingester::follow(inner.clone()));
+    Ok(Jobs { inner })
 }
 
 impl Jobs {
@@ -119,59 +130,60 @@ impl Jobs {
     ///
     /// # Errors
     /// A run directory that cannot be written, named.
-    pub async fn submit(&self, _runs: &[RunSpec], _priority: i64) -> Result<Submitted, Error> {
-        unimplemented!()
+    pub async fn submit(&self, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
+        orders::submit(&self.inner, runs, priority).await
     }
 
     /// Stops a run: a waiting one at once, a running one after it has written its checkpoint.
     ///
     /// # Errors
     /// A run that has ended, or works on another machine.
-    pub async fn cancel(&self, _id: &RunId) -> Result<(), Error> {
-        unimplemented!()
+    pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
+        orders::cancel(&self.inner, run).await
     }
 
     /// Queues a failed or cancelled run again; it goes on from its latest checkpoint.
     ///
     /// # Errors
     /// A run that is waiting, running or finished.
-    pub async fn retry(&self, _id: &RunId) -> Result<(), Error> {
-        unimplemented!()
+    pub async fn retry(&self, run: &RunId) -> Result<(), Error> {
+        orders::retry(&self.inner, run).await
     }
 
     /// Queues a run again from nothing: its checkpoints, results and history are removed.
     ///
     /// # Errors
     /// A run that is running.
-    pub async fn restart(&self, _id: &RunId) -> Result<(), Error> {
-        unimplemented!()
+    pub async fn restart(&self, run: &RunId) -> Result<(), Error> {
+        orders::restart(&self.inner, run).await
     }
 
     /// Moves a waiting run in the queue; higher goes first.
     ///
     /// # Errors
     /// A run that does not wait.
-    pub async fn set_priority(&self, _id: &RunId, _priority: i64) -> Result<(), Error> {
-        unimplemented!()
+    pub async fn set_priority(&self, run: &RunId, priority: i64) -> Result<(), Error> {
+        orders::set_priority(&self.inner, run, priority).await
     }
 
     /// Changes from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Change> {
-        unimplemented!()
+        self.inner.subscribe()
     }
 
     /// The devices and who is on them, in the order of the settings.
     pub fn devices(&self) -> Vec<Slot> {
-        unimplemented!()
+        self.inner.slots()
     }
 
     /// Where `runs/` and the database are.
     pub fn data_dir(&self) -> &Path {
-        &self.inner.data_dir
+        &self.inner.config.data_dir
     }
 
-    /// Starts no more workers, ends the tasks and gives the data directory back. Living workers go on.
+    /// Starts no more workers and ends the tasks. Living workers go on. The data directory is given back
+    /// when the last clone of this handle is gone.
     pub async fn stop(self) {
-        unimplemented!()
+        self.inner.end_tasks().await;
     }
 }

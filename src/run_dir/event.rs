@@ -150,7 +150,11 @@ mod number {
     }
 
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.serialize_str(&value.to_string()) }
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.serialize_str(&value.to_string())
+        }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -198,7 +202,10 @@ impl std::str::FromStr for State {
 
     fn from_str(text: &str) -> Result<Self, String> {
         State::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| {
-            format!("state `{text}` is not known: it must be one of {}", State::ALL.map(State::name).join(", "))
+            format!(
+                "state `{text}` is not known: it must be one of {}",
+                State::ALL.map(State::name).join(", ")
+            )
         })
     }
 }
@@ -224,11 +231,26 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
-        History { state: State::Queued, attempt: 0, priority: 0, reason: None, device: None, started: None, ended: None }
+        History {
+            state: State::Queued,
+            attempt: 0,
+            priority: 0,
+            reason: None,
+            device: None,
+            started: None,
+            ended: None,
+        }
     }
 }
 
 impl History {
+    /// What a whole log says; `None` if it has no event yet.
+    pub fn of(events: &[Event]) -> Option<History> {
+        let mut history = History::default();
+        events.iter().for_each(|event| history.apply(event));
+        (!events.is_empty()).then_some(history)
+    }
+
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
         match &event.kind {

@@ -19,7 +19,10 @@ impl Holder {
     /// This process.
     pub fn me() -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Holder { pid: std::process::id(), host }
+        Holder {
+            pid: std::process::id(),
+            host,
+        }
     }
 }
 
@@ -43,7 +46,12 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock file `lock` in `dir`, or says who holds it.
     pub fn take(dir: &Path) -> Result<Lock, LockError> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join("lock"))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_holder(&mut file))),
@@ -75,7 +83,10 @@ fn read_holder(file: &mut File) -> Holder {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     let known = read.ok().and_then(|_| serde_json::from_str(&text).ok());
-    known.unwrap_or_else(|| Holder { pid: 0, host: "unknown".to_owned() })
+    known.unwrap_or_else(|| Holder {
+        pid: 0,
+        host: "unknown".to_owned(),
+    })
 }
 
 #[cfg(test)]

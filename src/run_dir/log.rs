@@ -94,10 +94,21 @@ impl EventReader {
     /// # Errors
     /// An unreadable file, or a whole line that is not an event; the line's number of bytes is named.
     pub fn read(&self, from: &Position) -> io::Result<ReadEvents> {
+        match self.follow(from)? {
+            (read, None) => Ok(read),
+            (_, Some(broken)) => Err(io::Error::new(io::ErrorKind::InvalidData, broken)),
+        }
+    }
+
+    /// Reads what came after `from`, up to a whole line that is not an event; the sentence says where that is.
+    ///
+    /// # Errors
+    /// An unreadable file.
+    pub fn follow(&self, from: &Position) -> io::Result<(ReadEvents, Option<String>)> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok(ReadEvents { events: Vec::new(), rewound: from.offset > 0, position: Position::default() });
+                return Ok((ReadEvents { events: Vec::new(), rewound: from.offset > 0, position: Position::default() }, None));
             }
             Err(e) => return Err(e),
         };
@@ -105,18 +116,20 @@ impl EventReader {
         let mut position = if rewound { Position::default() } else { from.clone() };
         file.seek(SeekFrom::Start(position.offset))?;
         let mut reader = BufReader::new(file);
-        let (mut events, mut line) = (Vec::new(), Vec::new());
+        let (mut events, mut line, mut broken) = (Vec::new(), Vec::new(), None);
         while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
-            let event: Event = serde_json::from_slice(&line).map_err(|e| self.broken(position.offset, &e))?;
+            let event: Event = match serde_json::from_slice(&line) {
+                Ok(event) => event,
+                Err(e) => {
+                    broken = Some(format!("{}: the line at byte {} is not an event: {e}", self.path.display(), position.offset));
+                    break;
+                }
+            };
             position = Position { offset: position.offset + line.len() as u64, seq: event.seq, last_len: line.len() as u64 };
             events.push(event);
             line.clear();
         }
-        Ok(ReadEvents { events, rewound, position })
-    }
-
-    fn broken(&self, offset: u64, error: &serde_json::Error) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{}: the line at byte {offset} is not an event: {error}", self.path.display()))
+        Ok((ReadEvents { events, rewound, position }, broken))
     }
 }
 

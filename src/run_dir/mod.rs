@@ -78,7 +78,11 @@ impl RunDir {
         if dir.spec_file().is_file() {
             return Ok(dir);
         }
-        let file = RunFile { umbra: env!("CARGO_PKG_VERSION").to_owned(), created: now() as u64, run: run.clone() };
+        let file = RunFile {
+            umbra: env!("CARGO_PKG_VERSION").to_owned(),
+            created: now() as u64,
+            run: run.clone(),
+        };
         let text = toml::to_string(&file).map_err(io::Error::other)?;
         fs::create_dir_all(dir.path())?;
         write_atomic(&dir.spec_file(), text.as_bytes())?;
@@ -93,6 +97,23 @@ impl RunDir {
         let path = self.spec_file();
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         toml::from_str(&text).map_err(|e| format!("{}: {}", path.display(), e.to_string().trim()))
+    }
+
+    /// The run, by the directory's name.
+    ///
+    /// # Errors
+    /// A name that is no run id; the path is named.
+    pub fn id(&self) -> io::Result<RunId> {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.parse().map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
+    }
+
+    /// What the run's events say; `None` before the first.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds a line that is not an event.
+    pub fn history(&self) -> io::Result<Option<History>> {
+        Ok(History::of(&EventReader::new(&self.events_file()).read(&Position::default())?.events))
     }
 
     /// The directory itself.
@@ -148,5 +169,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Seconds since 1970.
 pub fn now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
 }

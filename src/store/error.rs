@@ -38,13 +38,20 @@ pub enum Error {
 
 impl Error {
     pub(super) fn unusable(path: &Path, reason: impl ToString) -> Error {
-        Error::Unusable { path: path.to_owned(), reason: reason.to_string() }
+        Error::Unusable {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 
     /// An error of the migrations of the database at `path`, of which this binary knows those up to `known`.
     pub(super) fn migrating(path: &Path, known: i64, error: MigrateError) -> Error {
         match error {
-            MigrateError::VersionMissing(found) => Error::Newer { path: path.to_owned(), found, known },
+            MigrateError::VersionMissing(found) => Error::Newer {
+                path: path.to_owned(),
+                found,
+                known,
+            },
             other => Error::unusable(path, other),
         }
     }

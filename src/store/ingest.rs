@@ -53,7 +53,11 @@ impl Store {
             remove(&mut transaction, news.run).await?;
             insert_run(&mut transaction, file).await?;
         }
-        let (mut history, mut progress) = if news.afresh.is_some() { Default::default() } else { fold(&mut transaction, news.run).await? };
+        let (mut history, mut progress) = if news.afresh.is_some() {
+            Default::default()
+        } else {
+            fold(&mut transaction, news.run).await?
+        };
         for event in news.events {
             progress.apply(event, history.state);
             history.apply(event);
@@ -69,6 +73,14 @@ impl Store {
         Ok(Some(history.state))
     }
 
+    /// Every run there is.
+    pub async fn known(&self) -> Result<Vec<RunId>> {
+        let ids = sqlx::query_scalar!("select run_id from run order by run_id")
+            .fetch_all(&self.pool)
+            .await?;
+        ids.into_iter().map(|id| id.parse().map_err(Error::Broken)).collect()
+    }
+
     /// Forgets a run whose directory is gone.
     pub async fn forget(&self, run: &RunId) -> Result<()> {
         remove(&mut *self.pool.acquire().await?, run).await
@@ -77,9 +89,15 @@ impl Store {
 
 async fn mark(connection: &mut SqliteConnection, run: &RunId) -> Result<Option<Mark>> {
     let run = run.as_str();
-    let row = sqlx::query!("select offset, seq, last_len, broken from run where run_id = ?", run).fetch_optional(connection).await?;
+    let row = sqlx::query!("select offset, seq, last_len, broken from run where run_id = ?", run)
+        .fetch_optional(connection)
+        .await?;
     Ok(row.map(|row| Mark {
-        position: Position { offset: row.offset as u64, seq: row.seq as u64, last_len: row.last_len as u64 },
+        position: Position {
+            offset: row.offset as u64,
+            seq: row.seq as u64,
+            last_len: row.last_len as u64,
+        },
         broken: row.broken,
     }))
 }
@@ -206,7 +224,17 @@ async fn insert_event(connection: &mut SqliteConnection, run: &RunId, event: &Ev
 }
 
 async fn insert_attempt(connection: &mut SqliteConnection, run: &RunId, event: &Event) -> Result<()> {
-    let EventKind::Started { attempt, pid, host, device, threads, resumed_step } = &event.kind else { return Ok(()) };
+    let EventKind::Started {
+        attempt,
+        pid,
+        host,
+        device,
+        threads,
+        resumed_step,
+    } = &event.kind
+    else {
+        return Ok(());
+    };
     let (run, threads, resumed_step) = (run.as_str(), *threads as i64, resumed_step.map(|step| step as i64));
     sqlx::query!(
         "insert or replace into attempt (run_id, attempt, pid, host, device, threads, resumed_step, started) values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -249,23 +277,42 @@ async fn end_attempt(
 
 async fn insert_summary(connection: &mut SqliteConnection, run: &RunId, name: &str, value: f64) -> Result<()> {
     let run = run.as_str();
-    sqlx::query!("insert or replace into summary (run_id, name, value) values (?, ?, ?)", run, name, value).execute(connection).await?;
+    sqlx::query!(
+        "insert or replace into summary (run_id, name, value) values (?, ?, ?)",
+        run,
+        name,
+        value
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
 async fn insert_picture(connection: &mut SqliteConnection, run: &RunId, name: &str, step: u64, file: &str) -> Result<()> {
     let (run, step) = (run.as_str(), step as i64);
-    sqlx::query!("insert or replace into picture (run_id, name, step, file) values (?, ?, ?, ?)", run, name, step, file)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "insert or replace into picture (run_id, name, step, file) values (?, ?, ?, ?)",
+        run,
+        name,
+        step,
+        file
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
 async fn insert_warning(connection: &mut SqliteConnection, run: &RunId, event: &Event, message: &str) -> Result<()> {
     let (run, seq) = (run.as_str(), event.seq as i64);
-    sqlx::query!("insert or replace into warning (run_id, seq, time, message) values (?, ?, ?, ?)", run, seq, event.time, message)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "insert or replace into warning (run_id, seq, time, message) values (?, ?, ?, ?)",
+        run,
+        seq,
+        event.time,
+        message
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -301,7 +348,10 @@ async fn insert_metrics(connection: &mut SqliteConnection, run: &RunId, events: 
         let mut insert = QueryBuilder::<Sqlite>::new("insert into metric (run_id, name, step, value) ");
         insert.push_values(chunk, |mut row, (name, step, value)| {
             // SQLite makes null of what is not a number.
-            row.push_bind(run.as_str()).push_bind(*name).push_bind(*step as i64).push_bind(*value);
+            row.push_bind(run.as_str())
+                .push_bind(*name)
+                .push_bind(*step as i64)
+                .push_bind(*value);
         });
         insert.push(" on conflict (run_id, name, step) do update set value = excluded.value");
         insert.build().execute(&mut *connection).await?;

@@ -10,6 +10,8 @@ mod progress;
 mod queue;
 mod results;
 mod runs;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,10 +63,17 @@ impl Store {
             // not lost: the run directories are synced first, and the next start ingests from the stored
             // position again, which stands in the same commit as the rows.
             .synchronous(SqliteSynchronous::Normal);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(|e| Error::unusable(path, e))?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await
+            .map_err(|e| Error::unusable(path, e))?;
         let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
         MIGRATIONS.run(&pool).await.map_err(|e| Error::migrating(path, known, e))?;
-        Ok(Store { pool, path: path.to_owned() })
+        Ok(Store {
+            pool,
+            path: path.to_owned(),
+        })
     }
 
     /// The database file.

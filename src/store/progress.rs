@@ -38,7 +38,12 @@ impl Progress {
                 (self.images_per_second, self.eta_seconds) = (None, None);
             }
             EventKind::Phase { name } => self.phase = Some(name.clone()),
-            EventKind::Progress { step, steps, images_per_second, eta_seconds } => {
+            EventKind::Progress {
+                step,
+                steps,
+                images_per_second,
+                eta_seconds,
+            } => {
                 (self.step, self.steps) = (*step, *steps);
                 (self.images_per_second, self.eta_seconds) = (Some(*images_per_second), Some(*eta_seconds));
             }
@@ -58,7 +63,11 @@ mod tests {
     fn after(kinds: &[EventKind]) -> Progress {
         let (mut progress, mut history) = (Progress::default(), crate::run_dir::History::default());
         for (i, kind) in kinds.iter().enumerate() {
-            let event = Event { seq: i as u64 + 1, time: i as f64, kind: kind.clone() };
+            let event = Event {
+                seq: i as u64 + 1,
+                time: i as f64,
+                kind: kind.clone(),
+            };
             progress.apply(&event, history.state);
             history.apply(&event);
         }
@@ -68,15 +77,32 @@ mod tests {
     #[test]
     fn a_change_of_priority_keeps_the_place_in_the_queue_and_a_retry_does_not() {
         let (low, high) = (EventKind::Queued { priority: 0 }, EventKind::Queued { priority: 9 });
-        let failed = EventKind::Failed { reason: "a fault".to_owned(), causes: vec![] };
+        let failed = EventKind::Failed {
+            reason: "a fault".to_owned(),
+            causes: vec![],
+        };
         assert_eq!(after(&[low.clone(), high.clone()]).queued, Some(0.0));
         assert_eq!(after(&[low, failed, high]).queued, Some(2.0));
     }
 
     #[test]
     fn an_ended_run_is_in_no_phase_and_has_no_time_left() {
-        let working = EventKind::Progress { step: 3, steps: 9, images_per_second: 2.0, eta_seconds: 5.0 };
-        let progress = after(&[EventKind::Phase { name: "training".to_owned() }, working, EventKind::Finished { seconds: 1.0 }]);
-        assert_eq!((progress.step, progress.steps, progress.phase, progress.eta_seconds), (3, 9, None, None));
+        let working = EventKind::Progress {
+            step: 3,
+            steps: 9,
+            images_per_second: 2.0,
+            eta_seconds: 5.0,
+        };
+        let progress = after(&[
+            EventKind::Phase {
+                name: "training".to_owned(),
+            },
+            working,
+            EventKind::Finished { seconds: 1.0 },
+        ]);
+        assert_eq!(
+            (progress.step, progress.steps, progress.phase, progress.eta_seconds),
+            (3, 9, None, None)
+        );
     }
 }

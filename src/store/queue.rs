@@ -25,7 +25,9 @@ impl Store {
     /// Notes that a run is already at work on a device.
     pub async fn adopt(&self, run: &RunId, device: &str) -> Result<()> {
         let run = run.as_str();
-        sqlx::query!("insert or replace into claim (run_id, device) values (?, ?)", run, device).execute(&self.pool).await?;
+        sqlx::query!("insert or replace into claim (run_id, device) values (?, ?)", run, device)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

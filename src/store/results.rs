@@ -74,16 +74,30 @@ impl Store {
     /// Names of a run's curves, in alphabetical order.
     pub async fn metric_names(&self, id: &RunId) -> Result<Vec<String>> {
         let id = id.as_str();
-        Ok(sqlx::query_scalar!("select distinct name from metric where run_id = ? order by name", id).fetch_all(&self.pool).await?)
+        Ok(
+            sqlx::query_scalar!("select distinct name from metric where run_id = ? order by name", id)
+                .fetch_all(&self.pool)
+                .await?,
+        )
     }
 
     /// One curve of a run, in order of steps.
     pub async fn metrics(&self, id: &RunId, name: &str) -> Result<Vec<Point>> {
         let id = id.as_str();
-        let rows = sqlx::query!("select step, value from metric where run_id = ? and name = ? order by step", id, name)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.into_iter().map(|row| Point { step: row.step as u64, value: number(row.value) }).collect())
+        let rows = sqlx::query!(
+            "select step, value from metric where run_id = ? and name = ? order by step",
+            id,
+            name
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Point {
+                step: row.step as u64,
+                value: number(row.value),
+            })
+            .collect())
     }
 
     /// The results of runs: run, name, value.
@@ -95,7 +109,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(|row| Ok((row.run_id.parse().map_err(Error::Broken)?, row.name, number(row.value)))).collect()
+        rows.into_iter()
+            .map(|row| Ok((row.run_id.parse().map_err(Error::Broken)?, row.name, number(row.value))))
+            .collect()
     }
 
     /// A run's warnings, oldest first. A history that cannot be read to its end is the last of them.
@@ -121,7 +137,14 @@ impl Store {
         let rows = sqlx::query!("select name, step, file from picture where run_id = ? order by name, step", id)
             .fetch_all(&self.pool)
             .await?;
-        Ok(rows.into_iter().map(|row| PictureRow { name: row.name, step: row.step as u64, file: row.file }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| PictureRow {
+                name: row.name,
+                step: row.step as u64,
+                file: row.file,
+            })
+            .collect())
     }
 
     /// A run's attempts, oldest first.
@@ -155,9 +178,13 @@ impl Store {
     /// The load of the machine during a run, oldest first.
     pub async fn load(&self, id: &RunId) -> Result<Vec<Load>> {
         let id = id.as_str();
-        let rows = sqlx::query_as!(Load, "select time, cpu_percent, memory_mib from load where run_id = ? order by seq", id)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = sqlx::query_as!(
+            Load,
+            "select time, cpu_percent, memory_mib from load where run_id = ? order by seq",
+            id
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows)
     }
 }

@@ -146,7 +146,10 @@ impl Store {
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
         let given = Given::from(filter);
         let (sort, descending) = (filter.sort.key(), filter.descending);
-        let (limit, offset) = (i64::try_from(filter.limit).unwrap_or(i64::MAX), i64::try_from(filter.offset).unwrap_or(i64::MAX));
+        let (limit, offset) = (
+            i64::try_from(filter.limit).unwrap_or(i64::MAX),
+            i64::try_from(filter.offset).unwrap_or(i64::MAX),
+        );
         // States and stages are sorted by the place of their names in the lists, not by the alphabet.
         let rows = select_runs!(
             r#"join (
@@ -201,7 +204,9 @@ impl Store {
 
     /// How many runs stand where; every state is there, in the order of [`State::ALL`].
     pub async fn counts(&self) -> Result<Vec<(State, u64)>> {
-        let rows = sqlx::query!("select state, count(*) as runs from run group by state").fetch_all(&self.pool).await?;
+        let rows = sqlx::query!("select state, count(*) as runs from run group by state")
+            .fetch_all(&self.pool)
+            .await?;
         let runs = |state: State| rows.iter().find(|row| row.state == state.name()).map_or(0, |row| row.runs as u64);
         Ok(State::ALL.into_iter().map(|state| (state, runs(state))).collect())
     }
@@ -214,7 +219,9 @@ impl Store {
     /// The runs that start from this one.
     pub async fn children(&self, id: &RunId) -> Result<Vec<Run>> {
         let id = id.as_str();
-        let rows = select_runs!("where run.parent_id = ? order by run.queued, run.run_id", id).fetch_all(&self.pool).await?;
+        let rows = select_runs!("where run.parent_id = ? order by run.queued, run.run_id", id)
+            .fetch_all(&self.pool)
+            .await?;
         rows.into_iter().map(Run::try_from).collect()
     }
 
@@ -292,7 +299,11 @@ impl TryFrom<RunRow> for Run {
     fn try_from(row: RunRow) -> Result<Run> {
         let spec: RunSpec = serde_json::from_str(&row.spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")))?;
         let state: State = row.state.parse().map_err(Error::Broken)?;
-        let reason = if state == State::Queued { waits_in_vain(&spec, &row) } else { row.reason };
+        let reason = if state == State::Queued {
+            waits_in_vain(&spec, &row)
+        } else {
+            row.reason
+        };
         Ok(Run {
             id: spec.id.clone(),
             label: spec.label.clone(),

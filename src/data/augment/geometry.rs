@@ -1,0 +1,156 @@
+//! Moving pixels about: flips, shears, shifts and turns of a view.
+
+use crate::data::Picture;
+
+/// Left becomes right.
+pub(super) fn flip(picture: &mut Picture) {
+    for row in picture.pixels.chunks_exact_mut(picture.width * 3) {
+        for x in 0..picture.width / 2 {
+            for channel in 0..3 {
+                row.swap(x * 3 + channel, (picture.width - 1 - x) * 3 + channel);
+            }
+        }
+    }
+}
+
+/// Slants the rows: each moves left by `amount` times its distance from the top.
+pub(super) fn shear_x(picture: &mut Picture, amount: f32, fill: [u8; 3]) {
+    warp(picture, [1.0, amount, 0.0, 0.0, 1.0, 0.0], fill);
+}
+
+/// Slants the columns: each moves up by `amount` times its distance from the left.
+pub(super) fn shear_y(picture: &mut Picture, amount: f32, fill: [u8; 3]) {
+    warp(picture, [1.0, 0.0, 0.0, amount, 1.0, 0.0], fill);
+}
+
+/// Moves left by a share of the width.
+pub(super) fn translate_x(picture: &mut Picture, share: f32, fill: [u8; 3]) {
+    warp(picture, [1.0, 0.0, share * picture.width as f32, 0.0, 1.0, 0.0], fill);
+}
+
+/// Moves up by a share of the height.
+pub(super) fn translate_y(picture: &mut Picture, share: f32, fill: [u8; 3]) {
+    warp(picture, [1.0, 0.0, 0.0, 0.0, 1.0, share * picture.height as f32], fill);
+}
+
+/// Turns anticlockwise about the centre.
+pub(super) fn rotate(picture: &mut Picture, degrees: f32, fill: [u8; 3]) {
+    let (sin, cos) = (-degrees).to_radians().sin_cos();
+    let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
+    warp(picture, [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y], fill);
+}
+
+/// Draws at (x, y) what lies at (ax + by + c, dx + ey + f), bicubic; `fill` where that is outside.
+fn warp(picture: &mut Picture, [a, b, c, d, e, f]: [f32; 6], fill: [u8; 3]) {
+    let (width, height) = (picture.width, picture.height);
+    let source = std::mem::replace(&mut picture.pixels, vec![0; width * height * 3]);
+    for (i, pixel) in picture.pixels.chunks_exact_mut(3).enumerate() {
+        // Coordinates are of the pixels' centres.
+        let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+        let (u, v) = (a * x + b * y + c, d * x + e * y + f);
+        if u < 0.0 || v < 0.0 || u >= width as f32 || v >= height as f32 {
+            pixel.copy_from_slice(&fill);
+        } else {
+            pixel.copy_from_slice(&sample(&source, width, height, u - 0.5, v - 0.5));
+        }
+    }
+}
+
+/// The colour between pixels by Catmull-Rom weights; the border is repeated outwards.
+fn sample(source: &[u8], width: usize, height: usize, x: f32, y: f32) -> [u8; 3] {
+    let (across, down) = (weights(x - x.floor()), weights(y - y.floor()));
+    let mut sum = [0.0f32; 3];
+    for (j, row_weight) in down.into_iter().enumerate() {
+        let row = (y.floor() as isize + j as isize - 1).clamp(0, height as isize - 1) as usize * width;
+        for (i, weight) in across.into_iter().enumerate() {
+            let column = (x.floor() as isize + i as isize - 1).clamp(0, width as isize - 1) as usize;
+            for (sum, level) in sum.iter_mut().zip(&source[(row + column) * 3..]) {
+                *sum += row_weight * weight * f32::from(*level);
+            }
+        }
+    }
+    sum.map(|level| level.round() as u8)
+}
+
+/// The weights of the four pixels around a place that is `t` after the second.
+fn weights(t: f32) -> [f32; 4] {
+    let (t2, t3) = (t * t, t * t * t);
+    [
+        -0.5 * t + t2 - 0.5 * t3,
+        1.0 - 2.5 * t2 + 1.5 * t3,
+        0.5 * t + 2.0 * t2 - 1.5 * t3,
+        -0.5 * t2 + 0.5 * t3,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILL: [u8; 3] = [9, 8, 7];
+
+    fn numbered() -> Picture {
+        Picture {
+            width: 4,
+            height: 4,
+            pixels: (0..16u8).flat_map(|i| [i * 10, 100, 255 - i]).collect(),
+        }
+    }
+
+    fn reds(change: impl Fn(&mut Picture)) -> Vec<u8> {
+        let mut picture = numbered();
+        change(&mut picture);
+        picture.pixels.chunks(3).map(|p| p[0]).collect()
+    }
+
+    #[test]
+    fn a_flip_mirrors_every_row_and_twice_is_nothing() {
+        assert_eq!(reds(flip)[..8], [30, 20, 10, 0, 70, 60, 50, 40]);
+        let mut twice = numbered();
+        flip(&mut twice);
+        flip(&mut twice);
+        assert_eq!(twice, numbered());
+    }
+
+    #[test]
+    fn moving_by_whole_pixels_copies_them_and_fills_the_rest() {
+        assert_eq!(reds(|p| translate_x(p, 0.25, FILL))[..4], [10, 20, 30, 9]);
+        assert_eq!(reds(|p| translate_y(p, -0.5, FILL))[4..12], [9, 9, 9, 9, 0, 10, 20, 30]);
+    }
+
+    #[test]
+    fn half_a_turn_is_both_flips_and_no_turn_is_nothing() {
+        let mut backwards = reds(|_| {});
+        backwards.reverse();
+        assert_eq!(reds(|p| rotate(p, 180.0, FILL)), backwards);
+        assert_eq!(reds(|p| rotate(p, 0.0, FILL)), reds(|_| {}));
+        assert_eq!(reds(|p| shear_x(p, 0.0, FILL)), reds(|_| {}));
+    }
+
+    #[test]
+    fn a_quarter_turn_is_anticlockwise() {
+        assert_eq!(reds(|p| rotate(p, 90.0, FILL))[..4], [30, 70, 110, 150]);
+    }
+
+    #[test]
+    fn a_shear_moves_each_row_or_column_by_its_own_distance() {
+        // Row y reads columns x + y + 0.5: its centre is half a pixel below the top.
+        let sheared = reds(|p| shear_x(p, 1.0, FILL));
+        assert_eq!(sheared[12..], [9, 9, 9, 9]);
+        assert_eq!(sheared[4..8].iter().filter(|v| **v == 9).count(), 2);
+        let sheared = reds(|p| shear_y(p, 1.0, FILL));
+        assert_eq!((sheared[3], sheared[7], sheared[15]), (9, 9, 9));
+    }
+
+    #[test]
+    fn between_equal_pixels_lies_the_same_colour() {
+        let mut flat = Picture {
+            width: 4,
+            height: 4,
+            pixels: vec![77; 48],
+        };
+        rotate(&mut flat, 17.0, [77; 3]);
+        assert_eq!(flat.pixels, vec![77; 48]);
+        assert!((weights(0.3).iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,192 @@
+//! Which pictures are used: dividing one pool in two, and evenly chosen subsets.
+//!
+//! Both are part of what a data set is, so they have a seed of their own and do not follow a run's.
+
+use rand::seq::SliceRandom;
+
+use super::SplitName;
+use super::source::Item;
+use crate::rng::{Purpose, stream};
+
+/// The seed of every choice of pictures (ours). Another one would make another data set.
+const SEED: u64 = 0;
+
+/// What a choice is for; part of the address of its random numbers.
+#[derive(Clone, Copy)]
+enum For {
+    Dividing = 0,
+    Train = 1,
+    Val = 2,
+}
+
+/// Divides one pool into train and val, as near to `val_fraction` in every class as whole pictures allow.
+///
+/// Both get at least one picture; items keep their order. `None` if there are not two pictures.
+pub(super) fn divide(items: Vec<Item>, classes: usize, val_fraction: f64) -> Option<(Vec<Item>, Vec<Item>)> {
+    if items.len() < 2 {
+        return None;
+    }
+    let members = members(&items, classes, For::Dividing);
+    let wanted = ((items.len() as f64 * val_fraction).round() as usize).clamp(1, items.len() - 1);
+    // Largest remainders: floors first, then one more for the classes that lost most to rounding down.
+    let share = wanted as f64 / items.len() as f64;
+    let mut quotas: Vec<usize> = members.iter().map(|of| (of.len() as f64 * share).floor() as usize).collect();
+    let mut by_loss = shuffled(classes, For::Dividing);
+    by_loss.sort_by(|&a, &b| {
+        (members[b].len() as f64 * share)
+            .fract()
+            .total_cmp(&(members[a].len() as f64 * share).fract())
+    });
+    let mut left = wanted - quotas.iter().sum::<usize>();
+    while left > 0 {
+        for &class in &by_loss {
+            if left > 0 && quotas[class] < members[class].len() {
+                quotas[class] += 1;
+                left -= 1;
+            }
+        }
+    }
+    let mut in_val = vec![false; items.len()];
+    for (of, quota) in members.iter().zip(quotas) {
+        of[..quota].iter().for_each(|&index| in_val[index] = true);
+    }
+    let (val, train): (Vec<_>, Vec<_>) = items.into_iter().zip(in_val).partition(|(_, val)| *val);
+    let strip = |pairs: Vec<(Item, bool)>| pairs.into_iter().map(|(item, _)| item).collect();
+    Some((strip(train), strip(val)))
+}
+
+/// Chooses `wanted` items, as evenly over the classes as their numbers allow; 0 or all of them is all.
+///
+/// Items keep their order, and a smaller choice is part of a larger one as far as whole rounds go.
+/// `None` if there are fewer than wanted.
+pub(super) fn subset(items: Vec<Item>, classes: usize, wanted: usize, split: SplitName) -> Option<Vec<Item>> {
+    if wanted == 0 || wanted == items.len() {
+        return Some(items);
+    }
+    if wanted > items.len() {
+        return None;
+    }
+    let purpose = match split {
+        SplitName::Train => For::Train,
+        SplitName::Val => For::Val,
+    };
+    let members = members(&items, classes, purpose);
+    let mut quotas = vec![0; classes];
+    let mut left = wanted;
+    while left > 0 {
+        let mut open = shuffled(classes, purpose);
+        open.retain(|&class| quotas[class] < members[class].len());
+        let each = (left / open.len()).max(1);
+        for class in open {
+            let more = each.min(members[class].len() - quotas[class]).min(left);
+            quotas[class] += more;
+            left -= more;
+        }
+    }
+    let mut chosen = vec![false; items.len()];
+    for (of, quota) in members.iter().zip(quotas) {
+        of[..quota].iter().for_each(|&index| chosen[index] = true);
+    }
+    Some(
+        items
+            .into_iter()
+            .zip(chosen)
+            .filter_map(|(item, chosen)| chosen.then_some(item))
+            .collect(),
+    )
+}
+
+/// Per class the places of its items, in an order of chance.
+fn members(items: &[Item], classes: usize, purpose: For) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); classes];
+    for (index, item) in items.iter().enumerate() {
+        members[item.label as usize].push(index);
+    }
+    for (class, of) in members.iter_mut().enumerate() {
+        of.shuffle(&mut stream(SEED, Purpose::Split, purpose as u64, class as u64));
+    }
+    members
+}
+
+/// All classes, in an order of chance.
+fn shuffled(classes: usize, purpose: For) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..classes).collect();
+    // One past the last class: the address of no class's own order.
+    order.shuffle(&mut stream(SEED, Purpose::Split, purpose as u64, classes as u64));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(counts: &[usize]) -> Vec<Item> {
+        let of = |(label, count): (usize, &usize)| {
+            let item = move |n| Item {
+                label: label as u32,
+                name: format!("{label}/{n}"),
+                file: 0,
+                offset: 0,
+                size: 0,
+            };
+            (0..*count).map(item).collect::<Vec<_>>()
+        };
+        counts.iter().enumerate().flat_map(of).collect()
+    }
+
+    fn counts(items: &[Item], classes: usize) -> Vec<usize> {
+        (0..classes)
+            .map(|class| items.iter().filter(|item| item.label as usize == class).count())
+            .collect()
+    }
+
+    #[test]
+    fn dividing_takes_the_same_share_of_every_class_and_loses_nothing() {
+        let (train, val) = divide(items(&[50, 20, 30]), 3, 0.2).unwrap();
+        assert_eq!(counts(&val, 3), [10, 4, 6]);
+        assert_eq!(counts(&train, 3), [40, 16, 24]);
+        assert!(train.iter().all(|item| !val.contains(item)));
+    }
+
+    #[test]
+    fn dividing_is_the_same_every_time_and_not_the_first_pictures() {
+        let (_, val) = divide(items(&[100]), 1, 0.1).unwrap();
+        assert_eq!(val, divide(items(&[100]), 1, 0.1).unwrap().1);
+        assert_ne!(val, items(&[10]));
+    }
+
+    #[test]
+    fn classes_of_one_picture_are_still_divided_at_the_right_share() {
+        let (train, val) = divide(items(&[1; 50]), 50, 0.2).unwrap();
+        assert_eq!((train.len(), val.len()), (40, 10));
+        let (train, val) = divide(items(&[2]), 1, 0.001).unwrap();
+        assert_eq!((train.len(), val.len()), (1, 1));
+        assert!(divide(items(&[1]), 1, 0.5).is_none());
+    }
+
+    #[test]
+    fn a_subset_is_balanced_where_the_classes_are_large_enough() {
+        let chosen = subset(items(&[100, 3, 100]), 3, 43, SplitName::Train).unwrap();
+        assert_eq!(chosen.len(), 43);
+        assert_eq!(counts(&chosen, 3), [20, 3, 20]);
+        let uneven = counts(&subset(items(&[10, 10, 10]), 3, 8, SplitName::Val).unwrap(), 3);
+        assert!(uneven.iter().all(|count| (2..=3).contains(count)), "{uneven:?}");
+    }
+
+    #[test]
+    fn a_subset_is_fixed_and_the_splits_differ() {
+        let train = subset(items(&[50, 50]), 2, 10, SplitName::Train).unwrap();
+        assert_eq!(train, subset(items(&[50, 50]), 2, 10, SplitName::Train).unwrap());
+        assert_ne!(train, subset(items(&[50, 50]), 2, 10, SplitName::Val).unwrap());
+        let larger = subset(items(&[50, 50]), 2, 20, SplitName::Train).unwrap();
+        assert!(train.iter().all(|item| larger.contains(item)));
+    }
+
+    #[test]
+    fn none_and_all_are_everything_and_more_is_refused() {
+        for wanted in [0, 6] {
+            assert_eq!(subset(items(&[3, 3]), 2, wanted, SplitName::Train).unwrap(), items(&[3, 3]));
+        }
+        assert!(subset(items(&[3, 3]), 2, 7, SplitName::Train).is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! Batches for training and evaluation, made ahead by threads in an order that does not depend on them.
+
+mod order;
+mod prefetch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::ensure;
+
+use self::order::Order;
+use self::prefetch::Prefetch;
+use super::augment::Augment;
+use super::mix::Mix;
+use super::{Picture, Split};
+use crate::rng::{Purpose, stream};
+
+/// Batches made ahead unless a plan says otherwise ("ours": hides a slow batch, costs little memory).
+pub const AHEAD: usize = 3;
+
+/// One batch on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Place of the batch in the whole run, from 0.
+    pub step: u64,
+    /// Place of its epoch, from 0.
+    pub epoch: u64,
+    /// Which pictures of the split.
+    pub indices: Vec<u32>,
+    /// Their classes.
+    pub labels: Vec<u32>,
+    /// Normalised pictures, each view `[batch, 3, size, size]`.
+    pub views: Vec<Vec<f32>>,
+    /// Soft targets, `[batch, classes]`; there exactly if the loader mixes.
+    pub targets: Option<Vec<f32>>,
+}
+
+/// What a [`TrainLoader`] reads and how far ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct LoaderPlan {
+    /// The run's seed.
+    pub seed: u64,
+    /// Pictures in a batch.
+    pub batch_size: usize,
+    /// Passes over the split.
+    pub epochs: u64,
+    /// Place of the first batch that is made, for a run that goes on.
+    pub first_batch: u64,
+    /// Views of each picture.
+    pub views: usize,
+    /// Threads that make batches; 0 counts as 1.
+    pub threads: usize,
+    /// Batches made and not yet taken, at most; 0 counts as 1.
+    pub ahead: usize,
+}
+
+/// Full batches in one pass: what is left over after them is dropped (and other pictures in the next pass).
+pub fn batches_per_epoch(pictures: usize, batch_size: usize) -> u64 {
+    (pictures / batch_size) as u64
+}
+
+/// Augmented batches of shuffled pictures, epoch after epoch. After an error it ends.
+///
+/// Batch `n` of two loaders with the same seed, split and recipe is the same, wherever they began.
+#[derive(Debug)]
+pub struct TrainLoader(Prefetch<Batch>);
+
+impl TrainLoader {
+    /// Begins to make batches at once. A batch larger than the split gives none.
+    pub fn new(split: Split, augment: Augment, mix: Option<Mix>, plan: LoaderPlan) -> TrainLoader {
+        let per_epoch = batches_per_epoch(split.len(), plan.batch_size);
+        let order = Order::new(plan.seed, split.len());
+        let batches = plan.first_batch..per_epoch * plan.epochs;
+        let make = move |step: u64, stop: &AtomicBool| {
+            let epoch = step / per_epoch;
+            let start = (step % per_epoch) as usize * plan.batch_size;
+            let indices = order.of(epoch)[start..start + plan.batch_size].to_vec();
+            let mut views = vec![vec![0.0; indices.len() * values(&augment)]; plan.views];
+            each(&split, &indices, stop, |place, picture| {
+                for (nth, view) in views.iter_mut().enumerate() {
+                    let sample = u64::from(indices[place]) * plan.views as u64 + nth as u64;
+                    let mut rng = stream(plan.seed, Purpose::Augment, epoch, sample);
+                    augment.view(nth, picture, &mut rng, chunk(view, place, &augment));
+                }
+            })?;
+            let labels = labels(&split, &indices);
+            let targets = mix.map(|mix| mix.apply(plan.seed, step, &labels, augment.image_size(), &mut views));
+            Ok(Batch {
+                step,
+                epoch,
+                indices,
+                labels,
+                views,
+                targets,
+            })
+        };
+        TrainLoader(Prefetch::new(batches, plan.threads, plan.ahead, make))
+    }
+}
+
+impl Iterator for TrainLoader {
+    type Item = anyhow::Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+/// Every picture of a split once, in order and unvaried; the last batch may be short. After an error it ends.
+#[derive(Debug)]
+pub struct EvalLoader(Prefetch<Batch>);
+
+impl EvalLoader {
+    /// Begins to make batches at once, at most [`AHEAD`] ahead.
+    pub fn new(split: Split, augment: Augment, batch_size: usize, threads: usize) -> EvalLoader {
+        let batches = 0..split.len().div_ceil(batch_size) as u64;
+        let make = move |step: u64, stop: &AtomicBool| {
+            let start = step as usize * batch_size;
+            let indices: Vec<u32> = (start as u32..(start + batch_size).min(split.len()) as u32).collect();
+            let mut view = vec![0.0; indices.len() * values(&augment)];
+            each(&split, &indices, stop, |place, picture| {
+                augment.plain(picture, chunk(&mut view, place, &augment))
+            })?;
+            let labels = labels(&split, &indices);
+            Ok(Batch {
+                step,
+                epoch: 0,
+                indices,
+                labels,
+                views: vec![view],
+                targets: None,
+            })
+        };
+        EvalLoader(Prefetch::new(batches, threads, AHEAD, make))
+    }
+}
+
+impl Iterator for EvalLoader {
+    type Item = anyhow::Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+/// Numbers in one view of one picture.
+fn values(augment: &Augment) -> usize {
+    3 * augment.image_size() * augment.image_size()
+}
+
+fn chunk<'a>(view: &'a mut [f32], place: usize, augment: &Augment) -> &'a mut [f32] {
+    let values = values(augment);
+    &mut view[place * values..][..values]
+}
+
+fn labels(split: &Split, indices: &[u32]) -> Vec<u32> {
+    indices.iter().map(|index| split.label(*index as usize)).collect()
+}
+
+/// Calls `use_picture` with the place in the batch and the picture; gives up when told to stop.
+fn each(split: &Split, indices: &[u32], stop: &AtomicBool, mut use_picture: impl FnMut(usize, &Picture)) -> anyhow::Result<()> {
+    for (place, index) in indices.iter().enumerate() {
+        ensure!(!stop.load(Ordering::Relaxed), "the loader was stopped");
+        let picture = split.picture(*index as usize)?;
+        use_picture(place, &picture);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+use super::*;
+use crate::data::augment::tests::still;
+use crate::experiment::settings::AugmentSettings;
+
+const SIZE: usize = 16;
+
+/// Picture `i` is `i` in red, its class `i % 3`.
+fn split(n: usize) -> Split {
+    let picture = |i: usize| (0..SIZE * SIZE).flat_map(move |p| [i as u8, p as u8, (p / SIZE * i) as u8]);
+    Split::in_memory(
+        SIZE,
+        SIZE,
+        (0..n).flat_map(picture).collect(),
+        (0..n as u32).map(|i| i % 3).collect(),
+    )
+}
+
+/// The recipe of MAE pretraining.
+fn mae() -> AugmentSettings {
+    AugmentSettings {
+        crop: "resized".to_owned(),
+        flip: 0.5,
+        ..still()
+    }
+}
+
+fn augment() -> Augment {
+    let settings = AugmentSettings {
+        jitter: 0.5,
+        erase: 0.5,
+        ..mae()
+    };
+    Augment::new(&settings, SIZE, [0.5; 3], [0.25; 3])
+}
+
+fn plan() -> LoaderPlan {
+    LoaderPlan {
+        seed: 9,
+        batch_size: 4,
+        epochs: 3,
+        first_batch: 0,
+        views: 2,
+        threads: 1,
+        ahead: AHEAD,
+    }
+}
+
+const MIX: Mix = Mix {
+    mixup: 0.8,
+    cutmix: 1.0,
+    prob: 1.0,
+    smoothing: 0.1,
+    classes: 3,
+};
+
+fn batches(plan: LoaderPlan) -> Vec<Batch> {
+    TrainLoader::new(split(22), augment(), Some(MIX), plan)
+        .map(Result::unwrap)
+        .collect()
+}
+
+#[test]
+fn batches_are_the_same_for_any_number_of_threads() {
+    let one = batches(plan());
+    assert_eq!(one, batches(LoaderPlan { threads: 3, ..plan() }));
+    assert_eq!(
+        one,
+        batches(LoaderPlan {
+            threads: 8,
+            ahead: 20,
+            ..plan()
+        })
+    );
+    assert_ne!(one, batches(LoaderPlan { seed: 10, ..plan() }));
+}
+
+#[test]
+fn a_loader_that_begins_anywhere_gives_the_rest_of_the_uninterrupted_run() {
+    let whole = batches(plan());
+    for first_batch in [1, 5, 7, 14] {
+        assert_eq!(
+            whole[first_batch as usize..],
+            batches(LoaderPlan {
+                first_batch,
+                threads: 2,
+                ..plan()
+            })
+        );
+    }
+    assert_eq!(batches(LoaderPlan { first_batch: 15, ..plan() }), []);
+    assert_eq!(batches(LoaderPlan { first_batch: 99, ..plan() }), []);
+}
+
+#[test]
+fn an_epoch_shows_each_picture_at_most_once_and_drops_what_does_not_fill_a_batch() {
+    assert_eq!(
+        (batches_per_epoch(22, 4), batches_per_epoch(4, 4), batches_per_epoch(3, 4)),
+        (5, 1, 0)
+    );
+    let whole = batches(plan());
+    assert_eq!(whole.len(), 15);
+    let mut dropped = Vec::new();
+    for (epoch, batches) in whole.chunks(5).enumerate() {
+        let mut seen: Vec<u32> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 20);
+        assert!(batches.iter().all(|b| b.epoch == epoch as u64));
+        dropped.push((0..22).find(|i| !seen.contains(i)));
+    }
+    assert!(whole.iter().map(|b| b.step).eq(0..15));
+    assert_ne!(dropped[0], dropped[1], "another epoch drops other pictures");
+}
+
+#[test]
+fn every_index_comes_once_an_epoch_when_the_batches_fit() {
+    let loader = TrainLoader::new(split(20), augment(), None, plan());
+    let mut seen = [0; 20];
+    for batch in loader {
+        batch.unwrap().indices.iter().for_each(|i| seen[*i as usize] += 1);
+    }
+    assert_eq!(seen, [3; 20]);
+}
+
+#[test]
+fn a_batch_holds_what_its_indices_say() {
+    let (split, augment) = (split(22), augment());
+    for batch in TrainLoader::new(split.clone(), augment.clone(), None, plan()).map(Result::unwrap) {
+        assert_eq!((batch.views.len(), batch.targets), (2, None));
+        for (place, index) in batch.indices.iter().enumerate() {
+            assert_eq!(batch.labels[place], index % 3);
+            for (nth, view) in batch.views.iter().enumerate() {
+                let mut rng = stream(9, Purpose::Augment, batch.epoch, u64::from(*index) * 2 + nth as u64);
+                let mut expected = vec![0.0; 3 * SIZE * SIZE];
+                augment.view(nth, &split.picture(*index as usize).unwrap(), &mut rng, &mut expected);
+                assert_eq!(view[place * expected.len()..][..expected.len()], expected);
+            }
+        }
+        assert_ne!(batch.views[0], batch.views[1], "views differ");
+    }
+}
+
+#[test]
+fn a_mixed_batch_has_targets_and_all_its_views_are_mixed_alike() {
+    let settings = still();
+    let still = Augment::new(&settings, SIZE, [0.5; 3], [0.25; 3]);
+    for batch in TrainLoader::new(split(22), still, Some(MIX), plan()).map(Result::unwrap) {
+        assert_eq!(batch.views[0], batch.views[1]);
+        assert_eq!(batch.targets.unwrap().len(), 4 * 3);
+    }
+}
+
+#[test]
+fn evaluation_shows_every_picture_once_in_order_and_unvaried() {
+    let (split, augment) = (split(22), augment());
+    let batches: Vec<Batch> = EvalLoader::new(split.clone(), augment.clone(), 8, 3).map(Result::unwrap).collect();
+    assert!(batches.iter().flat_map(|b| b.indices.clone()).eq(0..22));
+    assert_eq!(batches.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [8, 8, 6]);
+    let mut plain = vec![0.0; 3 * SIZE * SIZE];
+    augment.plain(&split.picture(21).unwrap(), &mut plain);
+    assert_eq!(batches[2].views[0][5 * plain.len()..], plain);
+}
+
+#[test]
+fn dropping_a_loader_in_the_middle_does_not_hang() {
+    let mut loader = TrainLoader::new(
+        split(22),
+        augment(),
+        None,
+        LoaderPlan {
+            epochs: 1000,
+            threads: 3,
+            ..plan()
+        },
+    );
+    loader.next().unwrap().unwrap();
+    drop(loader);
+}

@@ -1,0 +1,137 @@
+//! Labelled pictures: where they come from, how they are kept, how one is got.
+//!
+//! [`open`] finds out what a source is, lists it, and hands out two splits. Small pictures are decoded
+//! once into a cache file that every worker maps; large ones are decoded whenever they are asked for.
+
+mod archive;
+pub mod augment;
+mod builtin;
+mod cache;
+mod choose;
+mod cifar;
+mod colours;
+mod decode;
+mod folder;
+mod idx;
+mod inspect;
+mod layout;
+pub mod loader;
+pub mod mix;
+mod prepare;
+mod shapes;
+mod sheet;
+mod source;
+mod split;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::settings::DataSettings;
+
+pub use inspect::inspect;
+pub use split::Split;
+
+/// One decoded picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns, in pixels.
+    pub width: usize,
+    /// Rows, in pixels.
+    pub height: usize,
+    /// Red, green, blue from 0 to 255: [height, width, 3].
+    pub pixels: Vec<u8>,
+}
+
+/// Which half of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitName {
+    /// The pictures a model learns from.
+    Train,
+    /// The pictures it is judged on.
+    Val,
+}
+
+impl SplitName {
+    /// The name in paths, settings and sentences.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SplitName::Train => "train",
+            SplitName::Val => "val",
+        }
+    }
+}
+
+/// What the pictures were before anything was resized, as far as they were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Pictures looked at: all of a cached set, a sample of a large one.
+    pub seen: usize,
+    /// Smallest width and smallest height, in pixels.
+    pub min: [usize; 2],
+    /// Largest width and largest height, in pixels.
+    pub max: [usize; 2],
+}
+
+impl Sizes {
+    /// Takes one more picture of `width` x `height` pixels into account.
+    fn see(&mut self, [width, height]: [usize; 2]) {
+        let first = self.seen == 0;
+        for (axis, side) in [width, height].into_iter().enumerate() {
+            self.min[axis] = if first { side } else { self.min[axis].min(side) };
+            self.max[axis] = self.max[axis].max(side);
+        }
+        self.seen += 1;
+    }
+}
+
+/// A data set, opened.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The source it was opened from.
+    pub name: String,
+    /// Name of every class; a label is a place in this list.
+    pub classes: Vec<String>,
+    /// Pictures to learn from.
+    pub train: Split,
+    /// Pictures to be judged on.
+    pub val: Split,
+    /// Mean of red, green and blue over the pixels of `train`, from 0 to 1.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue over the pixels of `train`, from 0 to 1.
+    pub std: [f32; 3],
+    /// Sizes of the pictures in the source.
+    pub sizes: Sizes,
+    /// What a user should know: skipped pictures with their paths, classes without pictures.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// The split of that name.
+    pub fn split(&self, name: SplitName) -> &Split {
+        match name {
+            SplitName::Train => &self.train,
+            SplitName::Val => &self.val,
+        }
+    }
+}
+
+/// Opens the pictures that `settings` name, decoding small ones once into a cache file in `cache_dir`.
+///
+/// While pictures are decoded, `report(done, total)` is called now and then.
+///
+/// # Errors
+/// One sentence naming the path or the setting at fault: a source that is missing, empty, truncated or of no known
+/// layout, too many unreadable pictures, fewer pictures than asked for, or a cache that cannot be written.
+pub fn open(settings: &DataSettings, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Dataset> {
+    if settings.source == "builtin" {
+        return builtin::open(settings);
+    }
+    let source = source::locate(Path::new(&settings.source))?;
+    prepare::open(source.as_ref(), settings, prepare::SMALL, cache_dir, report)
+}
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

@@ -1,0 +1,311 @@
+//! From a source on disk to an opened data set: choosing pictures, decoding them once, describing them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::cache::{Cache, Contents, Description, Writer};
+use super::colours::Colours;
+use super::source::{Item, Pools, Reader, Source};
+use super::{Dataset, Picture, Sizes, Split, SplitName, choose, decode};
+use crate::experiment::settings::DataSettings;
+
+/// Part of every cache's key; to be raised when the same source would be cached differently.
+const FORMAT: u32 = 1;
+/// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
+pub(super) const SMALL: u64 = 4 << 30;
+/// Short side in pixels up to which pictures are kept as they are (ours: STL-10's 96 is the largest such set).
+const NATIVE: usize = 96;
+/// Pictures whose sizes are looked at before the kept size is chosen.
+const PROBED: usize = 64;
+/// Pictures that tell mean and deviation of a set too large to be decoded whole.
+const MEASURED: usize = 1024;
+/// Pictures decoded between two reports.
+const ROUND: usize = 256;
+/// Skipped pictures that are named one by one.
+const NAMED: usize = 20;
+
+/// Opens `source`, decoding it into a cache file first if that is not there.
+pub(super) fn open(
+    source: &dyn Source,
+    settings: &DataSettings,
+    small: u64,
+    cache_dir: &Path,
+    report: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<Dataset> {
+    let cache = Cache::open(cache_dir, &key(source, settings)?, |writer| {
+        fill(source, settings, small, writer, report)
+    })?;
+    let cache = Arc::new(cache);
+    let Description {
+        classes,
+        train,
+        val,
+        mean,
+        std,
+        sizes,
+        warnings,
+        contents,
+    } = &cache.description;
+    let (train, val) = match contents {
+        Contents::Pictures { width, height } => {
+            let size = [*width, *height];
+            (
+                Split::mapped(size, cache.clone(), 0, train),
+                Split::mapped(size, cache.clone(), train.len(), val),
+            )
+        }
+        Contents::Places { train, val } => {
+            let reader = source.reader()?;
+            let split = |items: &Vec<Item>| Split::on_demand(reader.clone(), items.clone(), allowed(items.len(), settings));
+            (split(train), split(val))
+        }
+    };
+    let (name, classes, warnings) = (settings.source.clone(), classes.clone(), warnings.clone());
+    Ok(Dataset {
+        name,
+        classes,
+        train,
+        val,
+        mean: *mean,
+        std: *std,
+        sizes: *sizes,
+        warnings,
+    })
+}
+
+/// The name of the cache: everything that decides what stands in it.
+fn key(source: &dyn Source, settings: &DataSettings) -> anyhow::Result<String> {
+    let path = Path::new(&settings.source)
+        .canonicalize()
+        .with_context(|| format!("cannot open `{}`", settings.source))?;
+    let DataSettings {
+        source: _,
+        image_size,
+        train_images,
+        val_images,
+        val_fraction,
+        max_broken,
+    } = settings;
+    let choices = format!("{FORMAT} {image_size} {train_images} {val_images} {val_fraction} {max_broken}");
+    let digest = Sha256::digest(format!("{choices}\n{}\n{}", path.display(), source.fingerprint()?));
+    Ok(digest[..12].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Lists and chooses pictures and decodes them into `writer`, or notes their places if they are too many for that.
+fn fill(
+    source: &dyn Source,
+    settings: &DataSettings,
+    small: u64,
+    writer: &mut Writer,
+    report: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<Description> {
+    let listing = source.list()?;
+    let classes = listing.classes;
+    let (mut train, mut val) = chosen(listing.pools, classes.len(), settings)?;
+    let size = kept_size(listing.reader.as_ref(), &train, settings.image_size);
+    let mut work = Decoding {
+        reader: listing.reader.as_ref(),
+        settings,
+        size,
+        sizes: Sizes::default(),
+        broken: Vec::new(),
+    };
+    let total = train.len() + val.len();
+    let colours;
+    let contents;
+    if total as u64 * (size[0] * size[1] * 3) as u64 <= small {
+        let limit = allowed(total, settings);
+        let mut keep = |picture: &Picture| writer.write(&picture.pixels);
+        colours = work.run(&mut train, limit, &mut keep, &mut |done| report(done, total))?;
+        let done = train.len() + work.broken.len();
+        work.run(&mut val, limit, &mut keep, &mut |more| report(done + more, total))?;
+        contents = Contents::Pictures {
+            width: size[0],
+            height: size[1],
+        };
+    } else {
+        // Before anything long is done: a format that cannot be read piece by piece says so here.
+        source.reader()?;
+        let mut sample = spread(&train, MEASURED);
+        let total = sample.len();
+        work.size = [settings.image_size; 2];
+        colours = work.run(&mut sample, allowed(total, settings), &mut |_| Ok(()), &mut |done| {
+            report(done, total)
+        })?;
+        contents = Contents::Places {
+            train: train.clone(),
+            val: val.clone(),
+        };
+    }
+    let mut warnings = work.warnings();
+    for (name, items) in [(SplitName::Train, &train), (SplitName::Val, &val)] {
+        if items.is_empty() {
+            bail!("`{}` has no readable picture for {}", settings.source, name.as_str());
+        }
+        warnings.extend(absent(items, name, classes.len()));
+    }
+    let labels = |items: Vec<Item>| items.into_iter().map(|item| item.label).collect();
+    let (mean, std, sizes) = (colours.mean(), colours.std(), work.sizes);
+    Ok(Description {
+        classes,
+        train: labels(train),
+        val: labels(val),
+        mean,
+        std,
+        sizes,
+        warnings,
+        contents,
+    })
+}
+
+/// The pictures of both splits that the settings ask for.
+fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Result<(Vec<Item>, Vec<Item>)> {
+    let source = &settings.source;
+    let (train, val) = match pools {
+        Pools::Divided { train, val } => (train, val),
+        Pools::Whole(items) => match choose::divide(items, classes, settings.val_fraction) {
+            Some(halves) => halves,
+            None => bail!("`{source}` has a single picture: at least two are needed, one to learn from and one to be judged on"),
+        },
+    };
+    let subset = |items: Vec<Item>, wanted: usize, name: SplitName| {
+        let have = items.len();
+        let sentence = || {
+            format!(
+                "data.{0}_images is {wanted}, but `{source}` has {have} pictures for {0} (0 uses all)",
+                name.as_str()
+            )
+        };
+        choose::subset(items, classes, wanted, name).with_context(sentence)
+    };
+    Ok((
+        subset(train, settings.train_images, SplitName::Train)?,
+        subset(val, settings.val_images, SplitName::Val)?,
+    ))
+}
+
+/// The width and height pictures are kept in.
+///
+/// Small pictures that all have one size stay as they are. Others are scaled and cut to a square of twice the
+/// model's size, so that a random crop still has pixels to choose from, or of their own short side if that is less.
+fn kept_size(reader: &dyn Reader, items: &[Item], image_size: usize) -> [usize; 2] {
+    let sizes: Vec<[usize; 2]> = spread(items, PROBED)
+        .par_iter()
+        .filter_map(|item| reader.picture(item).ok().map(|picture| [picture.width, picture.height]))
+        .collect();
+    let shortest = sizes.iter().flatten().min().copied().unwrap_or(image_size);
+    match sizes.first() {
+        Some(first) if shortest <= NATIVE && sizes.iter().all(|size| size == first) => *first,
+        _ => [(2 * image_size).min(shortest).max(image_size); 2],
+    }
+}
+
+/// Up to `count` items, at even distances.
+fn spread(items: &[Item], count: usize) -> Vec<Item> {
+    let count = count.min(items.len());
+    (0..count).map(|n| items[n * items.len() / count].clone()).collect()
+}
+
+/// How many of `total` pictures may be unreadable.
+fn allowed(total: usize, settings: &DataSettings) -> usize {
+    (total as f64 * settings.max_broken) as usize
+}
+
+/// A sentence about classes that a split lacks.
+fn absent(items: &[Item], name: SplitName, classes: usize) -> Option<String> {
+    let mut present = vec![false; classes];
+    items.iter().for_each(|item| present[item.label as usize] = true);
+    let absent = present.iter().filter(|present| !**present).count();
+    (absent > 0).then(|| format!("{absent} of {classes} classes have no picture for {}", name.as_str()))
+}
+
+/// Decodes items and keeps count of what was found.
+struct Decoding<'a> {
+    reader: &'a dyn Reader,
+    settings: &'a DataSettings,
+    size: [usize; 2],
+    sizes: Sizes,
+    /// Name of each unreadable picture, and what is wrong with it.
+    broken: Vec<(String, String)>,
+}
+
+impl Decoding<'_> {
+    /// Decodes `items` on all processors and hands the pictures to `keep` in their order.
+    ///
+    /// Unreadable ones leave `items`; more than `limit` of them since the start are an error.
+    fn run(
+        &mut self,
+        items: &mut Vec<Item>,
+        limit: usize,
+        keep: &mut dyn FnMut(&Picture) -> anyhow::Result<()>,
+        report: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<Colours> {
+        let mut colours = Colours::default();
+        let mut readable = Vec::with_capacity(items.len());
+        let mut done = 0;
+        for round in items.chunks(ROUND) {
+            let decoded: Vec<_> = round.par_iter().map(|item| self.decode(item)).collect();
+            for (item, picture) in round.iter().zip(decoded) {
+                match picture {
+                    Ok((picture, source_size, of_picture)) => {
+                        self.sizes.see(source_size);
+                        colours = colours.with(of_picture);
+                        keep(&picture)?;
+                        readable.push(item.clone());
+                    }
+                    Err(reason) => self.broken.push((item.name.clone(), format!("{reason:#}"))),
+                }
+            }
+            self.check(limit)?;
+            done += round.len();
+            report(done);
+        }
+        *items = readable;
+        Ok(colours)
+    }
+
+    /// One picture at the kept size, its size in the source, and its colours.
+    fn decode(&self, item: &Item) -> anyhow::Result<(Picture, [usize; 2], Colours)> {
+        let picture = self.reader.picture(item)?;
+        let source_size = [picture.width, picture.height];
+        let picture = decode::cover(picture, self.size[0], self.size[1])?;
+        let colours = Colours::of(&picture.pixels);
+        Ok((picture, source_size, colours))
+    }
+
+    /// An error if more than `limit` pictures were unreadable.
+    fn check(&self, limit: usize) -> anyhow::Result<()> {
+        if self.broken.len() <= limit {
+            return Ok(());
+        }
+        let named: Vec<String> = self
+            .broken
+            .iter()
+            .take(3)
+            .map(|(name, reason)| format!("`{name}` ({reason})"))
+            .collect();
+        bail!(
+            "more pictures of `{}` cannot be read than data.max_broken = {} allows: {}",
+            self.settings.source,
+            self.settings.max_broken,
+            named.join(", ")
+        )
+    }
+
+    /// A sentence for each of the first unreadable pictures, and one for the rest.
+    fn warnings(&self) -> Vec<String> {
+        let named = self
+            .broken
+            .iter()
+            .take(NAMED)
+            .map(|(name, reason)| format!("skipped `{name}`: {reason}"));
+        let rest = self.broken.len().saturating_sub(NAMED);
+        named
+            .chain((rest > 0).then(|| format!("skipped {rest} more unreadable pictures")))
+            .collect()
+    }
+}

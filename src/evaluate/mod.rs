@@ -1,0 +1,166 @@
+//! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
+//!
+//! `pretrain` trains a method, `finetune` and `probe` train on its encoder, `psnr` scores its
+//! reconstructions. `features` serves people who want the numbers themselves.
+
+pub mod batch_norm;
+pub mod features;
+pub mod finetune;
+mod model_file;
+mod parent;
+pub mod pictures;
+pub mod pixels;
+pub mod pretrain;
+pub mod probe;
+pub mod psnr;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, Result};
+use burn::tensor::{Int, Tensor};
+
+use crate::data::augment::Augment;
+use crate::data::loader::{AHEAD, Batch, EvalLoader, LoaderPlan, TrainLoader};
+use crate::data::mix::Mix;
+use crate::data::{self, Dataset, Split};
+use crate::experiment::settings::{AugmentSettings, DataSettings, TrainSettings};
+use crate::experiment::{RunSpec, Stage};
+use crate::run_dir::RunDir;
+use crate::train::{Ended, Session, is_cpu};
+
+/// One attempt at a run.
+pub struct Work<'a> {
+    /// What is to be done.
+    pub run: &'a RunSpec,
+    /// Where results go.
+    pub dir: &'a RunDir,
+    /// Where parents and the picture cache are.
+    pub data_dir: &'a Path,
+    /// Threads for computing.
+    pub threads: usize,
+    /// Events, checkpoints, device.
+    pub session: Session<'a>,
+}
+
+/// Carries out the run's stage.
+///
+/// # Errors
+/// One sentence about what is wrong with settings, data, parent or disk, with its causes.
+pub fn carry_out(work: &mut Work) -> Result<Ended> {
+    match work.run.stage {
+        Stage::Pretrain => pretrain::run(work),
+        Stage::Finetune => finetune::run(work),
+        Stage::Probe => probe::run(work),
+        Stage::Psnr => psnr::run(work),
+    }
+}
+
+impl Work<'_> {
+    /// A section of the run's settings.
+    fn section<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
+        self.run.section(name).map_err(Error::msg)
+    }
+
+    /// Opens the run's pictures, and passes their warnings on.
+    fn open_data(&mut self) -> Result<Dataset> {
+        self.session.reporter.phase("loading")?;
+        let settings: DataSettings = self.section("data")?;
+        let (reporter, mut told) = (&mut *self.session.reporter, Instant::now());
+        let mut trouble = None;
+        let dataset = data::open(&settings, &self.data_dir.join("cache"), &mut |done, total| {
+            if told.elapsed() >= Duration::from_secs(2) {
+                told = Instant::now();
+                trouble = reporter.phase(&format!("loading pictures, {} %", 100 * done / total.max(1))).err();
+            }
+        })?;
+        trouble.map_or(Ok(()), Err)?;
+        dataset.warnings.iter().try_for_each(|warning| self.session.reporter.warning(warning.clone()))?;
+        Ok(dataset)
+    }
+
+    /// The run's augmentation for these pictures. Runs without the section only need its plain views.
+    fn augment(&self, dataset: &Dataset) -> Result<Augment> {
+        let data: DataSettings = self.section("data")?;
+        let settings = if self.run.settings.contains_key("augment") { self.section("augment")? } else { plain_views() };
+        Ok(Augment::new(&settings, data.image_size, dataset.mean, dataset.std))
+    }
+
+    /// Threads that make batches while the model computes; on a CPU the model needs most of them.
+    fn loader_threads(&self) -> usize {
+        if is_cpu(&self.session.device) { self.threads.div_ceil(2) } else { self.threads }
+    }
+
+    /// Opens training batches from a batch number on.
+    fn loader(&self, dataset: &Dataset, augment: &Augment, mix: Option<Mix>, train: &TrainSettings, views: usize) -> impl FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>> + use<> {
+        let (split, augment, seed, threads) = (dataset.train.clone(), augment.clone(), self.run.seed, self.loader_threads());
+        let (batch_size, epochs) = (train.batch_size, train.epochs);
+        move |first_batch| {
+            let plan = LoaderPlan { seed, batch_size, epochs, first_batch, views, threads, ahead: AHEAD };
+            Ok(Box::new(TrainLoader::new(split.clone(), augment.clone(), mix, plan)))
+        }
+    }
+}
+
+/// An augmentation that leaves pictures as they are, for stages that only evaluate.
+fn plain_views() -> AugmentSettings {
+    let (crop, crop_min) = ("none".to_owned(), 1.0);
+    AugmentSettings { crop, crop_min, flip: 0.0, jitter: 0.0, grey: 0.0, blur: 0.0, solarise: 0.0, rand_augment: 0.0, erase: 0.0 }
+}
+
+/// The validation split and how it is read.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// The pictures.
+    pub split: Split,
+    /// Makes their plain views.
+    pub augment: Augment,
+    /// Pictures at a time.
+    pub batch_size: usize,
+    /// Threads that read them.
+    pub threads: usize,
+}
+
+impl Validation {
+    /// Top-1 accuracy in percent and mean cross entropy of `logits` over the split.
+    ///
+    /// # Errors
+    /// A picture that cannot be read.
+    pub fn classify(&self, mut logits: impl FnMut(Batch) -> (Tensor<2>, Tensor<1, Int>)) -> Result<Accuracy> {
+        let (mut right, mut loss, mut count) = (0, 0.0, 0);
+        for batch in EvalLoader::new(self.split.clone(), self.augment.clone(), self.batch_size, self.threads) {
+            let (logits, labels) = logits(batch?);
+            let [pictures, classes] = logits.dims();
+            let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+            let labels: Vec<i64> = labels.into_data().iter::<i64>().collect();
+            for (scores, label) in logits.chunks(classes).zip(labels) {
+                right += usize::from(best(scores) == label as usize);
+                loss += cross_entropy(scores, label as usize);
+            }
+            count += pictures;
+        }
+        Ok(Accuracy { top1: 100.0 * right as f64 / count.max(1) as f64, loss: loss / count.max(1) as f64 })
+    }
+}
+
+/// How well a classifier does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Pictures whose best class is the right one, in percent.
+    pub top1: f64,
+    /// Mean cross entropy.
+    pub loss: f64,
+}
+
+/// The class with the largest score, the first of equals.
+fn best(scores: &[f32]) -> usize {
+    (0..scores.len()).fold(0, |best, class| if scores[class] > scores[best] { class } else { best })
+}
+
+fn cross_entropy(scores: &[f32], label: usize) -> f64 {
+    let largest = f64::from(scores[best(scores)]);
+    let sum: f64 = scores.iter().map(|score| (f64::from(*score) - largest).exp()).sum();
+    sum.ln() + largest - f64::from(scores[label])
+}

@@ -1,0 +1,56 @@
+//! The run that another one starts from.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Error, Result};
+use burn::tensor::Device;
+
+use super::Work;
+use crate::experiment::RunSpec;
+use crate::methods::vit_config;
+use crate::run_dir::RunDir;
+use crate::vit::Vit;
+use crate::weights::{self, Weights};
+
+/// A finished pretraining run.
+pub struct Parent {
+    /// Its settings.
+    pub run: RunSpec,
+    /// Its model under timm's names.
+    pub weights: Weights,
+    /// Notes in the model's file.
+    pub notes: BTreeMap<String, String>,
+    /// The model's file, for sentences.
+    pub file: String,
+}
+
+impl Parent {
+    /// Reads the parent of the run at work.
+    ///
+    /// # Errors
+    /// A run without a parent, or a parent whose directory has no settings or no model.
+    pub fn of(work: &Work) -> Result<Parent> {
+        let id = work.run.parent.as_ref().with_context(|| format!("run {} has no parent: stage {} starts from a pretraining run", work.run.id, work.run.stage))?;
+        Parent::read(&RunDir::of(work.data_dir, id))
+    }
+
+    /// Reads a run that has a model.
+    ///
+    /// # Errors
+    /// As [`Parent::of`].
+    pub fn read(dir: &RunDir) -> Result<Parent> {
+        let file = dir.read().map_err(Error::msg)?;
+        let path = dir.model_file();
+        let (weights, notes) = weights::read(&path).with_context(|| format!("run {} has no usable model", file.run.id))?;
+        Ok(Parent { run: file.run, weights, notes, file: path.display().to_string() })
+    }
+
+    /// Its encoder, in the shape that `run` says.
+    ///
+    /// # Errors
+    /// Names the file and the tensor that does not fit.
+    pub fn encoder(&self, run: &RunSpec, device: &Device) -> Result<Vit> {
+        let config = vit_config(run).map_err(Error::msg)?;
+        weights::from_timm(Vit::new(&config, run.seed, device), &self.weights).map_err(|e| Error::msg(format!("{}: {e}", self.file)))
+    }
+}

@@ -1,0 +1,154 @@
+//! Pictures of reconstructions: original | masked | prediction | composite, a row of pictures after another.
+//!
+//! Hidden patches of a model that predicts normalised pixels borrow brightness and contrast from the
+//! original (`Denorm::Oracle`), as in MAE's own demonstration.
+
+use std::fs;
+use std::io::Cursor;
+
+use anyhow::{Context as _, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use image::{ImageFormat, RgbImage, imageops};
+
+use super::Work;
+use super::pixels::{Denorm, PixelSpace};
+use crate::data::Dataset;
+use crate::data::augment::Augment;
+use crate::experiment::settings::{DataSettings, ModelSettings};
+use crate::methods::{Masks, Method};
+use crate::run_dir::{EventKind, RunDir, write_atomic};
+use crate::train::report::Reporter;
+
+/// Pictures on a sheet.
+const PICTURES: usize = 8;
+/// Pictures beside each other, each with its four versions.
+const COLUMNS: usize = 2;
+/// A tile is blown up to at least this side, in whole multiples.
+const TILE: usize = 96;
+/// Between tiles, in pixels.
+const GAP: usize = 4;
+/// Share of the patches hidden on the sheets of methods that do not say.
+const MASK_RATIO: f64 = 0.75;
+
+/// Some validation pictures with fixed masks, to see what a model makes of them.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    space: PixelSpace,
+    masks: Masks,
+    /// Each `[3, side, side]`, normalised.
+    pictures: Vec<Vec<f32>>,
+    device: Device,
+}
+
+impl Gallery {
+    /// The first validation pictures, spread evenly over the split, which is often sorted by class.
+    ///
+    /// # Errors
+    /// A picture that cannot be read.
+    pub fn of(work: &Work, dataset: &Dataset, augment: &Augment) -> Result<Gallery> {
+        let space = space_of(work, dataset)?;
+        let count = PICTURES.min(dataset.val.len());
+        let indices: Vec<u32> = (0..count).map(|i| (i * dataset.val.len() / count) as u32).collect();
+        let plain = |index: &u32| {
+            let mut view = vec![0.0; 3 * space.side * space.side];
+            augment.plain(&dataset.val.picture(*index as usize)?, &mut view);
+            Ok(view)
+        };
+        let pictures = indices.iter().map(plain).collect::<Result<Vec<_>>>()?;
+        let ratio = work.run.value("method", "mask_ratio").or_else(|| work.run.value("psnr", "mask_ratio"));
+        let ratio = ratio.and_then(|value| value.to_string().parse().ok()).unwrap_or(MASK_RATIO);
+        let masks = Masks::for_evaluation(work.run.seed, &indices, space.patches(), ratio);
+        Ok(Gallery { space, masks, pictures, device: work.session.device.clone().inner() })
+    }
+
+    /// Draws the sheet of `model`, which records no gradients, into the run's pictures.
+    ///
+    /// # Errors
+    /// Names the path if it cannot be written.
+    pub fn show<M: Method>(&self, model: &M, dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
+        let shape = [self.pictures.len(), 3, self.space.side, self.space.side];
+        let images = Tensor::from_data(TensorData::new(self.pictures.concat(), shape), &self.device);
+        let Some(predicted) = model.reconstruct(images, &self.masks) else { return Ok(()) };
+        let denorm = if model.normalises_targets() { Denorm::Oracle } else { Denorm::Raw };
+        let predicted: Vec<f32> = predicted.into_data().iter::<f32>().collect();
+        let values = self.space.patches() * self.space.patch_values();
+        let rows = self.pictures.iter().zip(predicted.chunks(values)).zip(&self.masks.masked);
+        let versions: Vec<[Vec<u8>; 4]> = rows.map(|((picture, predicted), masked)| self.versions(picture, predicted, masked, denorm)).collect();
+        let file = format!("reconstruction-{step:08}.png");
+        let path = dir.pictures().join(&file);
+        let sheet = sheet(&versions, self.space.side).with_context(|| format!("{}: cannot be drawn", path.display()))?;
+        fs::create_dir_all(dir.pictures()).and_then(|()| write_atomic(&path, &sheet)).with_context(|| format!("{}: cannot be written", path.display()))?;
+        reporter.event(EventKind::Picture { name: "reconstruction".to_owned(), step, file }).map(drop)
+    }
+
+    /// Original, masked, prediction, composite, each `[side, side, 3]`.
+    fn versions(&self, picture: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Vec<u8>; 4] {
+        const GREY: f32 = 0.5;
+        let truth = self.space.cut(picture);
+        let predicted = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
+        let original = self.space.to_unit(&truth);
+        let hidden = |i: usize| masked[i / self.space.patch_values()];
+        let mix = |other: &dyn Fn(usize) -> f32| original.iter().enumerate().map(|(i, v)| if hidden(i) { other(i) } else { *v }).collect::<Vec<f32>>();
+        let (grey, composite) = (mix(&|_| GREY), mix(&|i| predicted[i]));
+        [original.clone(), grey, predicted.clone(), composite].map(|patches| self.space.bytes(&patches))
+    }
+}
+
+/// Shape and scale of the run's pictures.
+pub(super) fn space_of(work: &Work, dataset: &Dataset) -> Result<PixelSpace> {
+    let (data, model): (DataSettings, ModelSettings) = (work.section("data")?, work.section("model")?);
+    Ok(PixelSpace { side: data.image_size, patch_size: model.patch_size, mean: dataset.mean, std: dataset.std })
+}
+
+/// A PNG of all versions; `side` is that of one tile before it is blown up.
+fn sheet(versions: &[[Vec<u8>; 4]], side: usize) -> Result<Vec<u8>> {
+    let tile = side * TILE.div_ceil(side);
+    let pitch = tile + GAP;
+    // A wider gap sets neighbours apart.
+    let width = COLUMNS * (4 * pitch + 2 * GAP) - 3 * GAP;
+    let height = versions.len().div_ceil(COLUMNS) * pitch - GAP.min(versions.len() * pitch);
+    let mut sheet = RgbImage::from_pixel(width as u32, height.max(1) as u32, image::Rgb([255; 3]));
+    for (nth, picture) in versions.iter().enumerate() {
+        let (left, top) = (nth % COLUMNS * (4 * pitch + 2 * GAP), nth / COLUMNS * pitch);
+        for (place, bytes) in picture.iter().enumerate() {
+            let small = RgbImage::from_raw(side as u32, side as u32, bytes.clone()).context("a version has three bytes for each pixel")?;
+            let large = imageops::resize(&small, tile as u32, tile as u32, imageops::FilterType::Nearest);
+            imageops::replace(&mut sheet, &large, (left + place * pitch) as i64, top as i64);
+        }
+    }
+    let mut png = Cursor::new(Vec::new());
+    sheet.write_to(&mut png, ImageFormat::Png)?;
+    Ok(png.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pixels::tests::{SPACE, picture};
+    use super::*;
+
+    fn gallery() -> Gallery {
+        let masks = Masks::given(vec![vec![true, false, false, true]]).unwrap();
+        Gallery { space: SPACE, masks, pictures: vec![picture()], device: Device::flex() }
+    }
+
+    #[test]
+    fn the_composite_of_a_perfect_prediction_is_the_original_and_hidden_patches_are_grey() {
+        let gallery = gallery();
+        let [original, masked, prediction, composite] = gallery.versions(&picture(), &SPACE.cut(&picture()), &gallery.masks.masked[0], Denorm::Raw);
+        assert_eq!((&original, &original), (&prediction, &composite));
+        assert_eq!(masked[..3], [128; 3]);
+        assert_eq!(masked[6..12], original[6..12]);
+        assert_ne!(original[..3], [128; 3]);
+    }
+
+    #[test]
+    fn a_sheet_has_legible_tiles_side_by_side() {
+        let tile = vec![200u8; 4 * 4 * 3];
+        let versions: Vec<[Vec<u8>; 4]> = (0..3).map(|_| [tile.clone(), tile.clone(), tile.clone(), tile.clone()]).collect();
+        let sheet = image::load_from_memory(&sheet(&versions, 4).unwrap()).unwrap().to_rgb8();
+        assert_eq!(sheet.dimensions(), (2 * (4 * 100 + 8) - 12, 2 * 100 - 4));
+        assert_eq!((sheet.get_pixel(95, 95).0, sheet.get_pixel(97, 95).0), ([200; 3], [255; 3]));
+        // The last place of the second row is empty.
+        assert_eq!(sheet.get_pixel(500, 150).0, [255; 3]);
+    }
+}

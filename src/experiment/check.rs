@@ -1,0 +1,183 @@
+//! What settings may be: known names, allowed values, and what must hold between them.
+
+use super::catalog::{Catalog, sections};
+use super::run::{RunSpec, Stage};
+use super::scale::Scale;
+use super::schema::{Section, Setting, Values};
+use super::settings::{DataSettings, ModelSettings, TrainSettings};
+
+/// A setting that cannot be: where, and what is allowed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct Invalid {
+    /// `section.key`, so that a form can mark the field; in a scale or a row, the path in its TOML.
+    pub place: String,
+    /// One sentence with what is allowed.
+    pub message: String,
+}
+
+impl Invalid {
+    pub(super) fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Invalid {
+            place: place.into(),
+            message: message.into(),
+        }
+    }
+
+    /// The same, naming what the setting belongs to.
+    pub(super) fn of(self, owner: &str) -> Self {
+        Invalid {
+            message: format!("{} ({owner})", self.message),
+            ..self
+        }
+    }
+}
+
+/// Every section of every method and stage.
+pub(super) fn every_section(catalog: &Catalog) -> Vec<Section> {
+    Stage::ALL.into_iter().flat_map(|stage| sections_of(stage, catalog)).collect()
+}
+
+fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
+    catalog.methods.iter().flat_map(|method| sections(stage, method)).collect()
+}
+
+/// A scale may name a setting that only some runs have, but not one that none has.
+pub(super) fn check_scale(scale: &Scale, catalog: &Catalog) -> Result<(), Invalid> {
+    let check = || {
+        check_values("all", &scale.all, &every_section(catalog))?;
+        for (name, values) in &scale.stage {
+            let stage: Stage = name
+                .parse()
+                .map_err(|message: String| Invalid::new(format!("stage.{name}"), message))?;
+            check_values(&format!("stage.{name}"), values, &sections_of(stage, catalog))?;
+        }
+        for (name, values) in &scale.method {
+            let allowed = || format!("method `{name}` is not known: it must be one of {}", catalog.names());
+            let method = catalog.get(name).ok_or_else(|| Invalid::new(format!("method.{name}"), allowed()))?;
+            check_values(&format!("method.{name}"), values, &sections(Stage::Pretrain, method))?;
+        }
+        Ok(())
+    };
+    check().map_err(|invalid: Invalid| invalid.of(&format!("scale `{}`", scale.name)))
+}
+
+/// Checks values as somebody wrote them: `place` is where they stand.
+pub(super) fn check_values(place: &str, values: &Values, sections: &[Section]) -> Result<(), Invalid> {
+    for (name, keys) in values {
+        let place = if place.is_empty() {
+            name.clone()
+        } else {
+            format!("{place}.{name}")
+        };
+        // Methods share the name of their section, so one name may stand for several sections.
+        let settings: Vec<&Setting> = sections.iter().filter(|s| s.name == name).flat_map(|s| s.settings).collect();
+        if settings.is_empty() {
+            let known = listed(sections.iter().filter(|s| !s.settings.is_empty()).map(|s| s.name));
+            return Err(Invalid::new(place, format!("no such section here: it must be one of {known}")));
+        }
+        for (key, value) in keys {
+            let place = format!("{place}.{key}");
+            let mut answers = settings.iter().filter(|s| s.key == key).map(|s| s.kind.accept(value));
+            let message = match answers.next() {
+                None => format!("no such setting: it must be one of {}", listed(settings.iter().map(|s| s.key))),
+                Some(Err(message)) if !answers.any(|answer| answer.is_ok()) => message,
+                Some(_) => continue,
+            };
+            return Err(Invalid::new(place, message));
+        }
+    }
+    Ok(())
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut known = Vec::new();
+    names.for_each(|name| {
+        if !known.contains(&name) {
+            known.push(name)
+        }
+    });
+    known.join(", ")
+}
+
+/// A child takes its model from its parent; asking for another one would change nothing.
+pub(super) fn check_inherited(asked: &Values, parent: Option<&RunSpec>) -> Result<(), Invalid> {
+    let Some(parent) = parent else { return Ok(()) };
+    for (section, key, value) in asked
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |(key, value)| (section, key, value)))
+    {
+        let inherited = section == "model" || (section == "data" && key == "image_size");
+        if let Some(theirs) = parent
+            .value(section, key)
+            .filter(|theirs| inherited && theirs.to_string() != value.to_string())
+        {
+            return Err(Invalid::new(
+                format!("{section}.{key}"),
+                format!("{value} is not allowed: it must be {theirs}, as in the parent run"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Brings every setting to its kind.
+pub(super) fn accept(settings: &mut Values, sections: &[Section]) -> Result<(), Invalid> {
+    for section in sections {
+        for setting in section.settings {
+            let place = format!("{}.{}", section.name, setting.key);
+            let slot = settings
+                .get_mut(section.name)
+                .and_then(|keys| keys.get_mut(setting.key))
+                .expect("defaults hold every key");
+            *slot = setting.kind.accept(slot).map_err(|message| Invalid::new(place, message))?;
+        }
+    }
+    Ok(())
+}
+
+/// Conflicts between settings that are each allowed.
+pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
+    let broken = |e: String| Invalid::new("settings", e);
+    let data: DataSettings = run.section("data").map_err(broken)?;
+    let model: ModelSettings = run.section("model").map_err(broken)?;
+    check_model(&data, &model)?;
+    if run.settings.contains_key("train") {
+        let train: TrainSettings = run.section("train").map_err(broken)?;
+        let (step, most) = (train.batch_size * train.accumulation, data.train_images);
+        if most > 0 && step > most {
+            let message =
+                format!("a step of {step} pictures is larger than the data: batch_size times accumulation must be at most {most}");
+            return Err(Invalid::new("train.batch_size", message));
+        }
+    }
+    Ok(())
+}
+
+fn check_model(data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid> {
+    if data.image_size % model.patch_size != 0 {
+        let message = format!(
+            "{} is not allowed: it does not divide data.image_size = {}",
+            model.patch_size, data.image_size
+        );
+        return Err(Invalid::new("model.patch_size", message));
+    }
+    for (dim, heads, place) in [
+        (model.dim, model.heads, "model.heads"),
+        (model.decoder_dim, model.decoder_heads, "model.decoder_heads"),
+    ] {
+        if dim % heads != 0 {
+            return Err(Invalid::new(
+                place,
+                format!("{heads} is not allowed: it does not divide the width {dim}"),
+            ));
+        }
+    }
+    for (dim, place) in [(model.dim, "model.dim"), (model.decoder_dim, "model.decoder_dim")] {
+        if model.position == "sincos" && dim % 4 != 0 {
+            let message = format!("{dim} is not allowed: a sine-cosine position table needs a multiple of 4");
+            return Err(Invalid::new(place, message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn toy_plan(study: &Study, scale: &Scale, request: &Request) -> Result<Plan, Invalid> {
+    plan(study, scale, &catalog(), request)
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, Invalid>, sentence: &str) {
+    assert_eq!(result.expect_err("it must be refused").to_string(), sentence);
+}
+
+#[test]
+fn every_built_in_study_resolves_at_every_built_in_scale() {
+    for study in Study::built_in() {
+        for scale in Scale::built_in() {
+            let plan = toy_plan(&study, &scale, &Request::default()).unwrap_or_else(|e| panic!("{} at {}: {e}", study.name, scale.name));
+            let ids: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.id).collect();
+            assert_eq!(ids.len(), plan.runs.len(), "a run is there twice");
+            assert!(plan.cells.iter().all(|cell| ids.contains(&cell.run)));
+            assert!(
+                plan.runs
+                    .iter()
+                    .all(|run| run.parent.as_ref().is_none_or(|parent| ids.contains(parent)))
+            );
+            assert_eq!(plan.runs.iter().map(|run| run.seed).max(), Some(scale.seeds - 1));
+        }
+    }
+}
+
+#[test]
+fn a_run_that_two_rows_need_is_planned_once_and_parents_come_first() {
+    let plan = toy_plan(&study(), &scale(""), &Request::default()).unwrap();
+    let count = |stage| plan.runs.iter().filter(|run| run.stage == stage).count();
+    // Two seeds; the two MAE rows share pretraining and PSNR and differ in finetuning.
+    assert_eq!((count(Stage::Pretrain), count(Stage::Finetune), count(Stage::Psnr)), (4, 6, 2));
+    assert_eq!(plan.cells.len(), 10);
+    let place = |id: &RunId| plan.runs.iter().position(|run| run.id == *id).unwrap();
+    assert!(
+        plan.runs
+            .iter()
+            .all(|run| run.parent.as_ref().is_none_or(|parent| place(parent) < place(&run.id)))
+    );
+}
+
+#[test]
+fn later_layers_win() {
+    let scale = scale(
+        "[all.train]\nepochs = 30\n[stage.finetune.train]\nepochs = 20\n[method.mae.train]\nepochs = 40\n[method.supervised.train]\nepochs = 50\n",
+    );
+    let epochs = |plan: &Plan, row: &str, stage: Stage| {
+        let cell = plan.cells.iter().find(|cell| cell.row == row && cell.column == "finetune").unwrap();
+        let child = plan.runs.iter().find(|run| run.id == cell.run).unwrap();
+        let run = if stage == Stage::Pretrain {
+            plan.runs.iter().find(|run| Some(&run.id) == child.parent.as_ref()).unwrap()
+        } else {
+            child
+        };
+        run.value("train", "epochs").cloned()
+    };
+    let plan = toy_plan(&study(), &scale, &Request::default()).unwrap();
+    assert_eq!(epochs(&plan, "mae", Stage::Pretrain), Some(Value::Int(40)), "the method's");
+    assert_eq!(epochs(&plan, "mae", Stage::Finetune), Some(Value::Int(20)), "the stage's");
+    assert_eq!(epochs(&plan, "mae_long", Stage::Finetune), Some(Value::Int(200)), "the row's");
+    assert_eq!(epochs(&plan, "random", Stage::Pretrain), None, "nothing is trained");
+    let plan = toy_plan(&study(), &scale, &request(&[("train", "epochs", Value::Int(1))])).unwrap();
+    assert_eq!(epochs(&plan, "mae_long", Stage::Finetune), Some(Value::Int(1)), "the request's");
+}
+
+#[test]
+fn protocol_and_recipe_change_the_defaults() {
+    let run = |stage, method, parent| single_run(stage, method, &scale(""), &catalog(), &Request::default(), 0, parent).unwrap();
+    let decay = |run: &RunSpec| run.value("train", "layer_decay").cloned();
+    let supervised = run(Stage::Pretrain, "supervised", None);
+    assert_eq!(decay(&supervised), Some(Value::Float(0.9)), "the method's recipe");
+    assert_eq!(
+        decay(&run(Stage::Finetune, "supervised", Some(&supervised))),
+        Some(Value::Float(0.75)),
+        "the protocol's; a recipe is for pretraining"
+    );
+}
+
+#[test]
+fn every_setting_counts_for_the_key_and_names_for_people_do_not() {
+    let here = pretrain(&Request::default()).unwrap();
+    assert_eq!(pretrain(&Request::default()).unwrap().key, here.key);
+    assert_eq!(
+        pretrain(&request(&[("train", "epochs", Value::Int(100))])).unwrap().key,
+        here.key,
+        "a default said aloud"
+    );
+    let mut renamed = scale("");
+    renamed.name = "other".to_owned();
+    assert_eq!(
+        single_run(Stage::Pretrain, "mae", &renamed, &catalog(), &Request::default(), 0, None)
+            .unwrap()
+            .key,
+        here.key
+    );
+    for section in catalog::sections(Stage::Pretrain, &catalog().methods[0]) {
+        for setting in section.settings {
+            let other = different(setting);
+            let changed = pretrain(&request(&[(section.name, setting.key, other.clone())]));
+            let changed = changed.unwrap_or_else(|e| panic!("{}.{} = {other}: {e}", section.name, setting.key));
+            assert_ne!(changed.key, here.key, "{}.{} does not count", section.name, setting.key);
+        }
+    }
+}
+
+/// Another allowed value of a setting, one that fits the other defaults.
+fn different(setting: &Setting) -> Value {
+    match (setting.kind, Value::from(setting.default)) {
+        (_, Value::Bool(value)) => Value::Bool(!value),
+        (_, Value::Int(0)) => Value::Int(10_000),
+        (_, Value::Int(value)) => Value::Int(value * 2),
+        (Kind::Between { .. }, Value::Float(value)) => Value::Float(value / 2.0),
+        (Kind::Float { min, max }, Value::Float(value)) => Value::Float(if value == min { max } else { min }),
+        (Kind::Choice { of }, Value::Text(value)) => text(of.iter().find(|other| **other != value).unwrap()),
+        (_, value) => text(&format!("another {value}")),
+    }
+}
+
+#[test]
+fn a_child_has_its_parents_model_and_follows_its_key() {
+    let parent = |dim| {
+        pretrain(&request(&[
+            ("model", "dim", Value::Int(dim)),
+            ("data", "image_size", Value::Int(64)),
+        ]))
+        .unwrap()
+    };
+    let probe = |parent: &RunSpec, request: &Request| single_run(Stage::Probe, "mae", &scale(""), &catalog(), request, 0, Some(parent));
+    let child = probe(&parent(96), &Request::default()).unwrap();
+    assert_eq!(child.value("model", "dim"), Some(&Value::Int(96)));
+    assert_eq!(child.value("data", "image_size"), Some(&Value::Int(64)));
+    assert_ne!(child.key, probe(&parent(48), &Request::default()).unwrap().key);
+    assert!(probe(&parent(96), &request(&[("model", "dim", Value::Int(96))])).is_ok());
+    refused(
+        probe(&parent(96), &request(&[("model", "dim", Value::Int(48))])),
+        "model.dim: 48 is not allowed: it must be 96, as in the parent run",
+    );
+}
+
+#[test]
+fn a_bad_wish_names_the_field_and_what_is_allowed() {
+    let wish = |section, key, value| pretrain(&request(&[(section, key, value)]));
+    refused(
+        wish("method", "mask_ratio", Value::Float(1.2)),
+        "method.mask_ratio: 1.2 is not allowed: it must be a number between 0 and 1, neither included",
+    );
+    refused(
+        wish("train", "epochs", text("many")),
+        "train.epochs: many is not allowed: it must be a whole number from 0 to 100000",
+    );
+    refused(
+        wish("method", "ratio", Value::Int(1)),
+        "method.ratio: no such setting: it must be one of mask_ratio, target",
+    );
+    refused(
+        wish("probe", "momentum", Value::Int(0)),
+        "probe: no such section here: it must be one of method, data, model, augment, train",
+    );
+    refused(
+        wish("model", "patch_size", Value::Int(5)),
+        "model.patch_size: 5 is not allowed: it does not divide data.image_size = 32",
+    );
+    refused(
+        wish("model", "heads", Value::Int(5)),
+        "model.heads: 5 is not allowed: it does not divide the width 192",
+    );
+    refused(
+        wish("model", "decoder_dim", Value::Int(99)),
+        "model.decoder_dim: 99 is not allowed: a sine-cosine position table needs a multiple of 4",
+    );
+    refused(
+        wish("data", "train_images", Value::Int(1000)),
+        "train.batch_size: a step of 1024 pictures is larger than the data: batch_size times accumulation must be at most 1000",
+    );
+    refused(
+        toy_plan(&study(), &scale(""), &request(&[("train", "epoch", Value::Int(1))])),
+        &format!(
+            "train.epoch: no such setting: it must be one of {}",
+            keys(&settings::TrainSettings::SECTION)
+        ),
+    );
+    refused(
+        toy_plan(
+            &study(),
+            &scale(""),
+            &Request {
+                seeds: Some(0),
+                ..Request::default()
+            },
+        ),
+        "seeds: 0 is not allowed: it must be a whole number from 1 to 1000",
+    );
+}
+
+fn keys(section: &Section) -> String {
+    section.settings.iter().map(|s| s.key).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_bad_row_names_itself_its_stage_and_what_is_allowed() {
+    let row = |line: &str| {
+        toy_plan(
+            &Study::parse("a.toml", &STUDY.replace("set.finetune.train.epochs = 200", line)).unwrap(),
+            &scale(""),
+            &Request::default(),
+        )
+    };
+    refused(
+        row("set.finetune.method.mask_ratio = 0.5"),
+        "set.finetune.method: no such section here: it must be one of data, model, augment, train, classify (row `mae_long`)",
+    );
+    refused(
+        row("set.probe.probe.momentum = 2"),
+        "set.probe.probe.momentum: 2 is not allowed: it must be a number from 0 to 0.999 (row `mae_long`)",
+    );
+    refused(
+        row("set.pretrain.model.patch_size = 5"),
+        "model.patch_size: 5 is not allowed: it does not divide data.image_size = 32 (row `mae_long`, stage pretrain)",
+    );
+    let mut unknown = study();
+    unknown.rows[0].method = "moco".to_owned();
+    refused(
+        toy_plan(&unknown, &scale(""), &Request::default()),
+        "method: `moco` is not known: it must be one of mae, random_init, supervised (row `mae`)",
+    );
+}
+
+#[test]
+fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
+    let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
+    refused(
+        at("[all.trian]\nepochs = 1"),
+        "all.trian: no such section here: it must be one of method, data, model, augment, train, classify, probe, psnr (scale `toy`)",
+    );
+    refused(
+        at("[all.train]\nepochs = -1"),
+        "all.train.epochs: -1 is not allowed: it must be a whole number from 0 to 100000 (scale `toy`)",
+    );
+    refused(
+        at("[stage.psnr.train]\nepochs = 1"),
+        "stage.psnr.train: no such section here: it must be one of data, model, psnr (scale `toy`)",
+    );
+    refused(
+        at("[stage.knn.train]\nepochs = 1"),
+        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, psnr (scale `toy`)",
+    );
+    refused(
+        at("[method.moco.train]\nepochs = 1"),
+        "method.moco: method `moco` is not known: it must be one of mae, random_init, supervised (scale `toy`)",
+    );
+    refused(
+        at("[method.random_init.train]\nepochs = 1"),
+        "method.random_init.train: no such section here: it must be one of data, model (scale `toy`)",
+    );
+}
+
+#[test]
+fn some_stages_need_a_parent_or_a_method_that_reconstructs() {
+    let single = |stage, method, parent| single_run(stage, method, &scale(""), &catalog(), &Request::default(), 0, parent);
+    refused(
+        single(Stage::Probe, "mae", None),
+        "parent: stage probe starts from a pretraining run: name one",
+    );
+    let parent = single(Stage::Pretrain, "random_init", None).unwrap();
+    refused(
+        single(Stage::Psnr, "random_init", Some(&parent)),
+        "stage: Random does not reconstruct pictures, so it has no psnr",
+    );
+    refused(
+        single(Stage::Pretrain, "moco", None),
+        "method: `moco` is not known: it must be one of mae, random_init, supervised",
+    );
+}

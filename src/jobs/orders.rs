@@ -1,0 +1,263 @@
+//! What people ask for: queue, cancel, retry, restart, move in the queue.
+//!
+//! Each order is an event in the run's own log, written while holding the run's lock; the database follows.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::experiment::{RunId, RunSpec};
+use crate::run_dir::{Event, EventKind, EventLog, History, Holder, Lock, LockError, RunDir, State, now, sync_dir, write_atomic};
+
+use super::executor::stop;
+use super::inner::Inner;
+use super::{Error, Submitted};
+
+/// Queues runs; see [`super::Jobs::submit`].
+pub(super) async fn submit(inner: &Arc<Inner>, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
+    let _turn = inner.turn.lock().await;
+    let (data_dir, specs) = (inner.config.data_dir.clone(), runs.to_vec());
+    // A large study is many synced writes.
+    let submitted = tokio::task::spawn_blocking(move || write_all(&data_dir, &specs, priority))
+        .await
+        .context("queueing")??;
+    for run in &submitted.queued {
+        inner.catch_up(&inner.dir(run)).await?;
+    }
+    inner.wake.notify_one();
+    Ok(submitted)
+}
+
+/// Cancels a run; see [`super::Jobs::cancel`].
+pub(super) async fn cancel(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
+    let turn = inner.turn.lock().await;
+    if inner.worker(run).is_some() {
+        return stop_worker(inner, run);
+    }
+    drop(turn);
+    amend(inner, run, |history| match history.state {
+        State::Queued => Ok(EventKind::Cancelled {
+            reason: "cancelled by a person before it started".to_owned(),
+        }),
+        state => Err(refused(run, state, "only a waiting or running run can be cancelled")),
+    })
+    .await
+}
+
+/// Queues a run again; see [`super::Jobs::retry`].
+pub(super) async fn retry(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
+    amend(inner, run, |history| match history.state {
+        State::Failed | State::Cancelled => Ok(EventKind::Queued {
+            priority: history.priority,
+        }),
+        state => Err(refused(run, state, "only a failed or cancelled run can be retried")),
+    })
+    .await
+}
+
+/// Moves a run in the queue; see [`super::Jobs::set_priority`].
+pub(super) async fn set_priority(inner: &Arc<Inner>, run: &RunId, priority: i64) -> Result<(), Error> {
+    amend(inner, run, |history| match history.state {
+        State::Queued => Ok(EventKind::Queued { priority }),
+        state => Err(refused(run, state, "only a waiting run has a place in the queue")),
+    })
+    .await
+}
+
+/// Queues a run from nothing; see [`super::Jobs::restart`].
+pub(super) async fn restart(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
+    let _turn = inner.turn.lock().await;
+    let dir = inner.dir(run);
+    let lock = lock_of(inner, run, &dir)?;
+    // A history that cannot be read any more is one reason to start from nothing.
+    let priority = dir.history().ok().flatten().map_or(0, |history| history.priority);
+    start_over(&dir, priority).with_context(|| dir.path().display().to_string())?;
+    drop(lock);
+    Ok(inner.catch_up(&dir).await?)
+}
+
+/// Appends the event that `choose` picks from what the run's log says.
+async fn amend(inner: &Arc<Inner>, run: &RunId, choose: impl FnOnce(&History) -> Result<EventKind, Error>) -> Result<(), Error> {
+    let _turn = inner.turn.lock().await;
+    let dir = inner.dir(run);
+    let lock = lock_of(inner, run, &dir)?;
+    let history = dir
+        .history()
+        .context("the run's history")?
+        .ok_or_else(|| Error::Unknown(run.clone()))?;
+    append(&dir, choose(&history)?)?;
+    drop(lock);
+    Ok(inner.catch_up(&dir).await?)
+}
+
+/// Appends one event to a run's log. The caller holds the run's lock.
+pub(super) fn append(dir: &RunDir, kind: EventKind) -> anyhow::Result<()> {
+    let path = dir.events_file();
+    let appended = EventLog::open(&path).and_then(|mut log| log.append(kind));
+    appended
+        .map(|_| ())
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Locks a run on which nobody works.
+fn lock_of(inner: &Inner, run: &RunId, dir: &RunDir) -> Result<Lock, Error> {
+    if !dir.spec_file().is_file() {
+        return Err(Error::Unknown(run.clone()));
+    }
+    if inner.worker(run).is_some() {
+        return Err(refused(run, State::Running, "cancel it first"));
+    }
+    Lock::take(dir.path()).map_err(|error| match error {
+        LockError::Held(holder) => Error::Refused(format!("run {run} is worked on by process {} on {}", holder.pid, holder.host)),
+        LockError::Io(error) => Error::Fault(anyhow::Error::new(error).context(dir.path().display().to_string())),
+    })
+}
+
+fn refused(run: &RunId, state: State, rule: &str) -> Error {
+    Error::Refused(format!("run {run} is {}: {rule}", state.name()))
+}
+
+/// Makes the directories of all runs, then queues them one by one. What was made but not queued, because
+/// the disk is full for instance, is removed again.
+fn write_all(data_dir: &Path, runs: &[RunSpec], priority: i64) -> anyhow::Result<Submitted> {
+    let fresh: Vec<RunDir> = runs
+        .iter()
+        .map(|run| RunDir::of(data_dir, &run.id))
+        .filter(|dir| !dir.path().exists())
+        .collect();
+    let written = make_dirs(data_dir, runs).and_then(|dirs| queue_all(runs, &dirs, priority));
+    if written.is_err() {
+        for dir in fresh.iter().filter(|dir| !dir.history().is_ok_and(|history| history.is_some())) {
+            // The first error is the one to report.
+            let _ = fs::remove_dir_all(dir.path());
+        }
+    }
+    written
+}
+
+fn make_dirs(data_dir: &Path, runs: &[RunSpec]) -> anyhow::Result<Vec<RunDir>> {
+    let make = |run: &RunSpec| {
+        RunDir::create(data_dir, run).with_context(|| format!("{} cannot be made", RunDir::of(data_dir, &run.id).path().display()))
+    };
+    let dirs = runs.iter().map(make).collect::<anyhow::Result<Vec<RunDir>>>()?;
+    if !dirs.is_empty() {
+        sync_dir(&data_dir.join("runs"))?;
+    }
+    Ok(dirs)
+}
+
+fn queue_all(runs: &[RunSpec], dirs: &[RunDir], priority: i64) -> anyhow::Result<Submitted> {
+    let mut submitted = Submitted::default();
+    for (run, dir) in runs.iter().zip(dirs) {
+        let list = if queue_one(dir, priority)? {
+            &mut submitted.queued
+        } else {
+            &mut submitted.shared
+        };
+        list.push(run.id.clone());
+    }
+    Ok(submitted)
+}
+
+/// Queues a run unless it waits, works or is finished already; says whether it did.
+fn queue_one(dir: &RunDir, priority: i64) -> anyhow::Result<bool> {
+    let _lock = match Lock::take(dir.path()) {
+        Ok(lock) => lock,
+        Err(LockError::Held(_)) => return Ok(false),
+        Err(LockError::Io(error)) => return Err(error).with_context(|| dir.path().display().to_string()),
+    };
+    let history = dir.history()?;
+    if history.is_some_and(|history| matches!(history.state, State::Queued | State::Running | State::Finished)) {
+        return Ok(false);
+    }
+    append(dir, EventKind::Queued { priority })?;
+    sync_dir(dir.path())?;
+    Ok(true)
+}
+
+/// Empties a run directory but for `run.toml`. The order makes every moment safe: without `latest` no
+/// checkpoint counts, and the old results go only when the log no longer calls them finished.
+fn start_over(dir: &RunDir, priority: i64) -> anyhow::Result<()> {
+    remove_file(&dir.checkpoints().join("latest"))?;
+    remove_tree(&dir.checkpoints())?;
+    let first = Event {
+        seq: 1,
+        time: now(),
+        kind: EventKind::Queued { priority },
+    };
+    let mut line = serde_json::to_vec(&first)?;
+    line.push(b'\n');
+    write_atomic(&dir.events_file(), &line)?;
+    remove_file(&dir.model_file())?;
+    remove_file(&dir.log_file())?;
+    Ok(remove_tree(&dir.pictures())?)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(missing_is_fine)
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    fs::remove_dir_all(path).or_else(missing_is_fine)
+}
+
+fn missing_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// Asks the worker of a run to write its checkpoint and stop, and kills it if it does not in time.
+fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
+    let Some(mut worker) = inner.worker(run).filter(|worker| worker.stopped.is_none()) else {
+        return Ok(());
+    };
+    let pid = match pid_of(inner, run) {
+        Ok(pid) => pid,
+        Err(Some(holder)) => {
+            return Err(Error::Refused(format!(
+                "run {run} is worked on by process {} on {}: stop it there",
+                holder.pid, holder.host
+            )));
+        }
+        Err(None) => return Err(Error::Refused(format!("the worker of run {run} is just ending: try again"))),
+    };
+    worker.stopped = Some("cancelled by a person".to_owned());
+    inner.set_worker(run, worker);
+    stop(pid, false);
+    let (inner, run) = (inner.clone(), run.clone());
+    inner.clone().spawn(async move {
+        tokio::time::sleep(inner.config.grace).await;
+        let turn = inner.turn.lock().await;
+        let worker = inner
+            .worker(&run)
+            .filter(|worker| worker.stopped.is_some() && pid_of(&inner, &run) == Ok(pid));
+        if let Some(mut worker) = worker {
+            let seconds = inner.config.grace.as_secs_f64();
+            worker.stopped = Some(format!(
+                "cancelled by a person; the worker did not stop within {seconds} s and was killed"
+            ));
+            inner.set_worker(&run, worker);
+            stop(pid, true);
+        }
+        drop(turn);
+    });
+    Ok(())
+}
+
+/// The process of a living worker that this server may signal: its own child, or the holder of the run's
+/// lock on this machine. The error is a holder elsewhere, or `None` if nobody holds it.
+fn pid_of(inner: &Inner, run: &RunId) -> Result<u32, Option<Holder>> {
+    if let Some(pid) = inner.worker(run).and_then(|worker| worker.child) {
+        return Ok(pid);
+    }
+    match Lock::holder(inner.dir(run).path()).ok().flatten() {
+        Some(holder) if holder.host == Holder::me().host && holder.pid != std::process::id() => Ok(holder.pid),
+        other => Err(other),
+    }
+}

@@ -1,0 +1,183 @@
+//! Which patches are hidden. Everywhere `masked` is true where a patch is hidden from the encoder.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::rng::{Purpose, stream};
+
+/// The hidden patches of a batch; every picture keeps the same number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masks {
+    /// `[batch][patches]`, row-major over the picture, true where hidden.
+    pub masked: Vec<Vec<bool>>,
+    /// Visible patches of each picture.
+    pub keep: usize,
+}
+
+impl Masks {
+    /// Masks of a training batch, a stream of its own for every place in the batch.
+    pub fn random(seed: u64, step: u64, batch: usize, patches: usize, mask_ratio: f64) -> Masks {
+        let keep = keep_count(patches, mask_ratio);
+        let masked = (0..batch as u64)
+            .map(|place| hide(&mut stream(seed, Purpose::Mask, step, place), patches, keep))
+            .collect();
+        Masks { masked, keep }
+    }
+
+    /// Masks of an evaluation: fixed by seed and picture number, so every method meets the same ones.
+    pub fn for_evaluation(seed: u64, pictures: &[u32], patches: usize, mask_ratio: f64) -> Masks {
+        let keep = keep_count(patches, mask_ratio);
+        let mask = |&picture: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(picture), 0), patches, keep);
+        Masks {
+            masked: pictures.iter().map(mask).collect(),
+            keep,
+        }
+    }
+
+    /// Masks given patch by patch.
+    ///
+    /// # Errors
+    /// If the pictures do not keep the same number of patches.
+    pub fn given(masked: Vec<Vec<bool>>) -> Result<Masks, String> {
+        let visible = |mask: &Vec<bool>| mask.iter().filter(|&&hidden| !hidden).count();
+        let keep = masked.first().map_or(0, visible);
+        match masked.iter().position(|mask| visible(mask) != keep) {
+            Some(other) => Err(format!(
+                "mask {other} keeps {} patches, the first keeps {keep}: all must keep the same number",
+                visible(&masked[other])
+            )),
+            None => Ok(Masks { masked, keep }),
+        }
+    }
+
+    /// The visible patches of each picture in ascending order, `[batch, keep]`.
+    pub fn ids_keep(&self, device: &Device) -> Tensor<2, Int> {
+        let ids = self
+            .masked
+            .iter()
+            .flat_map(|mask| mask.iter().enumerate().filter(|(_, hidden)| !**hidden).map(|(id, _)| id as i64));
+        ints(ids.collect(), [self.masked.len(), self.keep], device)
+    }
+
+    /// Where each patch stands once the hidden ones are appended to the visible ones, `[batch, patches]`.
+    pub fn ids_restore(&self, device: &Device) -> Tensor<2, Int> {
+        let mut ids = Vec::with_capacity(self.masked.len() * self.patches());
+        for mask in &self.masked {
+            let (mut visible, mut hidden) = (0, self.keep as i64);
+            for &is_hidden in mask {
+                let next = if is_hidden { &mut hidden } else { &mut visible };
+                ids.push(*next);
+                *next += 1;
+            }
+        }
+        ints(ids, [self.masked.len(), self.patches()], device)
+    }
+
+    /// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`.
+    pub fn hidden(&self, device: &Device) -> Tensor<2> {
+        let values: Vec<f32> = self.masked.iter().flatten().map(|&hidden| f32::from(u8::from(hidden))).collect();
+        Tensor::from_data(TensorData::new(values, [self.masked.len(), self.patches()]), device)
+    }
+
+    fn patches(&self) -> usize {
+        self.masked.first().map_or(0, Vec::len)
+    }
+}
+
+/// Visible patches at a mask ratio: `patches * (1 - mask_ratio)` rounded down, in integer millionths. In
+/// floating point 20 patches at 0.9 would keep 1, because `20.0 * (1.0 - 0.9)` is a little below 2.
+pub fn keep_count(patches: usize, mask_ratio: f64) -> usize {
+    let visible = 1_000_000 - (mask_ratio.clamp(0.0, 1.0) * 1e6).round() as usize;
+    patches * visible / 1_000_000
+}
+
+/// Hides all but `keep` of `patches`. Ranks random numbers instead of calling a shuffle, whose draws could
+/// change with the library's version.
+fn hide(rng: &mut ChaCha8Rng, patches: usize, keep: usize) -> Vec<bool> {
+    let mut order: Vec<(u64, usize)> = (0..patches).map(|patch| (rng.next_u64(), patch)).collect();
+    order.sort_unstable();
+    let mut masked = vec![true; patches];
+    for &(_, patch) in &order[..keep] {
+        masked[patch] = false;
+    }
+    masked
+}
+
+fn ints(values: Vec<i64>, shape: [usize; 2], device: &Device) -> Tensor<2, Int> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_visible_patches_does_not_depend_on_rounding_errors() {
+        for (patches, ratio, keep) in [
+            (20, 0.9, 2),
+            (196, 0.75, 49),
+            (64, 0.75, 16),
+            (10, 0.7, 3),
+            (49, 0.6, 19),
+            (16, 0.5, 8),
+            (4, 0.99, 0),
+        ] {
+            assert_eq!(keep_count(patches, ratio), keep, "{patches} patches at {ratio}");
+        }
+    }
+
+    #[test]
+    fn a_mask_depends_on_seed_step_and_place_and_on_nothing_else() {
+        let masks = Masks::random(1, 5, 3, 64, 0.75);
+        assert_eq!(masks, Masks::random(1, 5, 3, 64, 0.75));
+        assert_eq!(
+            masks.masked[..2],
+            Masks::random(1, 5, 2, 64, 0.75).masked[..],
+            "a longer batch moved the first masks"
+        );
+        assert_ne!(masks.masked[0], masks.masked[1]);
+        assert_ne!(masks.masked, Masks::random(2, 5, 3, 64, 0.75).masked);
+        assert_ne!(masks.masked, Masks::random(1, 6, 3, 64, 0.75).masked);
+    }
+
+    #[test]
+    fn an_evaluation_gives_a_picture_the_same_mask_in_any_batch() {
+        let all = Masks::for_evaluation(3, &[0, 1, 2, 3], 16, 0.75);
+        assert_eq!(all.masked[2..], Masks::for_evaluation(3, &[2, 3], 16, 0.75).masked[..]);
+    }
+
+    #[test]
+    fn every_patch_is_hidden_equally_often() {
+        let masks = Masks::random(9, 0, 4000, 16, 0.75);
+        for patch in 0..16 {
+            let hidden = masks.masked.iter().filter(|mask| mask[patch]).count();
+            // 4000 draws at 0.75: the standard deviation is 27.
+            assert!(hidden.abs_diff(3000) < 140, "patch {patch} was hidden {hidden} times of 4000");
+        }
+    }
+
+    #[test]
+    fn ids_restore_undoes_ids_keep() {
+        let device = Device::flex();
+        let masks = Masks::random(1, 2, 5, 20, 0.6);
+        let keep: Vec<i64> = masks.ids_keep(&device).into_data().iter::<i64>().collect();
+        let restore: Vec<i64> = masks.ids_restore(&device).into_data().iter::<i64>().collect();
+        for (place, mask) in masks.masked.iter().enumerate() {
+            let mut slots: Vec<i64> = restore[place * 20..][..20].to_vec();
+            for (patch, &hidden) in mask.iter().enumerate() {
+                let slot = restore[place * 20 + patch];
+                assert_eq!(hidden, slot >= 8);
+                assert!(hidden || keep[place * 8 + slot as usize] == patch as i64);
+            }
+            slots.sort_unstable();
+            assert_eq!(slots, (0..20).collect::<Vec<i64>>());
+        }
+    }
+
+    #[test]
+    fn masks_that_keep_different_numbers_are_refused() {
+        let error = Masks::given(vec![vec![true, false], vec![true, true]]).unwrap_err();
+        assert_eq!(error, "mask 1 keeps 0 patches, the first keeps 1: all must keep the same number");
+    }
+}

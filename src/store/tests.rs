@@ -1,0 +1,465 @@
+use std::collections::BTreeMap;
+
+use sqlx::{Row, Sqlite};
+
+use super::*;
+use crate::experiment::{RunId, RunSpec, Stage, Value};
+use crate::run_dir::{Event, EventKind, Position, RunFile, State};
+
+/// A run of a test; runs with different seeds are different.
+pub(crate) fn spec(stage: Stage, seed: u64, parent: Option<&RunSpec>) -> RunSpec {
+    let data = BTreeMap::from([("source".to_owned(), Value::Text("builtin".to_owned()))]);
+    let mut spec = RunSpec::new(stage, "mae", seed, parent, BTreeMap::from([("data".to_owned(), data)]));
+    spec.label = format!("MAE · {stage} · seed {seed}");
+    spec
+}
+
+impl Store {
+    /// Every row of every table but the claims, as text.
+    pub(crate) async fn dump(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for table in ["run", "attempt", "metric", "summary", "picture", "warning", "load"] {
+            let mut select = sqlx::QueryBuilder::<Sqlite>::new("select * from ");
+            let rows = select
+                .push(table)
+                .push(" order by 1, 2, 3")
+                .build()
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+            for row in rows {
+                let cells = (0..row.len()).map(|i| row.try_get_unchecked::<Option<String>, _>(i).unwrap().unwrap_or_default());
+                lines.push(format!("{table} {}", cells.collect::<Vec<_>>().join("|")));
+            }
+        }
+        lines
+    }
+}
+
+struct Shelf {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+async fn shelf() -> Shelf {
+    let dir = tempfile::tempdir().unwrap();
+    Shelf {
+        store: Store::open(dir.path()).await.unwrap(),
+        _dir: dir,
+    }
+}
+
+fn mark_at(seq: u64) -> Mark {
+    Mark {
+        position: Position {
+            offset: seq * 10,
+            seq,
+            last_len: 10,
+        },
+        broken: None,
+    }
+}
+
+fn events(kinds: Vec<EventKind>, first: u64) -> Vec<Event> {
+    kinds
+        .into_iter()
+        .zip(first..)
+        .map(|(kind, seq)| Event {
+            seq,
+            time: seq as f64,
+            kind,
+        })
+        .collect()
+}
+
+impl Shelf {
+    /// Stores a new run with these events, the first at time `first`.
+    async fn put_at(&self, run: &RunSpec, first: u64, kinds: Vec<EventKind>) {
+        let file = RunFile {
+            umbra: "0".to_owned(),
+            created: first,
+            run: run.clone(),
+        };
+        let events = events(kinds, first);
+        let news = News {
+            run: &run.id,
+            since: None,
+            afresh: Some(&file),
+            events: &events,
+            until: &mark_at(first),
+        };
+        assert!(self.store.ingest(&news).await.unwrap().is_some());
+    }
+
+    async fn put(&self, run: &RunSpec, kinds: Vec<EventKind>) {
+        self.put_at(run, 1, kinds).await;
+    }
+
+    async fn listed(&self, filter: RunFilter) -> Vec<RunId> {
+        self.store.runs(&filter).await.unwrap().into_iter().map(|run| run.id).collect()
+    }
+}
+
+fn queued(priority: i64) -> EventKind {
+    EventKind::Queued { priority }
+}
+
+fn started(attempt: u32) -> EventKind {
+    EventKind::Started {
+        attempt,
+        pid: 7,
+        host: "here".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 2,
+        resumed_step: None,
+    }
+}
+
+fn metric(step: u64, value: f64) -> EventKind {
+    EventKind::Metric {
+        name: "train/loss".to_owned(),
+        step,
+        value,
+    }
+}
+
+fn failed(reason: &str) -> EventKind {
+    EventKind::Failed {
+        reason: reason.to_owned(),
+        causes: Vec::new(),
+    }
+}
+
+const FINISHED: EventKind = EventKind::Finished { seconds: 1.0 };
+
+#[tokio::test]
+async fn what_the_events_say_is_what_the_store_answers() {
+    let shelf = shelf().await;
+    let run = spec(Stage::Pretrain, u64::MAX, None);
+    let summary = |value| EventKind::Summary {
+        name: "pretrain.loss".to_owned(),
+        value,
+    };
+    let picture = EventKind::Picture {
+        name: "reconstruction".to_owned(),
+        step: 2,
+        file: "r-2.png".to_owned(),
+    };
+    let progress = EventKind::Progress {
+        step: 2,
+        steps: 9,
+        images_per_second: 3.5,
+        eta_seconds: 4.0,
+    };
+    let warning = EventKind::Warning {
+        message: "a broken picture".to_owned(),
+    };
+    let load = |cpu_percent| EventKind::System {
+        cpu_percent,
+        memory_mib: 80.0,
+    };
+    let kinds = vec![
+        queued(3),
+        started(1),
+        progress,
+        EventKind::Checkpoint { step: 2 },
+        summary(0.7),
+        picture,
+        warning,
+        load(50.0),
+    ];
+    shelf
+        .put(&run, [kinds, vec![load(f64::NAN), summary(0.1 + 0.2), failed("a fault")]].concat())
+        .await;
+
+    let stored = shelf.store.run(&run.id).await.unwrap().unwrap();
+    assert_eq!((&stored.spec, stored.seed, stored.data.as_str()), (&run, u64::MAX, "builtin"));
+    assert_eq!(
+        (stored.state, stored.reason.as_deref(), stored.attempt, stored.priority),
+        (State::Failed, Some("a fault"), 1, 3)
+    );
+    assert_eq!(
+        (stored.step, stored.steps, stored.checkpoint_step, stored.started, stored.ended),
+        (2, 9, Some(2), Some(2.0), Some(11.0))
+    );
+    assert_eq!(
+        shelf.store.summaries(&[run.id.clone()]).await.unwrap(),
+        [(run.id.clone(), "pretrain.loss".to_owned(), 0.1 + 0.2)]
+    );
+    assert_eq!(shelf.store.pictures(&run.id).await.unwrap()[0].file, "r-2.png");
+    assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken picture");
+    assert_eq!(shelf.store.load(&run.id).await.unwrap().len(), 1);
+    let attempt = &shelf.store.attempts(&run.id).await.unwrap()[0];
+    assert_eq!(
+        (attempt.pid, attempt.outcome, attempt.reason.as_deref()),
+        (7, Some(State::Failed), Some("a fault"))
+    );
+    assert_eq!(shelf.store.run(&spec(Stage::Pretrain, 1, None).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn curves_come_back_bit_for_bit_also_where_they_are_no_numbers() {
+    let shelf = shelf().await;
+    let run = spec(Stage::Pretrain, 0, None);
+    let mut values: Vec<f64> = (1..2500).map(|i| (f64::from(i) * 0.1).exp().sin() / 3.0).collect();
+    values.extend([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE, -0.0]);
+    shelf
+        .put(&run, values.iter().zip(0..).map(|(value, step)| metric(step, *value)).collect())
+        .await;
+    let points = shelf.store.metrics(&run.id, "train/loss").await.unwrap();
+    assert_eq!(
+        points.iter().map(|p| p.value.to_bits()).collect::<Vec<_>>(),
+        values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    );
+    assert_eq!(shelf.store.metric_names(&run.id).await.unwrap(), ["train/loss"]);
+}
+
+#[tokio::test]
+async fn the_same_events_are_taken_in_once() {
+    let shelf = shelf().await;
+    let run = spec(Stage::Pretrain, 0, None);
+    shelf.put(&run, vec![queued(0)]).await;
+    let since = shelf.store.mark(&run.id).await.unwrap().unwrap();
+    let events = events(vec![started(1), metric(1, 0.5)], 2);
+    let news = News {
+        run: &run.id,
+        since: Some(&since),
+        afresh: None,
+        events: &events,
+        until: &mark_at(3),
+    };
+    assert_eq!(shelf.store.ingest(&news).await.unwrap(), Some(State::Running));
+    assert_eq!(
+        shelf.store.ingest(&news).await.unwrap(),
+        None,
+        "the second reader began where the first one did"
+    );
+    assert_eq!(shelf.store.mark(&run.id).await.unwrap(), Some(mark_at(3)));
+}
+
+#[tokio::test]
+async fn a_history_read_afresh_leaves_nothing_of_the_old_one() {
+    let shelf = shelf().await;
+    let run = spec(Stage::Pretrain, 0, None);
+    shelf
+        .put(&run, vec![queued(0), started(1), metric(1, 0.5), metric(2, 0.4), failed("killed")])
+        .await;
+    let since = shelf.store.mark(&run.id).await.unwrap().unwrap();
+    let file = RunFile {
+        umbra: "0".to_owned(),
+        created: 1,
+        run: run.clone(),
+    };
+    let events = events(vec![queued(0), started(1), metric(1, 0.5)], 1);
+    let news = News {
+        run: &run.id,
+        since: Some(&since),
+        afresh: Some(&file),
+        events: &events,
+        until: &mark_at(9),
+    };
+    shelf.store.ingest(&news).await.unwrap();
+    assert_eq!(
+        shelf.store.metrics(&run.id, "train/loss").await.unwrap(),
+        [Point { step: 1, value: 0.5 }]
+    );
+    assert_eq!(shelf.store.run(&run.id).await.unwrap().unwrap().reason, None);
+}
+
+#[tokio::test]
+async fn runs_are_filtered_sorted_and_counted() {
+    let shelf = shelf().await;
+    let parent = spec(Stage::Pretrain, 0, None);
+    let (child, other) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Pretrain, 5, None));
+    shelf.put_at(&parent, 1, vec![queued(0), started(1), FINISHED]).await;
+    shelf.put_at(&child, 5, vec![queued(0)]).await;
+    shelf
+        .put_at(&other, 9, vec![queued(0), started(1), metric(1, 0.1), failed("a fault")])
+        .await;
+    let ids = |runs: &[&RunSpec]| runs.iter().map(|run| run.id.clone()).collect::<Vec<_>>();
+    let filter = RunFilter::default;
+
+    assert_eq!(shelf.listed(filter()).await, ids(&[&other, &child, &parent]));
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                descending: false,
+                limit: 1,
+                offset: 1,
+                ..filter()
+            })
+            .await,
+        ids(&[&child])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                stage: Some(Stage::Probe),
+                ..filter()
+            })
+            .await,
+        ids(&[&child])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                ids: Some(ids(&[&parent, &child])),
+                ..filter()
+            })
+            .await,
+        ids(&[&child, &parent])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                ids: Some(vec![]),
+                ..filter()
+            })
+            .await,
+        ids(&[])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                text: Some("SEED 5".to_owned()),
+                ..filter()
+            })
+            .await,
+        ids(&[&other])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                text: Some("%".to_owned()),
+                ..filter()
+            })
+            .await,
+        ids(&[])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                text: Some(other.id.as_str()[..5].to_owned()),
+                ..filter()
+            })
+            .await,
+        ids(&[&other])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                sort: Sort::State,
+                descending: false,
+                ..filter()
+            })
+            .await,
+        ids(&[&child, &parent, &other])
+    );
+    assert_eq!(
+        shelf
+            .listed(RunFilter {
+                sort: Sort::Duration,
+                ..filter()
+            })
+            .await,
+        ids(&[&other, &parent, &child])
+    );
+    assert_eq!(
+        shelf
+            .store
+            .count(&RunFilter {
+                method: Some("mae".to_owned()),
+                limit: 1,
+                ..filter()
+            })
+            .await
+            .unwrap(),
+        3
+    );
+    assert_eq!(
+        shelf.store.counts().await.unwrap().into_iter().map(|(_, n)| n).collect::<Vec<_>>(),
+        [0, 1, 1, 1, 0]
+    );
+    assert_eq!(shelf.store.children(&parent.id).await.unwrap()[0].id, child.id);
+}
+
+#[tokio::test]
+async fn a_run_is_claimed_once_and_only_when_its_parent_is_finished() {
+    let shelf = shelf().await;
+    let parent = spec(Stage::Pretrain, 0, None);
+    let (child, urgent) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Pretrain, 5, None));
+    shelf.put_at(&parent, 1, vec![queued(0)]).await;
+    shelf.put_at(&child, 2, vec![queued(9)]).await;
+    shelf.put_at(&urgent, 3, vec![queued(5)]).await;
+    assert_eq!(shelf.store.claim("cpu").await.unwrap().as_ref(), Some(&urgent.id));
+    assert_eq!(shelf.store.claim("cpu").await.unwrap(), None, "the device is taken");
+    let (a, b) = tokio::join!(shelf.store.claim("gpu:0"), shelf.store.claim("gpu:1"));
+    let claimed: Vec<RunId> = [a.unwrap(), b.unwrap()].into_iter().flatten().collect();
+    assert_eq!(claimed, [parent.id], "two devices never get the same run, and the child must wait");
+    shelf.store.release(&urgent.id).await.unwrap();
+    assert_eq!(shelf.store.claim("cpu").await.unwrap(), Some(urgent.id));
+}
+
+#[tokio::test]
+async fn the_queue_says_what_waits_in_vain() {
+    let shelf = shelf().await;
+    let (parent, gone) = (spec(Stage::Pretrain, 0, None), spec(Stage::Pretrain, 1, None));
+    let (child, orphan, ready) = (
+        spec(Stage::Probe, 0, Some(&parent)),
+        spec(Stage::Probe, 1, Some(&gone)),
+        spec(Stage::Pretrain, 2, None),
+    );
+    shelf.put_at(&parent, 1, vec![queued(0), failed("a fault")]).await;
+    shelf.put_at(&child, 2, vec![queued(0)]).await;
+    shelf.put_at(&orphan, 3, vec![queued(0)]).await;
+    shelf.put_at(&ready, 4, vec![queued(0)]).await;
+    let queue = shelf.store.queue().await.unwrap();
+    assert_eq!(
+        queue.iter().map(|run| &run.id).collect::<Vec<_>>(),
+        [&ready.id, &child.id, &orphan.id]
+    );
+    assert_eq!(queue.iter().map(Run::is_blocked).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(queue[1].reason.as_deref(), Some("waits for MAE · pretrain · seed 0, which failed"));
+    assert_eq!(queue[2].reason, Some(format!("waits for run {}, which is not here", gone.id)));
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let mut later =
+        sqlx::QueryBuilder::<Sqlite>::new("insert into _sqlx_migrations (version, description, success, checksum, execution_time)");
+    later
+        .push(" values (9999, 'later', true, x'00', 0)")
+        .build()
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    store.close().await;
+    let refusal = Store::open(dir.path()).await.unwrap_err();
+    assert!(matches!(refusal, Error::Newer { found: 9999, .. }), "{refusal}");
+    assert!(
+        refusal
+            .to_string()
+            .starts_with(&format!("the database {} is of format 9999", dir.path().join("umbra.db").display()))
+    );
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_hold_a_database_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let refusal = Store::open(&file).await.unwrap_err().to_string();
+    assert!(
+        refusal.starts_with(&format!("the database {} cannot be used: ", file.display())),
+        "{refusal}"
+    );
+    std::fs::write(
+        dir.path().join("umbra.db"),
+        "this is a letter, not a database, and a long one at that",
+    )
+    .unwrap();
+    let refusal = Store::open(dir.path()).await.unwrap_err().to_string();
+    assert!(refusal.contains("umbra.db cannot be used: "), "{refusal}");
+}

@@ -1,0 +1,112 @@
+//! Gradients of a module by the path of the parameter, flattened to one dimension.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor};
+
+/// Gradients by dotted path, each `[elements]`, without autodiff.
+#[derive(Debug, Default)]
+pub struct NamedGradients(BTreeMap<String, Tensor<1>>);
+
+impl NamedGradients {
+    /// Runs backward from `loss` and takes the gradient of every parameter of `module` that it reaches.
+    pub fn of<M: Module>(module: &M, loss: &Tensor<1>) -> Self {
+        let mut taker = Taker { path: Vec::new(), grads: loss.backward(), named: BTreeMap::new() };
+        module.visit(&mut taker);
+        NamedGradients(taker.named)
+    }
+
+    /// Adds the gradients of another pass over the same module.
+    pub fn add(&mut self, other: NamedGradients) {
+        for (path, gradient) in other.0 {
+            let sum = match self.0.remove(&path) {
+                Some(mine) => mine + gradient,
+                None => gradient,
+            };
+            self.0.insert(path, sum);
+        }
+    }
+
+    /// The Euclidean norm over all gradients together.
+    pub fn norm(&self) -> f64 {
+        let squares = self.0.values().map(|g| (g.clone() * g.clone()).sum());
+        // One tensor, so that a GPU is asked once.
+        let total: Option<Tensor<1>> = squares.reduce(|sum, square| sum + square);
+        total.map_or(0.0, |sum| f64::from(scalar(sum)).sqrt())
+    }
+
+    /// Shrinks all gradients by one factor if their common norm is above `limit`, as torch's
+    /// `clip_grad_norm_` does (its 1e-6 keeps the factor finite).
+    pub fn clip(&mut self, limit: f64) {
+        let factor = limit / (self.norm() + 1e-6);
+        if factor < 1.0 {
+            for gradient in self.0.values_mut() {
+                *gradient = gradient.clone().mul_scalar(factor);
+            }
+        }
+    }
+
+    /// Takes out the gradient of the parameter at `path`.
+    pub fn take(&mut self, path: &str) -> Option<Tensor<1>> {
+        self.0.remove(path)
+    }
+}
+
+/// Reads a tensor of one element.
+pub fn scalar(tensor: Tensor<1>) -> f32 {
+    tensor.into_data().iter::<f32>().next().expect("the tensor has one element")
+}
+
+struct Taker {
+    path: Vec<String>,
+    grads: Gradients,
+    named: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for Taker {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        if let Some(gradient) = param.val().grad_remove(&mut self.grads) {
+            let elements = gradient.shape().num_elements();
+            self.named.insert(self.path.join("."), gradient.reshape([elements]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    fn layer() -> (Linear, Tensor<2>) {
+        let device = Device::flex().autodiff();
+        let layer = LinearConfig::new(2, 1).init(&device);
+        (layer, Tensor::from_data([[3.0_f32, 4.0]], &device))
+    }
+
+    #[test]
+    fn gradients_are_named_by_path_added_and_clipped_together() {
+        let (layer, input) = layer();
+        let once = || NamedGradients::of(&layer, &layer.forward(input.clone()).sum());
+        let mut twice = once();
+        twice.add(once());
+        // d/dw = (3, 4), d/db = 1; twice that has the norm 2 * sqrt(26).
+        assert!((twice.norm() - 2.0 * 26f64.sqrt()).abs() < 1e-5);
+        twice.clip(1.0);
+        assert!((twice.norm() - 1.0).abs() < 1e-5);
+        assert_eq!(twice.take("weight").unwrap().dims(), [2]);
+        assert!(twice.take("weight").is_none() && twice.take("bias").is_some());
+    }
+}

@@ -1,0 +1,243 @@
+//! Training: the one loop that every stage with gradients goes through.
+//!
+//! Reading order: this file (the loop), `learner` (a model and its optimizer), `optimizer`, `lars`,
+//! `gradients`, `schedule`, `length`, `checkpoint`, `report`.
+
+pub mod checkpoint;
+pub mod gradients;
+pub mod lars;
+pub mod learner;
+pub mod length;
+pub mod optimizer;
+pub mod report;
+pub mod schedule;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Error, Result};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::data::loader::Batch;
+use crate::experiment::settings::TrainSettings;
+use crate::methods::{Inputs, StepInfo};
+use crate::run_dir::EventKind;
+use crate::weights::Weights;
+use checkpoint::{Checkpoint, Checkpoints, Counters};
+use learner::Learner;
+use length::Length;
+use report::Reporter;
+use schedule::Schedule;
+
+/// Points that a curve has at most; a point is the mean over the steps since the one before.
+const CURVE_POINTS: u64 = 500;
+/// Steps between two looks at the loss on a GPU, which has to finish its work for each.
+const GPU_READ_EVERY: u64 = 10;
+
+/// What a stage adds to the loop: the learner, its inputs, and what is measured on the way.
+pub trait Course {
+    /// The model and its optimizer.
+    fn learner(&mut self) -> &mut dyn Learner;
+
+    /// Brings a batch to the device.
+    fn inputs(&mut self, batch: Batch) -> Inputs;
+
+    /// Called before the first step and after every step: evaluates, draws pictures. What must outlast
+    /// a restart goes into `values`.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it ends the run.
+    fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()>;
+
+    /// Tensors of the stage that belong to a checkpoint beside the learner's.
+    fn extra(&self) -> Weights {
+        Weights::new()
+    }
+
+    /// Takes back what [`Course::extra`] gave.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing.
+    fn restore_extra(&mut self, _saved: &Weights) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Where the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// The number of epochs done, if the step completed one.
+    pub epoch: Option<u64>,
+}
+
+impl At {
+    /// Whether nothing comes after.
+    pub fn last(&self) -> bool {
+        self.step == self.steps
+    }
+
+    /// Whether an evaluation every `every` epochs is due. The last step always is.
+    pub fn due(&self, every: u64) -> bool {
+        self.last() || self.epoch.is_some_and(|epoch| epoch % every == 0)
+    }
+}
+
+/// How a stretch of training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// All steps are done; what the stage remembered.
+    Done(BTreeMap<String, f64>),
+    /// Somebody asked to stop; a checkpoint was written.
+    Cancelled,
+}
+
+/// When checkpoints are written, besides at the end. Neither changes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// After so many steps.
+    pub steps: Option<u64>,
+    /// After so long.
+    pub time: Duration,
+}
+
+/// One attempt at a run, as far as training sees it.
+pub struct Session<'a> {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Where events go.
+    pub reporter: &'a mut Reporter,
+    /// Where checkpoints go.
+    pub checkpoints: &'a Checkpoints,
+    /// When they do.
+    pub pace: Pace,
+    /// Set when somebody asks to stop.
+    pub stop: &'a AtomicBool,
+    /// Where the model is.
+    pub device: Device,
+}
+
+/// Opens the batches of the run from a batch number on.
+pub type Load<'a> = &'a mut dyn FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>>;
+
+impl Session<'_> {
+    /// Trains from the latest checkpoint, or from the start, to the end.
+    ///
+    /// # Errors
+    /// A loss that is no number, a batch that cannot be read, a checkpoint that does not fit the model or
+    /// cannot be written.
+    pub fn train(&mut self, course: &mut dyn Course, train: &TrainSettings, length: Length, load: Load) -> Result<Ended> {
+        let (steps, schedule) = (length.steps(), Schedule::new(train));
+        let pictures = (train.batch_size * train.accumulation) as f64;
+        let mut counters = self.resume(course)?;
+        let (mut saved_step, mut saved_at) = (counters.step, Instant::now());
+        self.reporter.phase("training")?;
+        self.reporter.begin(counters.step);
+        if counters.step == 0 {
+            course.look(&At { step: 0, steps, epoch: None }, self.reporter, &mut counters.values)?;
+        }
+        let mut batches = load(counters.step * length.accumulation)?;
+        while counters.step < steps {
+            if self.stop.load(Ordering::Relaxed) {
+                self.save(course, &mut counters)?;
+                return Ok(Ended::Cancelled);
+            }
+            let lr = schedule.rate(length.epoch(counters.step));
+            self.step(course, &mut batches, &length, lr, &mut counters)?;
+            let at = At { step: counters.step, steps, epoch: length.completed(counters.step) };
+            self.log(&at, lr, &mut counters)?;
+            course.look(&at, self.reporter, &mut counters.values)?;
+            let due = self.pace.steps.is_some_and(|every| counters.step % every == 0) || saved_at.elapsed() >= self.pace.time;
+            if due || at.last() {
+                self.save(course, &mut counters)?;
+                (saved_step, saved_at) = (counters.step, Instant::now());
+            }
+            self.reporter.tick(counters.step, steps, pictures)?;
+        }
+        if saved_step != steps || steps == 0 {
+            self.save(course, &mut counters)?;
+        }
+        Ok(Ended::Done(counters.values))
+    }
+
+    fn resume(&mut self, course: &mut dyn Course) -> Result<Counters> {
+        let Some(saved) = self.checkpoints.latest()? else { return Ok(Counters::default()) };
+        let fit = course.learner().restore(saved.counters.step, &saved.model, &saved.optimizer);
+        fit.and_then(|()| course.restore_extra(&saved.model)).map_err(|e| Error::msg(format!("the checkpoint of step {} does not fit this run: {e}", saved.counters.step)))?;
+        Ok(saved.counters)
+    }
+
+    /// One update of the weights.
+    fn step(&self, course: &mut dyn Course, batches: &mut dyn Iterator<Item = Result<Batch>>, length: &Length, lr: f64, counters: &mut Counters) -> Result<()> {
+        let mut passes = Vec::new();
+        for _ in 0..length.accumulation {
+            let batch = batches.next().context("the pictures ended before the run did")??;
+            let info = StepInfo { seed: self.seed, step: batch.step, steps: length.batches(), indices: batch.indices.clone() };
+            passes.push((course.inputs(batch), info));
+        }
+        counters.step += 1;
+        let read = is_cpu(&self.device) || counters.step % GPU_READ_EVERY == 0 || counters.step == length.steps();
+        let report = course.learner().step(passes, lr, read);
+        report.check(counters.step).map_err(Error::msg)?;
+        if read {
+            counters.window.add(&report.terms);
+            counters.epoch.add(&report.terms);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, at: &At, lr: f64, counters: &mut Counters) -> Result<()> {
+        if at.step % at.steps.div_ceil(CURVE_POINTS) == 0 || at.last() {
+            for (name, mean) in counters.window.take() {
+                self.reporter.metric(&format!("train/{name}"), at.step, mean)?;
+            }
+            self.reporter.metric("train/lr", at.step, lr)?;
+        }
+        if at.epoch.is_some() || at.last() {
+            // The last step may follow at once on the end of an epoch, with nothing read in between.
+            if let Some((_, mean)) = counters.epoch.take().into_iter().find(|(name, _)| name == "loss") {
+                counters.values.insert(EPOCH_LOSS.to_owned(), mean);
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, course: &mut dyn Course, counters: &mut Counters) -> Result<()> {
+        // The event of this checkpoint comes next and belongs to it.
+        counters.seq = self.reporter.last_seq() + 1;
+        let (mut model, optimizer) = course.learner().save();
+        model.extend(course.extra());
+        self.checkpoints.write(&Checkpoint { model, optimizer, counters: counters.clone() })?;
+        self.reporter.event(EventKind::Checkpoint { step: counters.step }).map(drop)
+    }
+}
+
+/// Under which name the mean loss of the latest epoch is remembered.
+pub const EPOCH_LOSS: &str = "epoch_loss";
+
+/// Whether `device` computes at once, so that reading a number costs nothing.
+pub fn is_cpu(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
+
+/// Uploads a batch as it is. The tensors record no gradients; mixed with a model's they are constants.
+pub fn upload(batch: Batch, image_size: usize, device: &Device) -> Inputs {
+    let (device, count) = (device.clone().inner(), batch.labels.len());
+    let labels: Vec<i64> = batch.labels.iter().map(|&label| i64::from(label)).collect();
+    let view = |pixels: Vec<f32>| Tensor::from_data(TensorData::new(pixels, [count, 3, image_size, image_size]), &device);
+    let share = |shares: Vec<f32>| {
+        let classes = shares.len() / count;
+        Tensor::from_data(TensorData::new(shares, [count, classes]), &device)
+    };
+    Inputs {
+        views: batch.views.into_iter().map(view).collect(),
+        labels: Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &device),
+        targets: batch.targets.map(share),
+    }
+}

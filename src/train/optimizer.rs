@@ -1,0 +1,199 @@
+//! Optimizers over the parameters of a module: groups, layer decay, clipping, state by path.
+//!
+//! The state is keyed by the dotted path and not by burn's `ParamId`, so that it can be saved beside
+//! the weights and put back into a module that was built anew; and nothing here asks for burn's
+//! default device, which may be a GPU that is not there.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::gradients::NamedGradients;
+use super::lars::Lars;
+use crate::experiment::settings::TrainSettings;
+use crate::methods::Trainable;
+use crate::weights::{HostTensor, Weights};
+
+/// What is special to one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    /// Factor on the learning rate.
+    pub lr_scale: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Dimensions of the parameter.
+    pub dims: usize,
+}
+
+/// How one parameter is updated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Adam with decoupled weight decay.
+    AdamW(AdamW),
+    /// Momentum with layer-wise rates.
+    Lars(Lars),
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in torch's order of operations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+}
+
+/// Keeps the division finite; torch's default, and timm's and MAE's.
+const EPSILON: f64 = 1e-8;
+
+/// One optimizer with the state of every parameter it has met.
+#[derive(Debug)]
+pub struct Optimizer {
+    rule: Rule,
+    groups: BTreeMap<String, Group>,
+    clip_norm: f64,
+    steps: u64,
+    state: BTreeMap<String, Vec<Tensor<1>>>,
+}
+
+impl Optimizer {
+    /// An optimizer for `model` with the run's decay, layer decay and clipping.
+    pub fn new<T: Trainable>(rule: Rule, train: &TrainSettings, model: &T) -> Self {
+        let mut places = Places { path: Vec::new(), found: Vec::new() };
+        model.visit(&mut places);
+        let last = model.depth() + 1;
+        let group = |path: &str, dims: usize| Group {
+            lr_scale: train.layer_decay.powi((last - model.layer_of(path)) as i32),
+            weight_decay: if T::decays(path, dims) { train.weight_decay } else { 0.0 },
+            dims,
+        };
+        let groups = places.found.into_iter().map(|(path, dims)| (path.clone(), group(&path, dims))).collect();
+        Optimizer { rule, groups, clip_norm: train.clip_norm, steps: 0, state: BTreeMap::new() }
+    }
+
+    /// AdamW with the run's moments.
+    pub fn adamw<T: Trainable>(train: &TrainSettings, model: &T) -> Self {
+        Optimizer::new(Rule::AdamW(AdamW { beta1: train.beta1, beta2: train.beta2 }), train, model)
+    }
+
+    /// What is special to the parameter at `path`.
+    pub fn group(&self, path: &str) -> Option<Group> {
+        self.groups.get(path).copied()
+    }
+
+    /// Updates every parameter that has a gradient.
+    pub fn step<M: Module>(&mut self, model: M, mut gradients: NamedGradients, lr: f64) -> M {
+        if self.clip_norm > 0.0 {
+            gradients.clip(self.clip_norm);
+        }
+        self.steps += 1;
+        model.map(&mut Updater { path: Vec::new(), optimizer: self, gradients, lr })
+    }
+
+    /// The state under the parameters' paths behind `0.`, `1.`, one number for each moment.
+    pub fn state(&self) -> Weights {
+        let mut state = Weights::new();
+        for (path, moments) in &self.state {
+            for (place, moment) in moments.iter().enumerate() {
+                let data: Vec<f32> = moment.clone().into_data().iter::<f32>().collect();
+                state.insert(format!("{place}.{path}"), HostTensor { shape: vec![data.len()], data });
+            }
+        }
+        state
+    }
+
+    /// Puts a saved state back after `steps` steps.
+    ///
+    /// # Errors
+    /// Names the tensor that does not belong to a parameter of this model.
+    pub fn restore(&mut self, steps: u64, state: &Weights, device: &Device) -> Result<(), String> {
+        self.steps = steps;
+        self.state.clear();
+        // Names are in order of place, so that each moment meets its predecessors.
+        for (name, tensor) in state {
+            let known = name.split_once('.').filter(|(place, path)| place.parse::<usize>().is_ok() && self.groups.contains_key(*path));
+            let Some((_, path)) = known else {
+                return Err(format!("the optimizer's `{name}` belongs to no parameter of this model"));
+            };
+            let data = TensorData::new(tensor.data.clone(), [tensor.data.len()]);
+            self.state.entry(path.to_owned()).or_default().push(Tensor::from_data(data, &device.clone().inner()));
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, path: &str, param: Tensor<1>, gradient: Tensor<1>, lr: f64) -> Tensor<1> {
+        let group = self.groups.get(path).expect("groups were made from this model");
+        let moments = self.state.remove(path).unwrap_or_default();
+        let lr = lr * group.lr_scale;
+        let (param, moments) = match &self.rule {
+            Rule::AdamW(rule) => rule.update(param, gradient, moments, lr, group.weight_decay, self.steps),
+            Rule::Lars(rule) => rule.update(param, gradient, moments, lr, group),
+        };
+        self.state.insert(path.to_owned(), moments);
+        param
+    }
+}
+
+impl AdamW {
+    fn update(&self, param: Tensor<1>, gradient: Tensor<1>, moments: Vec<Tensor<1>>, lr: f64, decay: f64, step: u64) -> (Tensor<1>, Vec<Tensor<1>>) {
+        let square = gradient.clone() * gradient.clone();
+        let (first, second) = (gradient.mul_scalar(1.0 - self.beta1), square.mul_scalar(1.0 - self.beta2));
+        let (first, second) = match <[Tensor<1>; 2]>::try_from(moments) {
+            Ok([m, v]) => (m.mul_scalar(self.beta1) + first, v.mul_scalar(self.beta2) + second),
+            Err(_) => (first, second),
+        };
+        // The state starts at zero and is too small at first by these factors.
+        let correct = |beta: f64| 1.0 - beta.powf(step as f64);
+        let scale = second.clone().sqrt().div_scalar(correct(self.beta2).sqrt()).add_scalar(EPSILON);
+        let change = (first.clone() / scale).mul_scalar(lr / correct(self.beta1));
+        (param.mul_scalar(1.0 - lr * decay) - change, vec![first, second])
+    }
+}
+
+struct Places {
+    path: Vec<String>,
+    found: Vec<(String, usize)>,
+}
+
+impl ModuleVisitor for Places {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        self.found.push((self.path.join("."), D));
+    }
+}
+
+struct Updater<'a> {
+    path: Vec<String>,
+    optimizer: &'a mut Optimizer,
+    gradients: NamedGradients,
+    lr: f64,
+}
+
+impl ModuleMapper for Updater<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let Some(gradient) = self.gradients.take(&path) else { return param };
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.dims();
+        let flat = tensor.inner().reshape([shape.iter().product::<usize>()]);
+        let updated = self.optimizer.update(&path, flat, gradient, self.lr).reshape(shape);
+        // Only parameters that want gradients have one, so the updated parameter wants them again.
+        Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
+    }
+}

@@ -1,0 +1,119 @@
+//! What a worker tells the world: events, at a pace that a reader can follow.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::run_dir::{EventKind, EventLog, RunDir};
+
+/// Time between two `progress` events.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Time between two `system` events.
+const SYSTEM_EVERY: Duration = Duration::from_secs(10);
+
+/// Writes the events of one attempt.
+#[derive(Debug)]
+pub struct Reporter {
+    log: EventLog,
+    path: String,
+    last_seq: u64,
+    pace: Option<Pace>,
+    system: System,
+    system_at: Instant,
+}
+
+/// Where the current stretch of work began and when it was last told.
+#[derive(Debug)]
+struct Pace {
+    began: Instant,
+    first_step: u64,
+    told: Instant,
+}
+
+impl Reporter {
+    /// Goes on writing to `log`, which belongs to `dir`.
+    pub fn new(log: EventLog, dir: &RunDir) -> Self {
+        let path = dir.events_file().display().to_string();
+        Reporter { log, path, last_seq: 0, pace: None, system: System::new(), system_at: Instant::now() }
+    }
+
+    /// Appends one event.
+    ///
+    /// # Errors
+    /// Names the file, for example when the disk is full.
+    pub fn event(&mut self, kind: EventKind) -> Result<u64> {
+        self.last_seq = self.log.append(kind).with_context(|| format!("{}: cannot be written", self.path))?;
+        Ok(self.last_seq)
+    }
+
+    /// The place of the event written last.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Says what kind of work begins.
+    pub fn phase(&mut self, name: &str) -> Result<()> {
+        tracing::info!("{name}");
+        self.event(EventKind::Phase { name: name.to_owned() }).map(drop)
+    }
+
+    /// Adds a point to a curve.
+    pub fn metric(&mut self, name: &str, step: u64, value: f64) -> Result<()> {
+        self.event(EventKind::Metric { name: name.to_owned(), step, value }).map(drop)
+    }
+
+    /// Gives a result of the run.
+    pub fn summary(&mut self, name: &str, value: f64) -> Result<()> {
+        tracing::info!("{name} = {value}");
+        self.event(EventKind::Summary { name: name.to_owned(), value }).map(drop)
+    }
+
+    /// Says something a person should know.
+    pub fn warning(&mut self, message: impl Into<String>) -> Result<()> {
+        let message = message.into();
+        tracing::warn!("{message}");
+        self.event(EventKind::Warning { message }).map(drop)
+    }
+
+    /// Says that a stretch of work begins at `step`, for speed and remaining time.
+    pub fn begin(&mut self, step: u64) {
+        let now = Instant::now();
+        self.pace = Some(Pace { began: now, first_step: step, told: now });
+    }
+
+    /// Tells progress and load when it is time to. `pictures` are those of one step.
+    pub fn tick(&mut self, step: u64, steps: u64, pictures: f64) -> Result<()> {
+        let due = self.pace.as_ref().is_some_and(|pace| pace.told.elapsed() >= PROGRESS_EVERY);
+        if due || step == steps {
+            self.progress(step, steps, pictures)?;
+        }
+        if self.system_at.elapsed() >= SYSTEM_EVERY {
+            self.load()?;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, step: u64, steps: u64, pictures: f64) -> Result<()> {
+        let Some(pace) = &mut self.pace else { return Ok(()) };
+        pace.told = Instant::now();
+        let done = (step - pace.first_step) as f64;
+        let rate = done / pace.began.elapsed().as_secs_f64().max(1e-9);
+        let eta_seconds = if rate > 0.0 { (steps - step) as f64 / rate } else { 0.0 };
+        self.event(EventKind::Progress { step, steps, images_per_second: rate * pictures, eta_seconds }).map(drop)
+    }
+
+    fn load(&mut self) -> Result<()> {
+        self.system_at = Instant::now();
+        self.system.refresh_cpu_usage();
+        let cpu_percent = f64::from(self.system.global_cpu_usage());
+        self.event(EventKind::System { cpu_percent, memory_mib: self.memory_mib() }).map(drop)
+    }
+
+    fn memory_mib(&mut self) -> f64 {
+        let Ok(me) = sysinfo::get_current_pid() else { return 0.0 };
+        let what = ProcessRefreshKind::nothing().with_memory();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, what);
+        self.system.process(me).map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
+    }
+}

@@ -1,0 +1,310 @@
+//! The Vision Transformer: pre-norm blocks, a class token, timm's field names and epsilon 1e-6.
+
+mod block;
+mod drop_path;
+mod init;
+mod patch;
+mod position;
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::experiment::settings::{DataSettings, ModelSettings};
+use crate::rng::{Purpose, place, stream};
+
+pub use block::{Block, linear};
+pub use drop_path::DropPath;
+pub use init::{TOKEN_STD, initialise, truncated_normal};
+pub use patch::{PatchEmbed, patchify, unpatchify};
+pub use position::sincos_table;
+
+/// Added to the variance in every layer norm, as timm and MAE do. burn's own default is 1e-5.
+pub const NORM_EPSILON: f64 = 1e-6;
+
+/// How tokens know their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// A fixed 2-D sine-cosine table, in MAE's order: the column's half first.
+    SinCos,
+    /// A learned table.
+    Learned,
+}
+
+/// Sizes of a Vision Transformer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VitConfig {
+    /// Side of the square picture, in pixels.
+    pub image_size: usize,
+    /// Side of a square patch, in pixels.
+    pub patch_size: usize,
+    /// Width.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden width of the MLP as a multiple of the width.
+    pub mlp_ratio: f64,
+    /// How tokens know their place.
+    pub position: Position,
+}
+
+impl VitConfig {
+    /// Reads the sizes from a run's settings.
+    ///
+    /// # Errors
+    /// Names the settings that do not fit together.
+    pub fn from_settings(data: &DataSettings, model: &ModelSettings) -> Result<VitConfig, String> {
+        let config = VitConfig {
+            image_size: data.image_size,
+            patch_size: model.patch_size,
+            dim: model.dim,
+            depth: model.depth,
+            heads: model.heads,
+            mlp_ratio: model.mlp_ratio,
+            position: if model.position == "sincos" {
+                Position::SinCos
+            } else {
+                Position::Learned
+            },
+        };
+        if !config.image_size.is_multiple_of(config.patch_size) {
+            return Err(format!(
+                "model.patch_size = {} does not divide data.image_size = {}",
+                config.patch_size, config.image_size
+            ));
+        }
+        if !config.dim.is_multiple_of(config.heads) {
+            return Err(format!("model.heads = {} does not divide model.dim = {}", config.heads, config.dim));
+        }
+        if config.position == Position::SinCos && !config.dim.is_multiple_of(4) {
+            return Err(format!(
+                "model.dim = {} is not a multiple of 4, as a sine-cosine position table needs",
+                config.dim
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Patches along one side.
+    pub fn grid(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// Patches of a picture.
+    pub fn patches(&self) -> usize {
+        self.grid() * self.grid()
+    }
+
+    /// Numbers in one patch: its pixels times three channels.
+    pub fn patch_values(&self) -> usize {
+        self.patch_size * self.patch_size * 3
+    }
+}
+
+/// The backbone.
+#[derive(Module, Debug)]
+pub struct Vit {
+    patch_embed: PatchEmbed,
+    cls_token: Param<Tensor<3>>,
+    pos_embed: Param<Tensor<3>>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    #[module(skip)]
+    config: VitConfig,
+}
+
+impl Vit {
+    /// Makes a backbone with MAE's initial weights, each tensor from a stream of its own, so that every method
+    /// starts from the same encoder at the same seed. A sine-cosine table does not learn.
+    pub fn new(config: &VitConfig, seed: u64, device: &Device) -> Vit {
+        let tokens = config.patches() + 1;
+        let pos_embed = match config.position {
+            Position::SinCos => sincos_table(config.dim, config.grid(), device).set_require_grad(false),
+            Position::Learned => {
+                let mut rng = stream(seed, Purpose::Init, place("pos_embed"), 0);
+                Param::from_tensor(truncated_normal([1, tokens, config.dim], TOKEN_STD, &mut rng, device))
+            }
+        };
+        let vit = Vit {
+            patch_embed: PatchEmbed::new(config.patch_size, config.dim, device),
+            cls_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
+            pos_embed,
+            blocks: (0..config.depth)
+                .map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, device))
+                .collect(),
+            norm: layer_norm(config.dim, device),
+            config: config.clone(),
+        };
+        initialise(vit, seed)
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &VitConfig {
+        &self.config
+    }
+
+    /// Whether the position table learns.
+    pub fn positions_learn(&self) -> bool {
+        self.pos_embed.val().is_require_grad()
+    }
+
+    /// The same backbone with positions that learn, as in finetuning.
+    pub fn unfreeze_positions(mut self) -> Vit {
+        self.pos_embed = self.pos_embed.set_require_grad(true);
+        self
+    }
+
+    /// The same backbone with a final norm that does not learn, for a head that reads the stream before it.
+    pub fn freeze_norm(mut self) -> Vit {
+        self.norm = self.norm.no_grad();
+        self
+    }
+
+    /// Patch tokens with their positions, without the class token.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
+    pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        let positions = self.pos_embed.val().narrow(1, 1, self.config.patches());
+        self.patch_embed.forward(images) + positions
+    }
+
+    /// The class token in front, every block, the final norm.
+    ///
+    /// # Shapes
+    /// tokens: `[batch, kept, dim]`; output: `[batch, 1 + kept, dim]`
+    pub fn encode(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<3> {
+        self.norm.forward(self.encode_without_norm(tokens, drop))
+    }
+
+    /// As [`Vit::encode`], without the final norm.
+    pub fn encode_without_norm(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<3> {
+        let stream = self.prepend_class_token(tokens);
+        self.blocks.iter().enumerate().fold(stream, |stream, (index, block)| match drop {
+            Some(drop) => block.forward_dropping(stream, &drop.for_block(index, self.blocks.len())),
+            None => block.forward(stream),
+        })
+    }
+
+    /// The residual stream after every block, without the final norm, each `[batch, 1 + kept, dim]`.
+    pub fn stream(&self, tokens: Tensor<3>) -> Vec<Tensor<3>> {
+        let mut stream = self.prepend_class_token(tokens);
+        let mut after = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            stream = block.forward(stream);
+            after.push(stream.clone());
+        }
+        after
+    }
+
+    fn prepend_class_token(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [batch, _, dim] = tokens.dims();
+        let class = self.cls_token.val() + self.pos_embed.val().narrow(1, 0, 1);
+        Tensor::cat(vec![class.expand([batch, 1, dim]), tokens], 1)
+    }
+}
+
+/// A layer norm with timm's epsilon.
+pub fn layer_norm(dim: usize, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(dim).with_epsilon(NORM_EPSILON).init(device)
+}
+
+/// The tokens named by `ids`, picture by picture.
+///
+/// # Shapes
+/// tokens: `[batch, n, dim]`; ids: `[batch, k]`; output: `[batch, k, dim]`
+pub fn gather_tokens(tokens: Tensor<3>, ids: Tensor<2, Int>) -> Tensor<3> {
+    let [batch, n, dim] = tokens.dims();
+    let [_, k] = ids.dims();
+    // Whole rows are copied, which is much faster than picking every number by an index of its own.
+    let first_row = Tensor::<1, Int>::arange(0..batch as i64, &ids.device())
+        .mul_scalar(n as i64)
+        .reshape([batch, 1]);
+    let rows = (ids + first_row).reshape([batch * k]);
+    tokens.reshape([batch * n, dim]).select(0, rows).reshape([batch, k, dim])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::HostTensor;
+
+    #[test]
+    fn gathered_tokens_are_the_named_ones_of_their_own_picture() {
+        let device = Device::flex();
+        let tokens = Tensor::<1, Int>::arange(0..12, &device).float().reshape([2, 3, 2]);
+        let ids = Tensor::<2, Int>::from_data([[2, 0], [1, 1]], &device);
+        let rows: Vec<f32> = gather_tokens(tokens, ids).into_data().try_into_vec().unwrap();
+        assert_eq!(rows, [4., 5., 0., 1., 8., 9., 8., 9.]);
+    }
+
+    #[test]
+    fn nothing_is_dropped_at_rate_zero_and_something_above() {
+        let device = Device::flex();
+        let config = VitConfig {
+            image_size: 8,
+            patch_size: 4,
+            dim: 16,
+            depth: 3,
+            heads: 2,
+            mlp_ratio: 2.0,
+            position: Position::SinCos,
+        };
+        let vit = Vit::new(&config, 1, &device);
+        let images = Tensor::<1, Int>::arange(0..8 * 192, &device).float().reshape([8, 3, 8, 8]).sin();
+        let encode = |drop: Option<&DropPath>| HostTensor::from_tensor(&vit.encode(vit.embed(images.clone()), drop));
+        let at = |rate| DropPath { rate, seed: 1, step: 2 };
+        assert_eq!(encode(None), encode(Some(&at(0.0))));
+        assert_ne!(encode(None), encode(Some(&at(0.9))));
+        assert_eq!(encode(Some(&at(0.9))), encode(Some(&at(0.9))));
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused_by_name() {
+        let data = DataSettings {
+            source: "builtin".to_owned(),
+            image_size: 32,
+            train_images: 0,
+            val_images: 0,
+            val_fraction: 0.2,
+            max_broken: 0.0,
+        };
+        let model = ModelSettings {
+            patch_size: 4,
+            dim: 64,
+            depth: 1,
+            heads: 4,
+            mlp_ratio: 4.0,
+            position: "sincos".to_owned(),
+            decoder_dim: 32,
+            decoder_depth: 1,
+            decoder_heads: 2,
+        };
+        assert!(VitConfig::from_settings(&data, &model).is_ok());
+        for (model, expected) in [
+            (
+                ModelSettings {
+                    patch_size: 5,
+                    ..model.clone()
+                },
+                "model.patch_size = 5 does not divide data.image_size = 32",
+            ),
+            (
+                ModelSettings { heads: 7, ..model.clone() },
+                "model.heads = 7 does not divide model.dim = 64",
+            ),
+            (
+                ModelSettings {
+                    dim: 66,
+                    heads: 3,
+                    ..model
+                },
+                "model.dim = 66 is not a multiple of 4, as a sine-cosine position table needs",
+            ),
+        ] {
+            assert_eq!(VitConfig::from_settings(&data, &model).unwrap_err(), expected);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The tests that need more than one module: one binary, so that it is linked once.
+
+mod architecture;
