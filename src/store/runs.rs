@@ -211,6 +211,11 @@ impl Store {
         Ok(State::ALL.into_iter().map(|state| (state, runs(state))).collect())
     }
 
+    /// Every `data.source` that runs have, in alphabetical order.
+    pub async fn sources(&self) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar!("select distinct data from run order by data").fetch_all(&self.pool).await?)
+    }
+
     /// The runs that start from this one.
     pub async fn children(&self, id: &RunId) -> Result<Vec<Run>> {
         let id = id.as_str();

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::page::{Layout, Page};
 use crate::experiment::Invalid;
-use crate::jobs;
 use crate::store;
 
 /// The result of a handler.

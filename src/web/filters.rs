@@ -1,46 +1,80 @@
 //! How numbers and times look on pages.
 
-use std::borrow::Borrow;
-
 use askama::{Result, Values};
 
 use crate::run_dir;
 
+/// A number; templates give it behind any number of references.
+pub trait Real {
+    /// The number.
+    fn real(&self) -> f64;
+}
+
+/// A count; templates give it behind any number of references.
+pub trait Count {
+    /// The count.
+    fn count(&self) -> u64;
+}
+
+impl Real for f64 {
+    fn real(&self) -> f64 {
+        *self
+    }
+}
+
+impl<T: Real> Real for &T {
+    fn real(&self) -> f64 {
+        (**self).real()
+    }
+}
+
+impl Count for u64 {
+    fn count(&self) -> u64 {
+        *self
+    }
+}
+
+impl<T: Count> Count for &T {
+    fn count(&self) -> u64 {
+        (**self).count()
+    }
+}
+
 /// Seconds as `8 s`, `3 min 20 s`, `2 h 5 min` or `3 d 4 h`.
 #[askama::filter_fn]
-pub fn duration(seconds: impl Borrow<f64>, _: &dyn Values) -> Result<String> {
-    Ok(duration_text(*seconds.borrow()))
+pub fn duration(seconds: impl Real, _: &dyn Values) -> Result<String> {
+    Ok(duration_text(seconds.real()))
 }
 
 /// A time (seconds since 1970) as `5 min ago`.
 #[askama::filter_fn]
-pub fn ago(time: impl Borrow<f64>, _: &dyn Values) -> Result<String> {
-    let seconds = run_dir::now() - *time.borrow();
+pub fn ago(time: impl Real, _: &dyn Values) -> Result<String> {
+    let seconds = run_dir::now() - time.real();
     Ok(if seconds < 5.0 { "just now".to_owned() } else { format!("{} ago", coarse(seconds)) })
 }
 
 /// A time (seconds since 1970) as `2026-11-23 14:05:09 UTC`.
 #[askama::filter_fn]
-pub fn utc(time: impl Borrow<f64>, _: &dyn Values) -> Result<String> {
-    Ok(utc_text(*time.borrow()))
+pub fn utc(time: impl Real, _: &dyn Values) -> Result<String> {
+    Ok(utc_text(time.real()))
 }
 
 /// A measure with as many digits as help.
 #[askama::filter_fn]
-pub fn measure(value: impl Borrow<f64>, _: &dyn Values) -> Result<String> {
-    Ok(measure_text(*value.borrow()))
+pub fn measure(value: impl Real, _: &dyn Values) -> Result<String> {
+    Ok(measure_text(value.real()))
 }
 
 /// A whole number with thin spaces between thousands.
 #[askama::filter_fn]
-pub fn count(value: impl Borrow<u64>, _: &dyn Values) -> Result<String> {
-    Ok(count_text(*value.borrow()))
+pub fn count(value: impl Count, _: &dyn Values) -> Result<String> {
+    Ok(count_text(value.count()))
 }
 
 /// `n` and the noun, with an s unless there is one.
 #[askama::filter_fn]
-pub fn times(value: impl Borrow<u64>, _: &dyn Values, noun: &str) -> Result<String> {
-    let n = *value.borrow();
+pub fn times(value: impl Count, _: &dyn Values, noun: &str) -> Result<String> {
+    let n = value.count();
     Ok(format!("{} {noun}{}", count_text(n), if n == 1 { "" } else { "s" }))
 }
 

@@ -4,11 +4,15 @@ use super::AppState;
 use super::error::{Error, Result};
 use super::launch_draft::{Draft, Faults, value_at};
 use super::page::Layout;
+use super::view::RunView;
 use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Stage};
 use crate::store::{Run, RunFilter};
 
 /// Pretraining runs offered as parents, newest first.
 const PARENTS: u64 = 200;
+
+/// The fields above the settings.
+const CHOICES: [&str; 6] = ["method", "stage", "scale", "seed", "parent", "data.source"];
 
 /// The form.
 #[derive(askama::Template)]
@@ -88,9 +92,8 @@ impl<'a> LaunchPage<'a> {
 
     /// Faults at no field of this form.
     fn other_faults(&self) -> impl Iterator<Item = (&String, &String)> {
-        let choices = ["method", "stage", "scale", "seed", "parent", "data.source"];
-        let shown = |place: &str| choices.contains(&place) || self.sections.iter().any(|s| s.fields.iter().any(|f| f.place == place));
-        self.faults.iter().filter(move |(place, _)| !shown(place))
+        let is_field = |place: &str| self.sections.iter().any(|s| s.fields.iter().any(|f| f.place == place));
+        self.faults.iter().filter(move |(place, _)| !CHOICES.contains(&place.as_str()) && !is_field(place))
     }
 
     fn method(&self) -> Option<&MethodInfo> {

@@ -15,7 +15,7 @@ use super::run_settings::{SectionView, section_views};
 use super::view::RunView;
 use super::{App, AppState};
 use crate::experiment::{RunId, Stage};
-use crate::run_dir::{RunDir, State as RunState};
+use crate::run_dir::RunDir;
 use crate::store::{Attempt, Load, PictureRow, Run, Warning};
 
 /// Bytes of the log that the page shows.

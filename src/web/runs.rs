@@ -35,6 +35,14 @@ struct SortHead {
 }
 
 impl RunsPage<'_> {
+    fn is_state(&self, state: &RunState) -> bool {
+        self.query.state == Some(*state)
+    }
+
+    fn is_stage(&self, stage: &Stage) -> bool {
+        self.query.stage == Some(*stage)
+    }
+
     fn pages(&self) -> u64 {
         self.total.div_ceil(PAGE_SIZE).max(1)
     }

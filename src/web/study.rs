@@ -9,7 +9,7 @@ use super::fields::{Fields, InForm, InPath, InQuery};
 use super::page::{Layout, Page};
 use super::study_choice::{Choice, Done, check_source, done_at};
 use super::study_table::{Filled, Head, Line, fill, heads, lines};
-use super::view::{RunView, sign_of};
+use super::view::RunView;
 use super::{App, AppState, filters};
 use crate::experiment::{Invalid, Plan, RunSpec, Scale, Study};
 use crate::store::Run;
