@@ -50,8 +50,16 @@ pub struct BenchReport {
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.peak_mib.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
-        writeln!(f, "{} at {} on {} ({} threads), {} pictures a step, {} weights", self.method, self.scale, self.device, self.threads, self.batch_size, self.parameters)?;
-        write!(f, "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}", self.step_ms, self.images_per_second)
+        writeln!(
+            f,
+            "{} at {} on {} ({} threads), {} pictures a step, {} weights",
+            self.method, self.scale, self.device, self.threads, self.batch_size, self.parameters
+        )?;
+        write!(
+            f,
+            "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}",
+            self.step_ms, self.images_per_second
+        )
     }
 }
 
@@ -61,12 +69,24 @@ impl fmt::Display for BenchReport {
 /// An unknown method or device, one that does not train, or too few steps.
 pub fn bench(method: &str, scale: &Scale, batch: usize, steps: usize, device: &str, threads: usize) -> Result<BenchReport> {
     if steps <= WARM_UP || batch == 0 {
-        bail!("--steps {steps} --batch {batch}: there must be at least {} steps and 1 picture", WARM_UP + 1);
+        bail!(
+            "--steps {steps} --batch {batch}: there must be at least {} steps and 1 picture",
+            WARM_UP + 1
+        );
     }
     device::use_threads(threads);
     let run = single_run(Stage::Pretrain, method, scale, &methods::catalog(), &Request::default(), 0, None)?;
     let opened = device::open(device)?;
-    let (times, parameters) = with_method(method, Timed { run: &run, batch, steps, device: opened }).map_err(Error::msg)??;
+    let (times, parameters) = with_method(
+        method,
+        Timed {
+            run: &run,
+            batch,
+            steps,
+            device: opened,
+        },
+    )
+    .map_err(Error::msg)??;
     let step_ms = median(times);
     Ok(BenchReport {
         method: method.to_owned(),
@@ -100,15 +120,29 @@ impl MethodVisitor for Timed<'_> {
         let data: DataSettings = self.run.section("data").map_err(Error::msg)?;
         let model = M::new(self.run, CLASSES, &self.device).map_err(Error::msg)?;
         let parameters = model.num_params();
-        let inputs = made_up(M::views(), self.batch, data.image_size, M::INFO.labels, &self.device.clone().inner());
+        let inputs = made_up(
+            M::views(),
+            self.batch,
+            data.image_size,
+            M::INFO.labels,
+            &self.device.clone().inner(),
+        );
         let optimizer = Optimizer::adamw(&train, &model);
         let mut learning = Learning::new(model, optimizer, self.device);
         let mut times = Vec::new();
         for step in 0..self.steps as u64 {
-            let info = StepInfo { seed: 0, step, steps: self.steps as u64, indices: (0..self.batch as u32).collect() };
+            let info = StepInfo {
+                seed: 0,
+                step,
+                steps: self.steps as u64,
+                indices: (0..self.batch as u32).collect(),
+            };
             let began = Instant::now();
             // Reading the loss waits for a GPU to finish.
-            learning.step(vec![(inputs.clone(), info)], 1e-4, true).check(step).map_err(Error::msg)?;
+            learning
+                .step(vec![(inputs.clone(), info)], 1e-4, true)
+                .check(step)
+                .map_err(Error::msg)?;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         Ok((times.split_off(WARM_UP), parameters))
@@ -118,20 +152,30 @@ impl MethodVisitor for Timed<'_> {
 /// A batch of noise, with labels if asked for.
 fn made_up(views: usize, batch: usize, side: usize, labelled: bool, device: &Device) -> Inputs {
     let view = |place: usize| {
-        let values = StandardNormal.sample_iter(stream(0, Purpose::Augment, 0, place as u64)).take(batch * 3 * side * side);
+        let values = StandardNormal
+            .sample_iter(stream(0, Purpose::Augment, 0, place as u64))
+            .take(batch * 3 * side * side);
         Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), [batch, 3, side, side]), device)
     };
     let labels: Vec<i64> = (0..batch).map(|i| (i % CLASSES) as i64).collect();
     let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
     let targets = labelled.then(|| labels.clone().one_hot::<2>(CLASSES).float());
-    Inputs { views: (0..views).map(view).collect(), labels, targets }
+    Inputs {
+        views: (0..views).map(view).collect(),
+        labels,
+        targets,
+    }
 }
 
 /// The middle value, the mean of the two middle ones of an even number.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
 }
 
 /// The line `VmHWM` that Linux keeps for each process.
@@ -161,6 +205,11 @@ mod tests {
             assert!(report.step_ms > 0.0 && report.parameters > 1000);
             assert!((report.images_per_second * report.step_ms - 4000.0).abs() < 1e-6);
         }
-        assert!(bench("mae", &smoke, 4, 2, "cpu", 2).unwrap_err().to_string().contains("at least 3 steps"));
+        assert!(
+            bench("mae", &smoke, 4, 2, "cpu", 2)
+                .unwrap_err()
+                .to_string()
+                .contains("at least 3 steps")
+        );
     }
 }

@@ -41,12 +41,24 @@ pub fn list() -> Vec<DeviceInfo> {
 
 /// The GPUs, asked in this process. Each has worked out a sum before it is listed.
 pub fn probe() -> Vec<DeviceInfo> {
-    gpu::all().into_iter().enumerate().map(|(place, (_, description))| DeviceInfo { name: format!("gpu:{place}"), description }).collect()
+    gpu::all()
+        .into_iter()
+        .enumerate()
+        .map(|(place, (_, description))| DeviceInfo {
+            name: format!("gpu:{place}"),
+            description,
+        })
+        .collect()
 }
 
 /// The name of the device to use if nobody says: the first GPU, or the CPU.
 pub fn best() -> String {
-    list().into_iter().map(|device| device.name).next_back().filter(|name| name != "cpu").map_or_else(|| "cpu".to_owned(), |_| "gpu:0".to_owned())
+    list()
+        .into_iter()
+        .map(|device| device.name)
+        .next_back()
+        .filter(|name| name != "cpu")
+        .map_or_else(|| "cpu".to_owned(), |_| "gpu:0".to_owned())
 }
 
 /// Whether a device of that name is there.
@@ -108,13 +120,21 @@ fn parse(name: &str) -> Result<Place> {
 
 fn cpu() -> DeviceInfo {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    DeviceInfo { name: "cpu".to_owned(), description: format!("{threads} threads") }
+    DeviceInfo {
+        name: "cpu".to_owned(),
+        description: format!("{threads} threads"),
+    }
 }
 
 /// Runs `umbra devices --probe` and reads its answer.
 fn probe_in_child() -> Result<Vec<DeviceInfo>> {
     let me = std::env::current_exe().context("the path of this program is not known")?;
-    let mut child = Command::new(me).args(["devices", "--probe"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut child = Command::new(me)
+        .args(["devices", "--probe"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
     let began = Instant::now();
     let status = loop {
         match child.try_wait()? {
@@ -142,10 +162,14 @@ mod gpu {
     /// CPU's own code is faster.
     pub fn all() -> Vec<(Device, String)> {
         let devices = Device::enumerate(DeviceType::Wgpu).into_vec().into_iter();
-        devices.filter(|device| !format!("{device:?}").contains("Cpu")).filter(computes).map(|device| {
-            let name = device.identity().map_or_else(|| format!("{device:?}"), |identity| identity.name);
-            (device, name)
-        }).collect()
+        devices
+            .filter(|device| !format!("{device:?}").contains("Cpu"))
+            .filter(computes)
+            .map(|device| {
+                let name = device.identity().map_or_else(|| format!("{device:?}"), |identity| identity.name);
+                (device, name)
+            })
+            .collect()
     }
 
     fn computes(device: &Device) -> bool {

@@ -28,7 +28,11 @@ pub fn export(args: &Export) -> anyhow::Result<()> {
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
     let (study, scale, catalog) = (find_study(&args.what)?, find_scale(&args.scale)?, catalog());
-    let request = Request { data: args.data.clone(), seeds: args.seeds, set: settings(&args.set, &catalog)? };
+    let request = Request {
+        data: args.data.clone(),
+        seeds: args.seeds,
+        set: settings(&args.set, &catalog)?,
+    };
     let plan = plan(&study, &scale, &catalog, &request)?;
     let table = runtime()?.block_on(async {
         let store = Store::open(&args.data_dir.data_dir).await?;
@@ -46,7 +50,8 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
     let file = dir.read().map_err(anyhow::Error::msg)?;
     if args.format == "safetensors" {
         let output = args.output.as_deref().context("--format safetensors needs --output FILE")?;
-        fs::copy(dir.model_file(), output).with_context(|| format!("cannot copy {} to {}", dir.model_file().display(), output.display()))?;
+        fs::copy(dir.model_file(), output)
+            .with_context(|| format!("cannot copy {} to {}", dir.model_file().display(), output.display()))?;
         return Ok(());
     }
     let events = EventReader::new(&dir.events_file()).read(&Position::default())?.events;
@@ -61,10 +66,13 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
             let _ = writeln!(text, "{name},{},{value}", step.map(|s| s.to_string()).unwrap_or_default());
             text
         }),
-        _ => points.filter(|(_, step, _)| step.is_none()).fold(format!("### {}\n\n| result | value |\n|---|---|\n", file.run.label), |mut text, (name, _, value)| {
-            let _ = writeln!(text, "| {name} | {value:.3} |");
-            text
-        }),
+        _ => points.filter(|(_, step, _)| step.is_none()).fold(
+            format!("### {}\n\n| result | value |\n|---|---|\n", file.run.label),
+            |mut text, (name, _, value)| {
+                let _ = writeln!(text, "| {name} | {value:.3} |");
+                text
+            },
+        ),
     };
     put(args.output.as_deref(), text.as_bytes())
 }
@@ -75,7 +83,13 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
 /// An unknown run, a run without a model, or a folder without pictures.
 pub fn features(args: &Features) -> anyhow::Result<()> {
     let id: RunId = args.run.parse().map_err(|e| anyhow::anyhow!("{}: {e}", args.run))?;
-    extract::features(&RunDir::of(&args.data_dir.data_dir, &id), &args.images, &args.blocks, &args.output, &args.device)
+    extract::features(
+        &RunDir::of(&args.data_dir.data_dir, &id),
+        &args.images,
+        &args.blocks,
+        &args.output,
+        &args.device,
+    )
 }
 
 fn put(output: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {

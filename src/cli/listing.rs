@@ -13,24 +13,46 @@ pub fn methods(as_json: bool) -> anyhow::Result<()> {
     let catalog = catalog();
     if as_json {
         let stages = |method| Stage::ALL.map(|stage| json!({ "stage": stage, "sections": sections(stage, method) }));
-        let all: Vec<_> = catalog.methods.iter().map(|m| json!({ "method": m, "stages": stages(m) })).collect();
+        let all: Vec<_> = catalog
+            .methods
+            .iter()
+            .map(|m| json!({ "method": m, "stages": stages(m) }))
+            .collect();
         return print(&serde_json::to_string_pretty(&all)?);
     }
     for method in &catalog.methods {
-        print(&format!("{}  {} ({})\n    {}", method.name, method.title, method.paper, method.summary))?;
-        method.options.settings.iter().try_for_each(|setting| print(&describe(method.options.name, setting)))?;
+        print(&format!(
+            "{}  {} ({})\n    {}",
+            method.name, method.title, method.paper, method.summary
+        ))?;
+        method
+            .options
+            .settings
+            .iter()
+            .try_for_each(|setting| print(&describe(method.options.name, setting)))?;
     }
     print("\nSettings of the stages (also for --set):")?;
-    for section in Stage::ALL.into_iter().rev().flat_map(|stage| sections(stage, &catalog.methods[0])).filter(|s| s.name != "method") {
+    for section in Stage::ALL
+        .into_iter()
+        .rev()
+        .flat_map(|stage| sections(stage, &catalog.methods[0]))
+        .filter(|s| s.name != "method")
+    {
         print(&format!("[{}]", section.name))?;
-        section.settings.iter().try_for_each(|setting| print(&describe(section.name, setting)))?;
+        section
+            .settings
+            .iter()
+            .try_for_each(|setting| print(&describe(section.name, setting)))?;
     }
     Ok(())
 }
 
 fn describe(section: &str, setting: &Setting) -> String {
     let (default, allowed) = (Value::from(setting.default), setting.kind.allowed());
-    format!("    {section}.{} = {default}   {} Allowed: {allowed}. Source: {}.", setting.key, setting.meaning, setting.source)
+    format!(
+        "    {section}.{} = {default}   {} Allowed: {allowed}. Source: {}.",
+        setting.key, setting.meaning, setting.source
+    )
 }
 
 /// Lists the studies and scales.
@@ -43,7 +65,9 @@ pub fn studies(as_json: bool) -> anyhow::Result<()> {
         print(&format!("{}  {}\n    {}", study.name, study.title, study.summary))?;
     }
     print("\nScales:")?;
-    scales.iter().try_for_each(|scale| print(&format!("{}  {}", scale.name, scale.summary)))
+    scales
+        .iter()
+        .try_for_each(|scale| print(&format!("{}  {}", scale.name, scale.summary)))
 }
 
 /// Lists the devices.
@@ -52,5 +76,7 @@ pub fn devices(args: &Devices) -> anyhow::Result<()> {
     if args.json || args.probe {
         return print(&serde_json::to_string(&found)?);
     }
-    found.iter().try_for_each(|device| print(&format!("{:8} {}", device.name, device.description)))
+    found
+        .iter()
+        .try_for_each(|device| print(&format!("{:8} {}", device.name, device.description)))
 }

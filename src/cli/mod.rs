@@ -35,8 +35,19 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => {
-            let report = bench::bench(&args.method, &find_scale(&args.scale)?, args.batch, args.steps, &args.device, threads(args.threads))?;
-            print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() })?;
+            let report = bench::bench(
+                &args.method,
+                &find_scale(&args.scale)?,
+                args.batch,
+                args.steps,
+                &args.device,
+                threads(args.threads),
+            )?;
+            print(&if args.json {
+                serde_json::to_string(&report)?
+            } else {
+                report.to_string()
+            })?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -68,7 +79,14 @@ fn reindex(data_dir: &Path) -> anyhow::Result<()> {
 
 fn inspect(args: &Inspect) -> anyhow::Result<()> {
     let cache = args.data_dir.data_dir.join("cache");
-    data::inspect::inspect(&args.source, args.image_size, &cache, &args.contact_sheet, &mut io::stdout(), args.json)
+    data::inspect(
+        &args.source,
+        args.image_size,
+        &cache,
+        &args.contact_sheet,
+        &mut io::stdout(),
+        args.json,
+    )
 }
 
 /// All the machine's threads unless told otherwise.
@@ -77,7 +95,11 @@ fn threads(asked: Option<usize>) -> usize {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn catalog() -> Catalog {
@@ -87,22 +109,34 @@ fn catalog() -> Catalog {
 fn find_study(name: &str) -> anyhow::Result<Study> {
     let studies = Study::built_in();
     let names = studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    studies.into_iter().find(|s| s.name == name).with_context(|| format!("study `{name}` is not known: it must be one of {names}"))
+    studies
+        .into_iter()
+        .find(|s| s.name == name)
+        .with_context(|| format!("study `{name}` is not known: it must be one of {names}"))
 }
 
 fn find_scale(name: &str) -> anyhow::Result<Scale> {
     let scales = Scale::built_in();
     let names = scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    scales.into_iter().find(|s| s.name == name).with_context(|| format!("scale `{name}` is not known: it must be one of {names}"))
+    scales
+        .into_iter()
+        .find(|s| s.name == name)
+        .with_context(|| format!("scale `{name}` is not known: it must be one of {names}"))
 }
 
 /// Reads `section.key=value` settings; the kind of each value is the setting's own.
 fn settings(pairs: &[String], catalog: &Catalog) -> anyhow::Result<Values> {
     let mut values = Values::new();
     for pair in pairs {
-        let (place, text) = pair.split_once('=').with_context(|| format!("--set {pair}: it must be section.key=value"))?;
-        let (section, key) = place.split_once('.').with_context(|| format!("--set {pair}: it must be section.key=value"))?;
-        let setting = catalog.setting(section, key).with_context(|| format!("--set {place}: no such setting; `umbra methods` lists them all"))?;
+        let (place, text) = pair
+            .split_once('=')
+            .with_context(|| format!("--set {pair}: it must be section.key=value"))?;
+        let (section, key) = place
+            .split_once('.')
+            .with_context(|| format!("--set {pair}: it must be section.key=value"))?;
+        let setting = catalog
+            .setting(section, key)
+            .with_context(|| format!("--set {place}: no such setting; `umbra methods` lists them all"))?;
         let value = setting.kind.parse(text).map_err(|e| anyhow::anyhow!("--set {place}: {e}"))?;
         values.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
     }

@@ -8,19 +8,21 @@ use anyhow::{Context, bail};
 use tracing_subscriber::EnvFilter;
 
 use super::{catalog, print, runtime, threads};
+use crate::device;
 use crate::experiment::{Scale, Study};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::settings::{Serve, Workers};
 use crate::store::Store;
 use crate::web::{self, AppState, GuardConfig};
-use crate::device;
 
 /// Serves until the process is told to stop; workers go on and are found again at the next start.
 ///
 /// # Errors
 /// An address in use or open to others without a token, or a data directory that cannot be used.
 pub fn serve(args: Serve) -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::try_from_env("UMBRA_LOG").unwrap_or_else(|_| "umbra=info".into())).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("UMBRA_LOG").unwrap_or_else(|_| "umbra=info".into()))
+        .init();
     let token = args.token.filter(|token| !token.is_empty());
     check_listen(args.listen, token.as_deref())?;
     let listener = bind(args.listen)?;
@@ -29,10 +31,23 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
     runtime.block_on(async {
         let (store, jobs) = start_jobs(&args.data.data_dir, &args.workers).await?;
         let guard = GuardConfig { listen: address, token };
-        let state = AppState { store, jobs, studies: Study::built_in(), scales: Scale::built_in(), catalog: catalog(), guard };
-        print(&format!("Umbra is ready: http://{address}   (data in {}; stop with Ctrl-C, running work goes on)", args.data.data_dir.display()))?;
+        let state = AppState {
+            store,
+            jobs,
+            studies: Study::built_in(),
+            scales: Scale::built_in(),
+            catalog: catalog(),
+            guard,
+        };
+        print(&format!(
+            "Umbra is ready: http://{address}   (data in {}; stop with Ctrl-C, running work goes on)",
+            args.data.data_dir.display()
+        ))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped()).await.context("the server stopped")
+        axum::serve(listener, web::router(state))
+            .with_graceful_shutdown(stopped())
+            .await
+            .context("the server stopped")
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
@@ -40,7 +55,11 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
 
 /// Opens the data directory and starts its scheduler.
 pub(super) async fn start_jobs(data_dir: &Path, workers: &Workers) -> anyhow::Result<(Store, Jobs)> {
-    let devices = if workers.devices.is_empty() { vec![device::best()] } else { workers.devices.clone() };
+    let devices = if workers.devices.is_empty() {
+        vec![device::best()]
+    } else {
+        workers.devices.clone()
+    };
     for name in &devices {
         device::check(name)?;
     }

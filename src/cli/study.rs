@@ -24,7 +24,11 @@ const REFRESH: Duration = Duration::from_millis(300);
 /// A setting, study or scale that cannot be, or a data directory that a server uses.
 pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
     let (study, scale, catalog) = (find_study(&args.study)?, find_scale(&args.scale)?, catalog());
-    let request = Request { data: args.data.clone(), seeds: args.seeds, set: settings(&args.set, &catalog)? };
+    let request = Request {
+        data: args.data.clone(),
+        seeds: args.seeds,
+        set: settings(&args.set, &catalog)?,
+    };
     let plan = plan(&study, &scale, &catalog, &request)?;
     runtime()?.block_on(async {
         let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
@@ -34,14 +38,22 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
             _ = tokio::signal::ctrl_c() => return stop(&jobs, &plan.runs).await,
         };
         let table = fill(&store, &study, &plan).await?;
-        print(&if args.json { serde_json::to_string_pretty(&table)? } else { render(&table) })?;
+        print(&if args.json {
+            serde_json::to_string_pretty(&table)?
+        } else {
+            render(&table)
+        })?;
         report_failures(&ended)
     })
 }
 
 /// Waits until no run can go on, drawing a bar for each.
 async fn watch(store: &Store, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Vec<Run>> {
-    let bars = if quiet { MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden()) } else { MultiProgress::new() };
+    let bars = if quiet {
+        MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())
+    } else {
+        MultiProgress::new()
+    };
     let mut drawn: BTreeMap<RunId, ProgressBar> = BTreeMap::new();
     for spec in runs {
         let bar = bars.add(ProgressBar::new(1).with_style(style()).with_prefix(spec.label.clone()));
@@ -53,8 +65,14 @@ async fn watch(store: &Store, runs: &[RunSpec], quiet: bool) -> anyhow::Result<V
             now.extend(store.run(&spec.id).await?);
         }
         now.iter().for_each(|run| draw(&drawn[&run.id], run));
-        let failed = |id: &Option<RunId>| now.iter().any(|r| Some(&r.id) == id.as_ref() && matches!(r.state, State::Failed | State::Cancelled));
-        let open = now.iter().filter(|r| r.state == State::Running || r.state == State::Queued && !failed(&r.parent)).count();
+        let failed = |id: &Option<RunId>| {
+            now.iter()
+                .any(|r| Some(&r.id) == id.as_ref() && matches!(r.state, State::Failed | State::Cancelled))
+        };
+        let open = now
+            .iter()
+            .filter(|r| r.state == State::Running || r.state == State::Queued && !failed(&r.parent))
+            .count();
         if open == 0 {
             return Ok(now);
         }
@@ -108,20 +126,39 @@ pub(super) async fn fill(store: &Store, study: &Study, plan: &Plan) -> anyhow::R
             states.insert(id.clone(), run.state);
         }
     }
-    let numbers: BTreeMap<(RunId, String), f64> = store.summaries(&ids).await?.into_iter().map(|(id, name, value)| ((id, name), value)).collect();
-    let value = |id: &RunId, name: &str| numbers.get(&(id.clone(), name.to_owned())).copied().filter(|_| states.get(id) == Some(&State::Finished));
-    Ok(Table::build(study, plan, value, |id| states.get(id).map_or("not queued", |s| s.name()).to_owned()))
+    let numbers: BTreeMap<(RunId, String), f64> = store
+        .summaries(&ids)
+        .await?
+        .into_iter()
+        .map(|(id, name, value)| ((id, name), value))
+        .collect();
+    let value = |id: &RunId, name: &str| {
+        numbers
+            .get(&(id.clone(), name.to_owned()))
+            .copied()
+            .filter(|_| states.get(id) == Some(&State::Finished))
+    };
+    Ok(Table::build(study, plan, value, |id| {
+        states.get(id).map_or("not queued", |s| s.name()).to_owned()
+    }))
 }
 
 fn render(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
-    drawn.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
-    let heads = table.columns.iter().flat_map(|c| [format!("{} ({})", c.title, c.unit), "paper".to_owned()]);
+    drawn.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+    let heads = table
+        .columns
+        .iter()
+        .flat_map(|c| [format!("{} ({})", c.title, c.unit), "paper".to_owned()]);
     drawn.set_header(std::iter::once(String::new()).chain(heads));
     for row in &table.rows {
         let cells = table.columns.iter().zip(&row.entries).flat_map(|(column, entry)| {
             let missing = entry.missing.first().map(|m| m.state.clone()).unwrap_or_default();
-            let ours = if entry.values.is_empty() { missing } else { entry.text(column.decimals) };
+            let ours = if entry.values.is_empty() {
+                missing
+            } else {
+                entry.text(column.decimals)
+            };
             [ours, entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default()]
         });
         drawn.add_row(std::iter::once(row.title.clone()).chain(cells));
@@ -133,6 +170,12 @@ fn report_failures(runs: &[Run]) -> anyhow::Result<ExitCode> {
     let failed: Vec<&Run> = runs.iter().filter(|r| r.state != State::Finished).collect();
     match failed.first() {
         None => Ok(ExitCode::SUCCESS),
-        Some(first) => bail!("{} of {} runs did not finish; {}: {}", failed.len(), runs.len(), first.label, first.reason.as_deref().unwrap_or("waits for its parent")),
+        Some(first) => bail!(
+            "{} of {} runs did not finish; {}: {}",
+            failed.len(),
+            runs.len(),
+            first.label,
+            first.reason.as_deref().unwrap_or("waits for its parent")
+        ),
     }
 }

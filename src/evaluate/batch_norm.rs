@@ -25,7 +25,10 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// Statistics of nothing yet: mean 0, variance 1.
     pub fn new(dim: usize, device: &Device) -> Self {
-        BatchNorm { mean: Tensor::zeros([1, dim], device), variance: Tensor::ones([1, dim], device) }
+        BatchNorm {
+            mean: Tensor::zeros([1, dim], device),
+            variance: Tensor::ones([1, dim], device),
+        }
     }
 
     /// Normalises a training batch by its own statistics and takes them into the running ones.
@@ -54,8 +57,14 @@ impl BatchNorm {
 
     /// The running statistics under torch's names behind `bn.`.
     pub fn save(&self) -> Weights {
-        let host = |tensor: &Tensor<2>| HostTensor { shape: vec![tensor.dims()[1]], ..HostTensor::from_tensor(tensor) };
-        Weights::from([("bn.running_mean".to_owned(), host(&self.mean)), ("bn.running_var".to_owned(), host(&self.variance))])
+        let host = |tensor: &Tensor<2>| HostTensor {
+            shape: vec![tensor.dims()[1]],
+            ..HostTensor::from_tensor(tensor)
+        };
+        Weights::from([
+            ("bn.running_mean".to_owned(), host(&self.mean)),
+            ("bn.running_var".to_owned(), host(&self.variance)),
+        ])
     }
 
     /// Takes back what [`BatchNorm::save`] gave.
@@ -65,8 +74,18 @@ impl BatchNorm {
     pub fn restore(&mut self, saved: &Weights) -> Result<(), String> {
         for (name, place) in [("bn.running_mean", &mut self.mean), ("bn.running_var", &mut self.variance)] {
             let [_, dim] = place.dims();
-            let tensor = saved.get(name).filter(|tensor| tensor.shape == [dim]).ok_or_else(|| format!("tensor `{name}` is missing or not of shape [{dim}]"))?;
-            *place = Tensor::from_data(HostTensor { shape: vec![1, dim], data: tensor.data.clone() }.into_data(), &place.device());
+            let tensor = saved
+                .get(name)
+                .filter(|tensor| tensor.shape == [dim])
+                .ok_or_else(|| format!("tensor `{name}` is missing or not of shape [{dim}]"))?;
+            *place = Tensor::from_data(
+                HostTensor {
+                    shape: vec![1, dim],
+                    data: tensor.data.clone(),
+                }
+                .into_data(),
+                &place.device(),
+            );
         }
         Ok(())
     }
@@ -85,7 +104,10 @@ mod tests {
     }
 
     fn close(actual: &[f32], expected: &[f32]) {
-        assert!(actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-5), "{actual:?} {expected:?}");
+        assert!(
+            actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-5),
+            "{actual:?} {expected:?}"
+        );
     }
 
     #[test]
@@ -110,6 +132,11 @@ mod tests {
         let mut other = BatchNorm::new(2, &device);
         other.restore(&norm.save()).unwrap();
         assert_eq!(other.save(), norm.save());
-        assert!(BatchNorm::new(3, &device).restore(&norm.save()).unwrap_err().contains("bn.running_mean"));
+        assert!(
+            BatchNorm::new(3, &device)
+                .restore(&norm.save())
+                .unwrap_err()
+                .contains("bn.running_mean")
+        );
     }
 }

@@ -61,7 +61,10 @@ impl What {
     fn parse(text: &str, depth: usize) -> Result<What> {
         let number = |part: &str| match part.trim().parse::<usize>() {
             Ok(block) if block < depth => Ok(block),
-            _ => bail!("--blocks {text}: `{part}` is not a block: it must be all, pooled or numbers from 0 to {}", depth - 1),
+            _ => bail!(
+                "--blocks {text}: `{part}` is not a block: it must be all, pooled or numbers from 0 to {}",
+                depth - 1
+            ),
         };
         match text.trim() {
             "all" => Ok(What::Blocks((0..depth).collect())),
@@ -76,7 +79,10 @@ impl What {
         match self {
             What::Blocks(blocks) => {
                 let stream = encoder.stream(tokens);
-                blocks.iter().map(|block| (format!("block.{block}"), HostTensor::from_tensor(&stream[*block]))).collect()
+                blocks
+                    .iter()
+                    .map(|block| (format!("block.{block}"), HostTensor::from_tensor(&stream[*block])))
+                    .collect()
             }
             What::Pooled => {
                 let tokens = encoder.encode(tokens, None);
@@ -107,10 +113,18 @@ fn append(found: &mut Weights, batch: Weights) {
 fn pictures_in(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| format!("{}: cannot be read as a folder of pictures", dir.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.retain(|path| path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str())));
+    files.retain(|path| {
+        path.extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
+    });
     files.sort();
     if files.is_empty() {
-        bail!("{}: there are no pictures in it: their names must end in {}", dir.display(), ENDINGS.join(", "));
+        bail!(
+            "{}: there are no pictures in it: their names must end in {}",
+            dir.display(),
+            ENDINGS.join(", ")
+        );
     }
     Ok(files)
 }
@@ -120,9 +134,18 @@ fn views(files: &[PathBuf], augment: &Augment, device: &Device) -> Result<Tensor
     let side = augment.image_size();
     let mut pixels = vec![0.0; files.len() * 3 * side * side];
     for (path, view) in files.iter().zip(pixels.chunks_mut(3 * side * side)) {
-        let decoded = image::open(path).map_err(|e| Error::msg(format!("{}: not a picture that can be read: {e}", path.display())))?.to_rgb8();
+        let decoded = image::open(path)
+            .map_err(|e| Error::msg(format!("{}: not a picture that can be read: {e}", path.display())))?
+            .to_rgb8();
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        augment.plain(&Picture { width, height, pixels: decoded.into_raw() }, view);
+        augment.plain(
+            &Picture {
+                width,
+                height,
+                pixels: decoded.into_raw(),
+            },
+            view,
+        );
     }
     Ok(Tensor::from_data(TensorData::new(pixels, [files.len(), 3, side, side]), device))
 }
@@ -142,11 +165,25 @@ mod tests {
 
     #[test]
     fn batches_are_joined_along_the_pictures() {
-        let batch = |pictures: usize| Weights::from([("pooled".to_owned(), HostTensor { shape: vec![pictures, 2], data: vec![pictures as f32; 2 * pictures] })]);
+        let batch = |pictures: usize| {
+            Weights::from([(
+                "pooled".to_owned(),
+                HostTensor {
+                    shape: vec![pictures, 2],
+                    data: vec![pictures as f32; 2 * pictures],
+                },
+            )])
+        };
         let mut found = Weights::new();
         append(&mut found, batch(2));
         append(&mut found, batch(1));
-        assert_eq!(found["pooled"], HostTensor { shape: vec![3, 2], data: vec![2.0, 2.0, 2.0, 2.0, 1.0, 1.0] });
+        assert_eq!(
+            found["pooled"],
+            HostTensor {
+                shape: vec![3, 2],
+                data: vec![2.0, 2.0, 2.0, 2.0, 1.0, 1.0]
+            }
+        );
     }
 
     #[test]

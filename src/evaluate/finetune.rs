@@ -33,9 +33,19 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let mix = Mix::new(&settings, dataset.classes.len());
     let mut load = work.loader(&dataset, &augment, Some(mix), &train, 1);
     let optimizer = Optimizer::adamw(&train, &model);
-    let validation = Validation { split: dataset.val.clone(), augment, batch_size: train.batch_size, threads: work.loader_threads() };
+    let validation = Validation {
+        split: dataset.val.clone(),
+        augment,
+        batch_size: train.batch_size,
+        threads: work.loader_threads(),
+    };
     let learning = Learning::new(model, optimizer, device);
-    let mut course = FinetuneCourse { learning, validation, image_size: data.image_size, eval_every: settings.eval_every };
+    let mut course = FinetuneCourse {
+        learning,
+        validation,
+        image_size: data.image_size,
+        eval_every: settings.eval_every,
+    };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
     if let Ended::Done(values) = &ended {
         model_file::write(work, &dataset, &course.learning.export())?;
@@ -46,7 +56,10 @@ pub fn run(work: &mut Work) -> Result<Ended> {
 
 /// Reports the accuracies that [`remember`] kept.
 pub(super) fn summarise(stage: &str, values: &BTreeMap<String, f64>, reporter: &mut Reporter) -> Result<()> {
-    values.iter().filter(|(name, _)| name.starts_with("top1")).try_for_each(|(name, value)| reporter.summary(&format!("{stage}.{name}"), *value))
+    values
+        .iter()
+        .filter(|(name, _)| name.starts_with("top1"))
+        .try_for_each(|(name, value)| reporter.summary(&format!("{stage}.{name}"), *value))
 }
 
 /// Reports an evaluation and keeps the latest and the best accuracy.

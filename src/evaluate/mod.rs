@@ -75,28 +75,54 @@ impl Work<'_> {
             }
         })?;
         trouble.map_or(Ok(()), Err)?;
-        dataset.warnings.iter().try_for_each(|warning| self.session.reporter.warning(warning.clone()))?;
+        dataset
+            .warnings
+            .iter()
+            .try_for_each(|warning| self.session.reporter.warning(warning.clone()))?;
         Ok(dataset)
     }
 
     /// The run's augmentation for these pictures. Runs without the section only need its plain views.
     fn augment(&self, dataset: &Dataset) -> Result<Augment> {
         let data: DataSettings = self.section("data")?;
-        let settings = if self.run.settings.contains_key("augment") { self.section("augment")? } else { plain_views() };
+        let settings = if self.run.settings.contains_key("augment") {
+            self.section("augment")?
+        } else {
+            plain_views()
+        };
         Ok(Augment::new(&settings, data.image_size, dataset.mean, dataset.std))
     }
 
     /// Threads that make batches while the model computes; on a CPU the model needs most of them.
     fn loader_threads(&self) -> usize {
-        if is_cpu(&self.session.device) { self.threads.div_ceil(2) } else { self.threads }
+        if is_cpu(&self.session.device) {
+            self.threads.div_ceil(2)
+        } else {
+            self.threads
+        }
     }
 
     /// Opens training batches from a batch number on.
-    fn loader(&self, dataset: &Dataset, augment: &Augment, mix: Option<Mix>, train: &TrainSettings, views: usize) -> impl FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>> + use<> {
+    fn loader(
+        &self,
+        dataset: &Dataset,
+        augment: &Augment,
+        mix: Option<Mix>,
+        train: &TrainSettings,
+        views: usize,
+    ) -> impl FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>> + use<> {
         let (split, augment, seed, threads) = (dataset.train.clone(), augment.clone(), self.run.seed, self.loader_threads());
         let (batch_size, epochs) = (train.batch_size, train.epochs);
         move |first_batch| {
-            let plan = LoaderPlan { seed, batch_size, epochs, first_batch, views, threads, ahead: AHEAD };
+            let plan = LoaderPlan {
+                seed,
+                batch_size,
+                epochs,
+                first_batch,
+                views,
+                threads,
+                ahead: AHEAD,
+            };
             Ok(Box::new(TrainLoader::new(split.clone(), augment.clone(), mix, plan)))
         }
     }
@@ -105,7 +131,17 @@ impl Work<'_> {
 /// An augmentation that leaves pictures as they are, for stages that only evaluate.
 fn plain_views() -> AugmentSettings {
     let (crop, crop_min) = ("none".to_owned(), 1.0);
-    AugmentSettings { crop, crop_min, flip: 0.0, jitter: 0.0, grey: 0.0, blur: 0.0, solarise: 0.0, rand_augment: 0.0, erase: 0.0 }
+    AugmentSettings {
+        crop,
+        crop_min,
+        flip: 0.0,
+        jitter: 0.0,
+        grey: 0.0,
+        blur: 0.0,
+        solarise: 0.0,
+        rand_augment: 0.0,
+        erase: 0.0,
+    }
 }
 
 /// The validation split and how it is read.
@@ -139,7 +175,10 @@ impl Validation {
             }
             count += pictures;
         }
-        Ok(Accuracy { top1: 100.0 * right as f64 / count.max(1) as f64, loss: loss / count.max(1) as f64 })
+        Ok(Accuracy {
+            top1: 100.0 * right as f64 / count.max(1) as f64,
+            loss: loss / count.max(1) as f64,
+        })
     }
 }
 

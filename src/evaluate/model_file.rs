@@ -48,6 +48,17 @@ impl ModelNotes {
 pub fn write(work: &Work, dataset: &Dataset, model: &Weights) -> Result<()> {
     let run = work.run;
     let (mean, std, classes) = (dataset.mean, dataset.std, dataset.classes.clone());
-    let notes = ModelNotes { run: run.id.to_string(), method: run.method.clone(), stage: run.stage.to_string(), mean, std, classes };
-    weights::write(&work.dir.model_file(), model, &BTreeMap::from([(KEY.to_owned(), serde_json::to_string(&notes)?)]))
+    let notes = ModelNotes {
+        run: run.id.to_string(),
+        method: run.method.clone(),
+        stage: run.stage.to_string(),
+        mean,
+        std,
+        classes,
+    };
+    weights::write(
+        &work.dir.model_file(),
+        model,
+        &BTreeMap::from([(KEY.to_owned(), serde_json::to_string(&notes)?)]),
+    )
 }

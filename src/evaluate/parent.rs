@@ -30,7 +30,12 @@ impl Parent {
     /// # Errors
     /// A run without a parent, or a parent whose directory has no settings or no model.
     pub fn of(work: &Work) -> Result<Parent> {
-        let id = work.run.parent.as_ref().with_context(|| format!("run {} has no parent: stage {} starts from a pretraining run", work.run.id, work.run.stage))?;
+        let id = work.run.parent.as_ref().with_context(|| {
+            format!(
+                "run {} has no parent: stage {} starts from a pretraining run",
+                work.run.id, work.run.stage
+            )
+        })?;
         Parent::read(&RunDir::of(work.data_dir, id))
     }
 
@@ -42,7 +47,12 @@ impl Parent {
         let file = dir.read().map_err(Error::msg)?;
         let path = dir.model_file();
         let (weights, notes) = weights::read(&path).with_context(|| format!("run {} has no usable model", file.run.id))?;
-        Ok(Parent { run: file.run, weights, notes, file: path.display().to_string() })
+        Ok(Parent {
+            run: file.run,
+            weights,
+            notes,
+            file: path.display().to_string(),
+        })
     }
 
     /// Its encoder, in the shape that `run` says.

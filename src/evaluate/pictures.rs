@@ -55,10 +55,18 @@ impl Gallery {
             Ok(view)
         };
         let pictures = indices.iter().map(plain).collect::<Result<Vec<_>>>()?;
-        let ratio = work.run.value("method", "mask_ratio").or_else(|| work.run.value("psnr", "mask_ratio"));
+        let ratio = work
+            .run
+            .value("method", "mask_ratio")
+            .or_else(|| work.run.value("psnr", "mask_ratio"));
         let ratio = ratio.and_then(|value| value.to_string().parse().ok()).unwrap_or(MASK_RATIO);
         let masks = Masks::for_evaluation(work.run.seed, &indices, space.patches(), ratio);
-        Ok(Gallery { space, masks, pictures, device: work.session.device.clone().inner() })
+        Ok(Gallery {
+            space,
+            masks,
+            pictures,
+            device: work.session.device.clone().inner(),
+        })
     }
 
     /// Draws the sheet of `model`, which records no gradients, into the run's pictures.
@@ -68,17 +76,29 @@ impl Gallery {
     pub fn show<M: Method>(&self, model: &M, dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
         let shape = [self.pictures.len(), 3, self.space.side, self.space.side];
         let images = Tensor::from_data(TensorData::new(self.pictures.concat(), shape), &self.device);
-        let Some(predicted) = model.reconstruct(images, &self.masks) else { return Ok(()) };
+        let Some(predicted) = model.reconstruct(images, &self.masks) else {
+            return Ok(());
+        };
         let denorm = if model.normalises_targets() { Denorm::Oracle } else { Denorm::Raw };
         let predicted: Vec<f32> = predicted.into_data().iter::<f32>().collect();
         let values = self.space.patches() * self.space.patch_values();
         let rows = self.pictures.iter().zip(predicted.chunks(values)).zip(&self.masks.masked);
-        let versions: Vec<[Vec<u8>; 4]> = rows.map(|((picture, predicted), masked)| self.versions(picture, predicted, masked, denorm)).collect();
+        let versions: Vec<[Vec<u8>; 4]> = rows
+            .map(|((picture, predicted), masked)| self.versions(picture, predicted, masked, denorm))
+            .collect();
         let file = format!("reconstruction-{step:08}.png");
         let path = dir.pictures().join(&file);
         let sheet = sheet(&versions, self.space.side).with_context(|| format!("{}: cannot be drawn", path.display()))?;
-        fs::create_dir_all(dir.pictures()).and_then(|()| write_atomic(&path, &sheet)).with_context(|| format!("{}: cannot be written", path.display()))?;
-        reporter.event(EventKind::Picture { name: "reconstruction".to_owned(), step, file }).map(drop)
+        fs::create_dir_all(dir.pictures())
+            .and_then(|()| write_atomic(&path, &sheet))
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        reporter
+            .event(EventKind::Picture {
+                name: "reconstruction".to_owned(),
+                step,
+                file,
+            })
+            .map(drop)
     }
 
     /// Original, masked, prediction, composite, each `[side, side, 3]`.
@@ -88,7 +108,13 @@ impl Gallery {
         let predicted = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
         let original = self.space.to_unit(&truth);
         let hidden = |i: usize| masked[i / self.space.patch_values()];
-        let mix = |other: &dyn Fn(usize) -> f32| original.iter().enumerate().map(|(i, v)| if hidden(i) { other(i) } else { *v }).collect::<Vec<f32>>();
+        let mix = |other: &dyn Fn(usize) -> f32| {
+            original
+                .iter()
+                .enumerate()
+                .map(|(i, v)| if hidden(i) { other(i) } else { *v })
+                .collect::<Vec<f32>>()
+        };
         let (grey, composite) = (mix(&|_| GREY), mix(&|i| predicted[i]));
         [original.clone(), grey, predicted.clone(), composite].map(|patches| self.space.bytes(&patches))
     }
@@ -97,7 +123,12 @@ impl Gallery {
 /// Shape and scale of the run's pictures.
 pub(super) fn space_of(work: &Work, dataset: &Dataset) -> Result<PixelSpace> {
     let (data, model): (DataSettings, ModelSettings) = (work.section("data")?, work.section("model")?);
-    Ok(PixelSpace { side: data.image_size, patch_size: model.patch_size, mean: dataset.mean, std: dataset.std })
+    Ok(PixelSpace {
+        side: data.image_size,
+        patch_size: model.patch_size,
+        mean: dataset.mean,
+        std: dataset.std,
+    })
 }
 
 /// A PNG of all versions; `side` is that of one tile before it is blown up.
@@ -128,13 +159,19 @@ mod tests {
 
     fn gallery() -> Gallery {
         let masks = Masks::given(vec![vec![true, false, false, true]]).unwrap();
-        Gallery { space: SPACE, masks, pictures: vec![picture()], device: Device::flex() }
+        Gallery {
+            space: SPACE,
+            masks,
+            pictures: vec![picture()],
+            device: Device::flex(),
+        }
     }
 
     #[test]
     fn the_composite_of_a_perfect_prediction_is_the_original_and_hidden_patches_are_grey() {
         let gallery = gallery();
-        let [original, masked, prediction, composite] = gallery.versions(&picture(), &SPACE.cut(&picture()), &gallery.masks.masked[0], Denorm::Raw);
+        let [original, masked, prediction, composite] =
+            gallery.versions(&picture(), &SPACE.cut(&picture()), &gallery.masks.masked[0], Denorm::Raw);
         assert_eq!((&original, &original), (&prediction, &composite));
         assert_eq!(masked[..3], [128; 3]);
         assert_eq!(masked[6..12], original[6..12]);

@@ -65,7 +65,9 @@ impl PixelSpace {
     /// Cuts a picture `[3, side, side]` into patches `[patches, p*p*3]`.
     pub fn cut(&self, picture: &[f32]) -> Vec<f32> {
         let values = self.patch_values();
-        (0..self.patches() * values).map(|i| picture[self.place(i / values, i % values)]).collect()
+        (0..self.patches() * values)
+            .map(|i| picture[self.place(i / values, i % values)])
+            .collect()
     }
 
     /// Puts patches together to a picture `[side, side, 3]` of bytes; values are from 0 to 1.
@@ -73,7 +75,10 @@ impl PixelSpace {
         let values = self.patch_values();
         let mut bytes = vec![0; patches.len()];
         for (i, value) in patches.iter().enumerate() {
-            let (channel, pixel) = { let place = self.place(i / values, i % values); (place / (self.side * self.side), place % (self.side * self.side)) };
+            let (channel, pixel) = {
+                let place = self.place(i / values, i % values);
+                (place / (self.side * self.side), place % (self.side * self.side))
+            };
             bytes[pixel * 3 + channel] = (value * 255.0).round() as u8;
         }
         bytes
@@ -81,7 +86,11 @@ impl PixelSpace {
 
     /// Undoes the data's normalisation: values from 0 to 1.
     pub fn to_unit(&self, patches: &[f32]) -> Vec<f32> {
-        patches.iter().enumerate().map(|(i, value)| (value * self.std[i % 3] + self.mean[i % 3]).clamp(0.0, 1.0)).collect()
+        patches
+            .iter()
+            .enumerate()
+            .map(|(i, value)| (value * self.std[i % 3] + self.mean[i % 3]).clamp(0.0, 1.0))
+            .collect()
     }
 
     /// Brings predictions `[patches, p*p*3]` back from the space of the target, with the true patches at hand.
@@ -109,7 +118,12 @@ fn statistics(patch: &[f32]) -> (f64, f64) {
 }
 
 fn mean_of_visible(statistics: &[(f64, f64)], masked: &[bool]) -> (f64, f64) {
-    let visible: Vec<_> = statistics.iter().zip(masked).filter(|(_, hidden)| !**hidden).map(|(s, _)| s).collect();
+    let visible: Vec<_> = statistics
+        .iter()
+        .zip(masked)
+        .filter(|(_, hidden)| !**hidden)
+        .map(|(s, _)| s)
+        .collect();
     let mean = |part: fn(&(f64, f64)) -> f64| visible.iter().map(|s| part(s)).sum::<f64>() / visible.len().max(1) as f64;
     (mean(|s| s.0), mean(|s| s.1))
 }
@@ -118,7 +132,12 @@ fn mean_of_visible(statistics: &[(f64, f64)], masked: &[bool]) -> (f64, f64) {
 pub(super) mod tests {
     use super::*;
 
-    pub const SPACE: PixelSpace = PixelSpace { side: 4, patch_size: 2, mean: [0.5, 0.25, 0.5], std: [0.5, 0.25, 0.125] };
+    pub const SPACE: PixelSpace = PixelSpace {
+        side: 4,
+        patch_size: 2,
+        mean: [0.5, 0.25, 0.5],
+        std: [0.5, 0.25, 0.125],
+    };
 
     /// A picture `[3, 4, 4]`, another value everywhere, from -1 to 1.
     pub fn picture() -> Vec<f32> {
@@ -146,10 +165,13 @@ pub(super) mod tests {
     #[test]
     fn a_perfect_normalised_prediction_comes_back_as_the_picture() {
         let truth = SPACE.cut(&picture());
-        let normalised: Vec<f32> = truth.chunks(12).flat_map(|patch| {
-            let (mean, deviation) = statistics(patch);
-            patch.iter().map(move |v| ((f64::from(*v) - mean) / deviation) as f32)
-        }).collect();
+        let normalised: Vec<f32> = truth
+            .chunks(12)
+            .flat_map(|patch| {
+                let (mean, deviation) = statistics(patch);
+                patch.iter().map(move |v| ((f64::from(*v) - mean) / deviation) as f32)
+            })
+            .collect();
         let back = SPACE.denormalise(&normalised, &truth, &[true; 4], Denorm::Oracle);
         assert!(back.iter().zip(&truth).all(|(b, t)| (b - t).abs() < 1e-6));
     }

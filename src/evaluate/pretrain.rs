@@ -50,12 +50,25 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     let data: DataSettings = work.section("data")?;
     let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
     let augment = work.augment(dataset)?;
-    let mix = if M::INFO.labels { Some(Mix::new(&work.section("classify")?, dataset.classes.len())) } else { None };
+    let mix = if M::INFO.labels {
+        Some(Mix::new(&work.section("classify")?, dataset.classes.len()))
+    } else {
+        None
+    };
     let mut load = work.loader(dataset, &augment, mix, &train, M::views());
     let optimizer = Optimizer::adamw(&train, &model);
-    let gallery = if M::INFO.reconstructs { Some(Gallery::of(work, dataset, &augment)?) } else { None };
+    let gallery = if M::INFO.reconstructs {
+        Some(Gallery::of(work, dataset, &augment)?)
+    } else {
+        None
+    };
     let learning = Learning::new(model, optimizer, work.session.device.clone());
-    let mut course = PretrainCourse { learning, gallery, image_size: data.image_size, dir: work.dir.clone() };
+    let mut course = PretrainCourse {
+        learning,
+        gallery,
+        image_size: data.image_size,
+        dir: work.dir.clone(),
+    };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
     if let Ended::Done(values) = &ended {
         model_file::write(work, dataset, &course.learning.export())?;
@@ -103,7 +116,17 @@ mod tests {
 
     #[test]
     fn pictures_are_drawn_at_the_start_the_end_and_four_times_between() {
-        let shown = |steps: u64| (0..=steps).filter(|step| shows(&At { step: *step, steps, epoch: None })).collect::<Vec<_>>();
+        let shown = |steps: u64| {
+            (0..=steps)
+                .filter(|step| {
+                    shows(&At {
+                        step: *step,
+                        steps,
+                        epoch: None,
+                    })
+                })
+                .collect::<Vec<_>>()
+        };
         assert_eq!(shown(100), [0, 20, 40, 60, 80, 100]);
         assert_eq!(shown(2), [0, 1, 2]);
         assert_eq!(shown(0), [0]);

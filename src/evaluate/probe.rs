@@ -40,13 +40,30 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let (augment, device) = (work.augment(&dataset)?, work.session.device.clone());
     let encoder = parent.encoder(work.run, &device.clone().inner())?;
     let dim = encoder.config().dim;
-    let head = Head { head: new_head(dim, dataset.classes.len(), HEAD_INIT, work.run.seed, &device) };
+    let head = Head {
+        head: new_head(dim, dataset.classes.len(), HEAD_INIT, work.run.seed, &device),
+    };
     let trust = (settings.optimizer == "lars").then_some(TRUST);
-    let optimizer = Optimizer::new(Rule::Lars(Lars { momentum: settings.momentum, trust }), &train, &head);
+    let optimizer = Optimizer::new(
+        Rule::Lars(Lars {
+            momentum: settings.momentum,
+            trust,
+        }),
+        &train,
+        &head,
+    );
     let mut load = work.loader(&dataset, &augment, None, &train, 1);
     let mut course = ProbeCourse {
-        validation: Validation { split: dataset.val.clone(), augment, batch_size: train.batch_size.min(512), threads: work.loader_threads() },
-        features: Features { encoder, pooled: settings.feature == "mean_patch" },
+        validation: Validation {
+            split: dataset.val.clone(),
+            augment,
+            batch_size: train.batch_size.min(512),
+            threads: work.loader_threads(),
+        },
+        features: Features {
+            encoder,
+            pooled: settings.feature == "mean_patch",
+        },
         norm: BatchNorm::new(dim, &device.clone().inner()),
         learning: Learning::new(head, optimizer, device),
         image_size: data.image_size,
@@ -84,7 +101,10 @@ impl Trainable for Head {
         let logits = self.logits(features.reshape([batch, dim]));
         let [_, classes] = logits.dims();
         let targets = inputs.labels.clone().one_hot::<2>(classes).float();
-        Losses { total: soft_cross_entropy(logits, targets), terms: Vec::new() }
+        Losses {
+            total: soft_cross_entropy(logits, targets),
+            terms: Vec::new(),
+        }
     }
 
     fn depth(&self) -> usize {
@@ -104,7 +124,11 @@ impl Features {
     fn of(&self, images: Tensor<4>) -> Tensor<2> {
         let tokens = self.encoder.encode(self.encoder.embed(images), None);
         let [_, count, _] = tokens.dims();
-        let token = if self.pooled { tokens.narrow(1, 1, count - 1).mean_dim(1) } else { tokens.narrow(1, 0, 1) };
+        let token = if self.pooled {
+            tokens.narrow(1, 1, count - 1).mean_dim(1)
+        } else {
+            tokens.narrow(1, 0, 1)
+        };
         token.squeeze_dim(1)
     }
 }
@@ -127,7 +151,10 @@ impl Course for ProbeCourse {
         let inputs = upload(batch, self.image_size, &self.learning.device());
         let features = self.norm.train(self.features.of(inputs.views[0].clone()));
         let [batch, dim] = features.dims();
-        Inputs { views: vec![features.reshape([batch, dim, 1, 1])], ..inputs }
+        Inputs {
+            views: vec![features.reshape([batch, dim, 1, 1])],
+            ..inputs
+        }
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {

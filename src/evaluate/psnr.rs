@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Error, Result};
 
+use super::Work;
 use super::parent::Parent;
 use super::pictures::{Gallery, space_of};
 use super::pixels::{Denorm, PixelSpace};
-use super::Work;
 use crate::data::Dataset;
 use crate::data::loader::EvalLoader;
 use crate::experiment::settings::PsnrSettings;
@@ -50,8 +50,13 @@ impl MethodVisitor for Score<'_, '_> {
         let augment = work.augment(&dataset)?;
         work.session.reporter.phase("evaluating")?;
         Gallery::of(work, &dataset, &augment)?.show(&model, work.dir, 0, work.session.reporter)?;
-        let Some(totals) = score_all(work, &dataset, &model)? else { return Ok(Ended::Cancelled) };
-        totals.summaries().into_iter().try_for_each(|(name, value)| work.session.reporter.summary(name, value))?;
+        let Some(totals) = score_all(work, &dataset, &model)? else {
+            return Ok(Ended::Cancelled);
+        };
+        totals
+            .summaries()
+            .into_iter()
+            .try_for_each(|(name, value)| work.session.reporter.summary(name, value))?;
         Ok(Ended::Done(BTreeMap::new()))
     }
 }
@@ -64,7 +69,12 @@ fn score_all<M: Method>(work: &mut Work, dataset: &Dataset, model: &M) -> Result
     let batches = dataset.val.len().div_ceil(settings.batch_size) as u64;
     let mut totals = Totals::default();
     work.session.reporter.begin(0);
-    for batch in EvalLoader::new(dataset.val.clone(), work.augment(dataset)?, settings.batch_size, work.loader_threads()) {
+    for batch in EvalLoader::new(
+        dataset.val.clone(),
+        work.augment(dataset)?,
+        settings.batch_size,
+        work.loader_threads(),
+    ) {
         if work.session.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -72,7 +82,12 @@ fn score_all<M: Method>(work: &mut Work, dataset: &Dataset, model: &M) -> Result
         let (done, pixels) = (batch.step + 1, batch.views[0].clone());
         let masks = Masks::for_evaluation(work.run.seed, &batch.indices, space.patches(), settings.mask_ratio);
         let predicted = model.reconstruct(upload(batch, space.side, &device).views[0].clone(), &masks);
-        let Some(predicted) = predicted else { return Err(Error::msg(format!("{} does not reconstruct pictures, so it has no psnr", M::INFO.title))) };
+        let Some(predicted) = predicted else {
+            return Err(Error::msg(format!(
+                "{} does not reconstruct pictures, so it has no psnr",
+                M::INFO.title
+            )));
+        };
         let predicted: Vec<f32> = predicted.into_data().iter::<f32>().collect();
         let values = space.patches() * space.patch_values();
         for ((picture, predicted), masked) in pixels.chunks(values).zip(predicted.chunks(values)).zip(&masks.masked) {
@@ -133,7 +148,11 @@ impl Sums {
         let (mut squares, mut hidden) = (0.0, 0usize);
         for (patch, _) in masked.iter().enumerate().filter(|(_, hidden)| **hidden) {
             let place = patch * patch_values..(patch + 1) * patch_values;
-            squares += truth[place.clone()].iter().zip(&restored[place]).map(|(t, r)| f64::from(t - r).powi(2)).sum::<f64>();
+            squares += truth[place.clone()]
+                .iter()
+                .zip(&restored[place])
+                .map(|(t, r)| f64::from(t - r).powi(2))
+                .sum::<f64>();
             hidden += patch_values;
         }
         // In the composite visible pixels are exact, so only the divisor differs.
@@ -168,7 +187,11 @@ mod tests {
 
     #[test]
     fn a_constant_error_gives_the_value_worked_by_hand() {
-        let space = PixelSpace { mean: [0.5; 3], std: [1.0; 3], ..SPACE };
+        let space = PixelSpace {
+            mean: [0.5; 3],
+            std: [1.0; 3],
+            ..SPACE
+        };
         let (truth, predicted) = (vec![0.0; 48], vec![0.1; 48]);
         let mut totals = Totals::default();
         totals.add(&space, &truth, &predicted, &MASKED, Denorm::Raw);
@@ -184,23 +207,40 @@ mod tests {
 
     #[test]
     fn predicting_zero_under_the_oracle_is_the_mean_of_each_patch() {
-        let space = PixelSpace { mean: [0.5; 3], std: [0.25; 3], ..SPACE };
+        let space = PixelSpace {
+            mean: [0.5; 3],
+            std: [0.25; 3],
+            ..SPACE
+        };
         let truth = space.cut(&picture());
         let variance = |patch: &[f32]| {
             let mean = patch.iter().map(|v| f64::from(*v)).sum::<f64>() / 12.0;
             patch.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / 12.0 / 16.0
         };
-        let hidden = truth.chunks(12).zip(MASKED).filter(|(_, hidden)| *hidden).map(|(patch, _)| variance(patch));
+        let hidden = truth
+            .chunks(12)
+            .zip(MASKED)
+            .filter(|(_, hidden)| *hidden)
+            .map(|(patch, _)| variance(patch));
         let error = hidden.sum::<f64>() / 3.0;
         let mut totals = Totals::default();
         totals.add(&space, &picture(), &[1.0; 48], &MASKED, Denorm::Oracle);
         let values: BTreeMap<_, _> = totals.summaries().into_iter().collect();
-        assert!((values["psnr.masked_zero"] - decibels(error)).abs() < 1e-4, "{} {}", values["psnr.masked_zero"], decibels(error));
+        assert!(
+            (values["psnr.masked_zero"] - decibels(error)).abs() < 1e-4,
+            "{} {}",
+            values["psnr.masked_zero"],
+            decibels(error)
+        );
     }
 
     #[test]
     fn the_mean_is_over_pictures_and_the_pooled_value_over_errors() {
-        let space = PixelSpace { mean: [0.5; 3], std: [1.0; 3], ..SPACE };
+        let space = PixelSpace {
+            mean: [0.5; 3],
+            std: [1.0; 3],
+            ..SPACE
+        };
         let mut totals = Totals::default();
         for error in [0.1, 0.01] {
             totals.add(&space, &[0.0; 48], &[error; 48], &MASKED, Denorm::Raw);

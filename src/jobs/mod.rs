@@ -17,6 +17,7 @@ mod scheduler;
 mod settle;
 #[cfg(test)]
 mod tests;
+pub mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +123,12 @@ pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: 
     inner.spawn(scheduler::run(inner.clone()));
     inner.spawn(ingester::follow(inner.clone()));
     Ok(Jobs { inner })
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").field("data_dir", &self.data_dir()).finish_non_exhaustive()
+    }
 }
 
 impl Jobs {

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::device;
 use crate::evaluate::{self, Work};
-use crate::run_dir::{EventKind, EventLog, EventReader, Holder, History, Lock, LockError, Position, RunDir, RunFile, State};
+use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, Position, RunDir, RunFile, State};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::report::Reporter;
 use crate::train::{Ended, Pace, Session};
@@ -42,8 +42,16 @@ const KEEP: usize = 2;
 impl WorkOptions {
     /// The usual options; `checkpoint_steps` adds checkpoints to those written once a minute and at the end.
     pub fn new(device: &str, threads: usize, checkpoint_steps: Option<u64>) -> Self {
-        let pace = Pace { steps: checkpoint_steps.filter(|steps| *steps > 0), time: CHECKPOINT_EVERY };
-        WorkOptions { device: device.to_owned(), threads: threads.max(1), pace, keep: KEEP }
+        let pace = Pace {
+            steps: checkpoint_steps.filter(|steps| *steps > 0),
+            time: CHECKPOINT_EVERY,
+        };
+        WorkOptions {
+            device: device.to_owned(),
+            threads: threads.max(1),
+            pace,
+            keep: KEEP,
+        }
     }
 }
 
@@ -97,8 +105,18 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
     };
     let ended = attempt(dir, &file, options, &mut reporter, &checkpoints);
     let (outcome, last) = match ended {
-        Ok(Ended::Done(_)) => (Outcome::Finished, EventKind::Finished { seconds: began.elapsed().as_secs_f64() }),
-        Ok(Ended::Cancelled) => (Outcome::Cancelled, EventKind::Cancelled { reason: "stopped; it can go on from its checkpoint".to_owned() }),
+        Ok(Ended::Done(_)) => (
+            Outcome::Finished,
+            EventKind::Finished {
+                seconds: began.elapsed().as_secs_f64(),
+            },
+        ),
+        Ok(Ended::Cancelled) => (
+            Outcome::Cancelled,
+            EventKind::Cancelled {
+                reason: "stopped; it can go on from its checkpoint".to_owned(),
+            },
+        ),
         Err(error) => (Outcome::Failed, failure(&error)),
     };
     if let EventKind::Failed { reason, causes } = &last {
@@ -117,12 +135,17 @@ fn refuse(error: &Error) -> Outcome {
 }
 
 fn failure(error: &Error) -> EventKind {
-    EventKind::Failed { reason: error.to_string(), causes: error.chain().skip(1).map(ToString::to_string).collect() }
+    EventKind::Failed {
+        reason: error.to_string(),
+        causes: error.chain().skip(1).map(ToString::to_string).collect(),
+    }
 }
 
 fn read(dir: &RunDir) -> Result<(RunFile, History)> {
     let file = dir.read().map_err(Error::msg)?;
-    let events = EventReader::new(&dir.events_file()).read(&Position::default()).with_context(|| format!("{}: cannot be read", dir.events_file().display()))?;
+    let events = EventReader::new(&dir.events_file())
+        .read(&Position::default())
+        .with_context(|| format!("{}: cannot be read", dir.events_file().display()))?;
     let mut history = History::default();
     events.events.iter().for_each(|event| history.apply(event));
     Ok((file, history))
@@ -139,7 +162,14 @@ fn begin(dir: &RunDir, options: &WorkOptions, attempt: u32) -> Result<(Reporter,
     let mut reporter = Reporter::new(log, dir);
     let me = Holder::me();
     let resumed_step = resumed.map(|counters| counters.step);
-    reporter.event(EventKind::Started { attempt, pid: me.pid, host: me.host, device: options.device.clone(), threads: options.threads, resumed_step })?;
+    reporter.event(EventKind::Started {
+        attempt,
+        pid: me.pid,
+        host: me.host,
+        device: options.device.clone(),
+        threads: options.threads,
+        resumed_step,
+    })?;
     Ok((reporter, checkpoints))
 }
 
@@ -150,11 +180,27 @@ fn attempt(dir: &RunDir, file: &RunFile, options: &WorkOptions, reporter: &mut R
     }
     fs::create_dir_all(dir.checkpoints()).with_context(|| format!("{}: cannot be made", dir.checkpoints().display()))?;
     let device = device::open(&options.device)?;
-    let session = Session { seed: file.run.seed, reporter, checkpoints, pace: options.pace, stop: &stop, device };
+    let session = Session {
+        seed: file.run.seed,
+        reporter,
+        checkpoints,
+        pace: options.pace,
+        stop: &stop,
+        device,
+    };
     // Run directories stand in `<data directory>/runs/`.
     let path = fs::canonicalize(dir.path())?;
-    let data_dir = path.parent().and_then(Path::parent).with_context(|| format!("{}: must stand in the folder `runs` of a data directory", dir.path().display()))?;
-    evaluate::carry_out(&mut Work { run: &file.run, dir, data_dir, threads: options.threads, session })
+    let data_dir = path
+        .parent()
+        .and_then(Path::parent)
+        .with_context(|| format!("{}: must stand in the folder `runs` of a data directory", dir.path().display()))?;
+    evaluate::carry_out(&mut Work {
+        run: &file.run,
+        dir,
+        data_dir,
+        threads: options.threads,
+        session,
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ impl EventLog {
         let read = EventReader::new(path).read(&Position::default())?;
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         file.set_len(read.position.offset)?;
-        Ok(EventLog { file, next_seq: read.events.last().map_or(1, |e| e.seq + 1) })
+        Ok(EventLog {
+            file,
+            next_seq: read.events.last().map_or(1, |e| e.seq + 1),
+        })
     }
 
     /// Opens the log to go on from a checkpoint taken after event `seq`: the work after it is cut, so
@@ -39,7 +42,11 @@ impl EventLog {
 
     /// Appends one event in one write, and returns its place.
     pub fn append(&mut self, kind: EventKind) -> io::Result<u64> {
-        let event = Event { seq: self.next_seq, time: now(), kind };
+        let event = Event {
+            seq: self.next_seq,
+            time: now(),
+            kind,
+        };
         self.file.write_all(&line(&event)?)?;
         if event.kind.is_lifecycle() || matches!(event.kind, EventKind::Checkpoint { .. } | EventKind::Summary { .. }) {
             self.file.sync_data()?;
@@ -108,7 +115,14 @@ impl EventReader {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok((ReadEvents { events: Vec::new(), rewound: from.offset > 0, position: Position::default() }, None));
+                return Ok((
+                    ReadEvents {
+                        events: Vec::new(),
+                        rewound: from.offset > 0,
+                        position: Position::default(),
+                    },
+                    None,
+                ));
             }
             Err(e) => return Err(e),
         };
@@ -121,11 +135,19 @@ impl EventReader {
             let event: Event = match serde_json::from_slice(&line) {
                 Ok(event) => event,
                 Err(e) => {
-                    broken = Some(format!("{}: the line at byte {} is not an event: {e}", self.path.display(), position.offset));
+                    broken = Some(format!(
+                        "{}: the line at byte {} is not an event: {e}",
+                        self.path.display(),
+                        position.offset
+                    ));
                     break;
                 }
             };
-            position = Position { offset: position.offset + line.len() as u64, seq: event.seq, last_len: line.len() as u64 };
+            position = Position {
+                offset: position.offset + line.len() as u64,
+                seq: event.seq,
+                last_len: line.len() as u64,
+            };
             events.push(event);
             line.clear();
         }
@@ -149,7 +171,11 @@ mod tests {
     use super::*;
 
     fn metric(step: u64) -> EventKind {
-        EventKind::Metric { name: "train/loss".to_owned(), step, value: f64::NAN }
+        EventKind::Metric {
+            name: "train/loss".to_owned(),
+            step,
+            value: f64::NAN,
+        }
     }
 
     #[test]
@@ -172,10 +198,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         EventLog::open(&path).unwrap().append(metric(1)).unwrap();
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"seq\":2,\"ti").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"seq\":2,\"ti")
+            .unwrap();
         assert_eq!(EventReader::new(&path).read(&Position::default()).unwrap().events.len(), 1);
         EventLog::open(&path).unwrap().append(metric(2)).unwrap();
-        let seqs: Vec<u64> = EventReader::new(&path).read(&Position::default()).unwrap().events.iter().map(|e| e.seq).collect();
+        let seqs: Vec<u64> = EventReader::new(&path)
+            .read(&Position::default())
+            .unwrap()
+            .events
+            .iter()
+            .map(|e| e.seq)
+            .collect();
         assert_eq!(seqs, [1, 2]);
     }
 
@@ -186,7 +223,11 @@ mod tests {
         let mut log = EventLog::open(&path).unwrap();
         let checkpoint = log.append(metric(1)).unwrap();
         log.append(metric(2)).unwrap();
-        log.append(EventKind::Failed { reason: "killed".to_owned(), causes: vec![] }).unwrap();
+        log.append(EventKind::Failed {
+            reason: "killed".to_owned(),
+            causes: vec![],
+        })
+        .unwrap();
         log.append(metric(3)).unwrap();
         let before = EventReader::new(&path).read(&Position::default()).unwrap();
         let mut log = EventLog::resume(&path, checkpoint).unwrap();
@@ -195,6 +236,9 @@ mod tests {
         }
         let after = EventReader::new(&path).read(&before.position).unwrap();
         assert!(after.rewound);
-        assert_eq!(after.events.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 3, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(
+            after.events.iter().map(|e| e.seq).collect::<Vec<_>>(),
+            [1, 3, 5, 6, 7, 8, 9, 10, 11]
+        );
     }
 }

@@ -105,7 +105,8 @@ impl RunDir {
     /// A name that is no run id; the path is named.
     pub fn id(&self) -> io::Result<RunId> {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.parse().map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
+        name.parse()
+            .map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
     }
 
     /// What the run's events say; `None` before the first.
@@ -113,7 +114,9 @@ impl RunDir {
     /// # Errors
     /// A file that cannot be read or holds a line that is not an event.
     pub fn history(&self) -> io::Result<Option<History>> {
-        Ok(History::of(&EventReader::new(&self.events_file()).read(&Position::default())?.events))
+        Ok(History::of(
+            &EventReader::new(&self.events_file()).read(&Position::default())?.events,
+        ))
     }
 
     /// The directory itself.

@@ -213,7 +213,9 @@ impl Store {
 
     /// Every `data.source` that runs have, in alphabetical order.
     pub async fn sources(&self) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar!("select distinct data from run order by data").fetch_all(&self.pool).await?)
+        Ok(sqlx::query_scalar!("select distinct data from run order by data")
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// The runs that start from this one.

@@ -90,10 +90,14 @@ impl Checkpoints {
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
         let name = format!("step-{:08}", checkpoint.counters.step);
         let (scratch, place) = (self.dir.join(format!("{name}.tmp")), self.dir.join(&name));
-        self.write_set(&scratch, checkpoint).with_context(|| format!("{}: the checkpoint cannot be written", scratch.display()))?;
+        self.write_set(&scratch, checkpoint)
+            .with_context(|| format!("{}: the checkpoint cannot be written", scratch.display()))?;
         remove(&place)?;
-        fs::rename(&scratch, &place).and_then(|()| sync_dir(&self.dir)).with_context(|| format!("{}: the checkpoint cannot be put in place", place.display()))?;
-        write_atomic(&self.dir.join("latest"), name.as_bytes()).with_context(|| format!("{}: cannot be written", self.dir.join("latest").display()))?;
+        fs::rename(&scratch, &place)
+            .and_then(|()| sync_dir(&self.dir))
+            .with_context(|| format!("{}: the checkpoint cannot be put in place", place.display()))?;
+        write_atomic(&self.dir.join("latest"), name.as_bytes())
+            .with_context(|| format!("{}: cannot be written", self.dir.join("latest").display()))?;
         self.prune(&name)
     }
 
@@ -112,7 +116,9 @@ impl Checkpoints {
         let Some(set) = self.latest_set()? else { return Ok(None) };
         let path = set.join("counters.json");
         let text = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        serde_json::from_slice(&text).map(Some).with_context(|| format!("{}: not the counters of a checkpoint", path.display()))
+        serde_json::from_slice(&text)
+            .map(Some)
+            .with_context(|| format!("{}: not the counters of a checkpoint", path.display()))
     }
 
     /// The latest set, or `None` before the first.
@@ -120,10 +126,16 @@ impl Checkpoints {
     /// # Errors
     /// Names the file that is missing or broken.
     pub fn latest(&self) -> Result<Option<Checkpoint>> {
-        let (Some(set), Some(counters)) = (self.latest_set()?, self.counters()?) else { return Ok(None) };
+        let (Some(set), Some(counters)) = (self.latest_set()?, self.counters()?) else {
+            return Ok(None);
+        };
         let (model, _) = weights::read(&set.join("model.safetensors"))?;
         let (optimizer, _) = weights::read(&set.join("optimizer.safetensors"))?;
-        Ok(Some(Checkpoint { model, optimizer, counters }))
+        Ok(Some(Checkpoint {
+            model,
+            optimizer,
+            counters,
+        }))
     }
 
     fn latest_set(&self) -> Result<Option<PathBuf>> {
@@ -133,7 +145,10 @@ impl Checkpoints {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e).with_context(|| format!("{}: cannot be read", path.display())),
         };
-        if !name.strip_prefix("step-").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())) {
+        if !name
+            .strip_prefix("step-")
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+        {
             bail!("{}: must name a set such as step-00000120", path.display());
         }
         Ok(Some(self.dir.join(name)))
@@ -142,12 +157,18 @@ impl Checkpoints {
     /// Removes all but the newest sets, and what an interrupted write left; never the latest.
     fn prune(&self, latest: &str) -> Result<()> {
         let entries = fs::read_dir(&self.dir).with_context(|| format!("{}: cannot be read", self.dir.display()))?;
-        let names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).filter(|name| name.starts_with("step-")).collect();
+        let names: Vec<String> = entries
+            .filter_map(|e| e.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with("step-"))
+            .collect();
         let (left_over, mut sets): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.ends_with(".tmp"));
         sets.retain(|name| name != latest);
         sets.sort();
         let old = sets.len().saturating_sub(self.keep - 1);
-        sets.iter().take(old).chain(&left_over).try_for_each(|name| remove(&self.dir.join(name)))
+        sets.iter()
+            .take(old)
+            .chain(&left_over)
+            .try_for_each(|name| remove(&self.dir.join(name)))
     }
 }
 
@@ -164,9 +185,24 @@ mod tests {
     use crate::weights::HostTensor;
 
     fn at_step(step: u64) -> Checkpoint {
-        let weights = Weights::from([("weight".to_owned(), HostTensor { shape: vec![2], data: vec![step as f32, 0.1] })]);
-        let counters = Counters { step, seq: 10 * step, values: BTreeMap::from([("best".to_owned(), 0.1 + 0.2)]), ..Counters::default() };
-        Checkpoint { model: weights.clone(), optimizer: weights, counters }
+        let weights = Weights::from([(
+            "weight".to_owned(),
+            HostTensor {
+                shape: vec![2],
+                data: vec![step as f32, 0.1],
+            },
+        )]);
+        let counters = Counters {
+            step,
+            seq: 10 * step,
+            values: BTreeMap::from([("best".to_owned(), 0.1 + 0.2)]),
+            ..Counters::default()
+        };
+        Checkpoint {
+            model: weights.clone(),
+            optimizer: weights,
+            counters,
+        }
     }
 
     #[test]
@@ -178,8 +214,14 @@ mod tests {
             checkpoints.write(&at_step(step)).unwrap();
         }
         let back = checkpoints.latest().unwrap().unwrap();
-        assert_eq!((back.counters, back.model["weight"].data.clone()), (at_step(3).counters, vec![3.0, 0.1]));
-        let mut names: Vec<_> = fs::read_dir(dir.path().join("checkpoints")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(
+            (back.counters, back.model["weight"].data.clone()),
+            (at_step(3).counters, vec![3.0, 0.1])
+        );
+        let mut names: Vec<_> = fs::read_dir(dir.path().join("checkpoints"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["latest", "step-00000002", "step-00000003"]);
     }

@@ -12,7 +12,11 @@ pub struct NamedGradients(BTreeMap<String, Tensor<1>>);
 impl NamedGradients {
     /// Runs backward from `loss` and takes the gradient of every parameter of `module` that it reaches.
     pub fn of<M: Module>(module: &M, loss: &Tensor<1>) -> Self {
-        let mut taker = Taker { path: Vec::new(), grads: loss.backward(), named: BTreeMap::new() };
+        let mut taker = Taker {
+            path: Vec::new(),
+            grads: loss.backward(),
+            named: BTreeMap::new(),
+        };
         module.visit(&mut taker);
         NamedGradients(taker.named)
     }

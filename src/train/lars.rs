@@ -19,7 +19,14 @@ pub const TRUST: f64 = 0.001;
 impl Lars {
     /// One step of one parameter `[elements]`: the new value and the new velocity. Parameters of one
     /// dimension are neither decayed nor trusted.
-    pub(super) fn update(&self, param: Tensor<1>, gradient: Tensor<1>, moments: Vec<Tensor<1>>, lr: f64, group: &Group) -> (Tensor<1>, Vec<Tensor<1>>) {
+    pub(super) fn update(
+        &self,
+        param: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: Vec<Tensor<1>>,
+        lr: f64,
+        group: &Group,
+    ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let mut gradient = gradient;
         if group.dims > 1 {
             gradient = gradient + param.clone().mul_scalar(group.weight_decay);
@@ -56,8 +63,15 @@ mod tests {
     }
 
     fn two_steps(param: Tensor<1>, gradient: &Tensor<1>, dims: usize) -> Vec<f32> {
-        let rule = Lars { momentum: 0.9, trust: Some(TRUST) };
-        let group = Group { lr_scale: 1.0, weight_decay: 0.01, dims };
+        let rule = Lars {
+            momentum: 0.9,
+            trust: Some(TRUST),
+        };
+        let group = Group {
+            lr_scale: 1.0,
+            weight_decay: 0.01,
+            dims,
+        };
         let (param, moments) = rule.update(param, gradient.clone(), Vec::new(), 0.5, &group);
         let (param, _) = rule.update(param, gradient.clone(), moments, 0.5, &group);
         param.into_data().iter::<f32>().collect()

@@ -43,7 +43,10 @@ impl StepReport {
             return Ok(());
         }
         let terms: Vec<String> = self.terms.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        Err(format!("the loss is no longer a number at step {step} ({}): lower train.base_lr, or limit train.clip_norm", terms.join(", ")))
+        Err(format!(
+            "the loss is no longer a number at step {step} ({}): lower train.base_lr, or limit train.clip_norm",
+            terms.join(", ")
+        ))
     }
 }
 
@@ -59,7 +62,11 @@ pub struct Learning<T> {
 impl<T: Trainable> Learning<T> {
     /// Joins them; `device` is where the model is.
     pub fn new(model: T, optimizer: Optimizer, device: Device) -> Self {
-        Learning { model: Some(model), optimizer, device }
+        Learning {
+            model: Some(model),
+            optimizer,
+            device,
+        }
     }
 
     /// The model as it is now, which records gradients.

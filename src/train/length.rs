@@ -23,13 +23,22 @@ impl Length {
     pub fn new(train: &TrainSettings, pictures: usize) -> Result<Length, String> {
         let batches_per_epoch = (pictures / train.batch_size) as u64;
         if batches_per_epoch == 0 {
-            return Err(format!("train.batch_size = {} is larger than the data: it must be at most {pictures}, the number of training pictures", train.batch_size));
+            return Err(format!(
+                "train.batch_size = {} is larger than the data: it must be at most {pictures}, the number of training pictures",
+                train.batch_size
+            ));
         }
         let accumulation = train.accumulation as u64;
         if accumulation > batches_per_epoch {
-            return Err(format!("train.accumulation = {accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"));
+            return Err(format!(
+                "train.accumulation = {accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"
+            ));
         }
-        Ok(Length { epochs: train.epochs, batches_per_epoch, accumulation })
+        Ok(Length {
+            epochs: train.epochs,
+            batches_per_epoch,
+            accumulation,
+        })
     }
 
     /// Batches of the whole run.
@@ -60,7 +69,11 @@ mod tests {
 
     #[test]
     fn steps_are_counted_over_the_ends_of_epochs() {
-        let length = Length { epochs: 3, batches_per_epoch: 5, accumulation: 2 };
+        let length = Length {
+            epochs: 3,
+            batches_per_epoch: 5,
+            accumulation: 2,
+        };
         assert_eq!((length.batches(), length.steps()), (15, 7));
         let completed: Vec<_> = (0..=7).map(|step| length.completed(step)).collect();
         assert_eq!(completed, [None, None, None, Some(1), None, Some(2), None, None]);
@@ -72,7 +85,11 @@ mod tests {
         let mut train = crate::train::tests::settings();
         (train.batch_size, train.accumulation) = (16, 4);
         assert!(Length::new(&train, 15).unwrap_err().contains("must be at most 15"));
-        assert!(Length::new(&train, 63).unwrap_err().contains("must be at most 3, the batches of an epoch"));
+        assert!(
+            Length::new(&train, 63)
+                .unwrap_err()
+                .contains("must be at most 3, the batches of an epoch")
+        );
         assert_eq!(Length::new(&train, 64).unwrap().steps(), train.epochs);
     }
 }

@@ -140,7 +140,15 @@ impl Session<'_> {
         self.reporter.phase("training")?;
         self.reporter.begin(counters.step);
         if counters.step == 0 {
-            course.look(&At { step: 0, steps, epoch: None }, self.reporter, &mut counters.values)?;
+            course.look(
+                &At {
+                    step: 0,
+                    steps,
+                    epoch: None,
+                },
+                self.reporter,
+                &mut counters.values,
+            )?;
         }
         let mut batches = load(counters.step * length.accumulation)?;
         while counters.step < steps {
@@ -150,7 +158,11 @@ impl Session<'_> {
             }
             let lr = schedule.rate(length.epoch(counters.step));
             self.step(course, &mut batches, &length, lr, &mut counters)?;
-            let at = At { step: counters.step, steps, epoch: length.completed(counters.step) };
+            let at = At {
+                step: counters.step,
+                steps,
+                epoch: length.completed(counters.step),
+            };
             self.log(&at, lr, &mut counters)?;
             course.look(&at, self.reporter, &mut counters.values)?;
             let due = self.pace.steps.is_some_and(|every| counters.step % every == 0) || saved_at.elapsed() >= self.pace.time;
@@ -167,18 +179,33 @@ impl Session<'_> {
     }
 
     fn resume(&mut self, course: &mut dyn Course) -> Result<Counters> {
-        let Some(saved) = self.checkpoints.latest()? else { return Ok(Counters::default()) };
+        let Some(saved) = self.checkpoints.latest()? else {
+            return Ok(Counters::default());
+        };
         let fit = course.learner().restore(saved.counters.step, &saved.model, &saved.optimizer);
-        fit.and_then(|()| course.restore_extra(&saved.model)).map_err(|e| Error::msg(format!("the checkpoint of step {} does not fit this run: {e}", saved.counters.step)))?;
+        fit.and_then(|()| course.restore_extra(&saved.model))
+            .map_err(|e| Error::msg(format!("the checkpoint of step {} does not fit this run: {e}", saved.counters.step)))?;
         Ok(saved.counters)
     }
 
     /// One update of the weights.
-    fn step(&self, course: &mut dyn Course, batches: &mut dyn Iterator<Item = Result<Batch>>, length: &Length, lr: f64, counters: &mut Counters) -> Result<()> {
+    fn step(
+        &self,
+        course: &mut dyn Course,
+        batches: &mut dyn Iterator<Item = Result<Batch>>,
+        length: &Length,
+        lr: f64,
+        counters: &mut Counters,
+    ) -> Result<()> {
         let mut passes = Vec::new();
         for _ in 0..length.accumulation {
             let batch = batches.next().context("the pictures ended before the run did")??;
-            let info = StepInfo { seed: self.seed, step: batch.step, steps: length.batches(), indices: batch.indices.clone() };
+            let info = StepInfo {
+                seed: self.seed,
+                step: batch.step,
+                steps: length.batches(),
+                indices: batch.indices.clone(),
+            };
             passes.push((course.inputs(batch), info));
         }
         counters.step += 1;
@@ -213,7 +240,11 @@ impl Session<'_> {
         counters.seq = self.reporter.last_seq() + 1;
         let (mut model, optimizer) = course.learner().save();
         model.extend(course.extra());
-        self.checkpoints.write(&Checkpoint { model, optimizer, counters: counters.clone() })?;
+        self.checkpoints.write(&Checkpoint {
+            model,
+            optimizer,
+            counters: counters.clone(),
+        })?;
         self.reporter.event(EventKind::Checkpoint { step: counters.step }).map(drop)
     }
 }

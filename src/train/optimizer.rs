@@ -60,7 +60,10 @@ pub struct Optimizer {
 impl Optimizer {
     /// An optimizer for `model` with the run's decay, layer decay and clipping.
     pub fn new<T: Trainable>(rule: Rule, train: &TrainSettings, model: &T) -> Self {
-        let mut places = Places { path: Vec::new(), found: Vec::new() };
+        let mut places = Places {
+            path: Vec::new(),
+            found: Vec::new(),
+        };
         model.visit(&mut places);
         let last = model.depth() + 1;
         let group = |path: &str, dims: usize| Group {
@@ -68,13 +71,30 @@ impl Optimizer {
             weight_decay: if T::decays(path, dims) { train.weight_decay } else { 0.0 },
             dims,
         };
-        let groups = places.found.into_iter().map(|(path, dims)| (path.clone(), group(&path, dims))).collect();
-        Optimizer { rule, groups, clip_norm: train.clip_norm, steps: 0, state: BTreeMap::new() }
+        let groups = places
+            .found
+            .into_iter()
+            .map(|(path, dims)| (path.clone(), group(&path, dims)))
+            .collect();
+        Optimizer {
+            rule,
+            groups,
+            clip_norm: train.clip_norm,
+            steps: 0,
+            state: BTreeMap::new(),
+        }
     }
 
     /// AdamW with the run's moments.
     pub fn adamw<T: Trainable>(train: &TrainSettings, model: &T) -> Self {
-        Optimizer::new(Rule::AdamW(AdamW { beta1: train.beta1, beta2: train.beta2 }), train, model)
+        Optimizer::new(
+            Rule::AdamW(AdamW {
+                beta1: train.beta1,
+                beta2: train.beta2,
+            }),
+            train,
+            model,
+        )
     }
 
     /// What is special to the parameter at `path`.
@@ -88,7 +108,12 @@ impl Optimizer {
             gradients.clip(self.clip_norm);
         }
         self.steps += 1;
-        model.map(&mut Updater { path: Vec::new(), optimizer: self, gradients, lr })
+        model.map(&mut Updater {
+            path: Vec::new(),
+            optimizer: self,
+            gradients,
+            lr,
+        })
     }
 
     /// The state under the parameters' paths behind `0.`, `1.`, one number for each moment.
@@ -97,7 +122,13 @@ impl Optimizer {
         for (path, moments) in &self.state {
             for (place, moment) in moments.iter().enumerate() {
                 let data: Vec<f32> = moment.clone().into_data().iter::<f32>().collect();
-                state.insert(format!("{place}.{path}"), HostTensor { shape: vec![data.len()], data });
+                state.insert(
+                    format!("{place}.{path}"),
+                    HostTensor {
+                        shape: vec![data.len()],
+                        data,
+                    },
+                );
             }
         }
         state
@@ -112,12 +143,17 @@ impl Optimizer {
         self.state.clear();
         // Names are in order of place, so that each moment meets its predecessors.
         for (name, tensor) in state {
-            let known = name.split_once('.').filter(|(place, path)| place.parse::<usize>().is_ok() && self.groups.contains_key(*path));
+            let known = name
+                .split_once('.')
+                .filter(|(place, path)| place.parse::<usize>().is_ok() && self.groups.contains_key(*path));
             let Some((_, path)) = known else {
                 return Err(format!("the optimizer's `{name}` belongs to no parameter of this model"));
             };
             let data = TensorData::new(tensor.data.clone(), [tensor.data.len()]);
-            self.state.entry(path.to_owned()).or_default().push(Tensor::from_data(data, &device.clone().inner()));
+            self.state
+                .entry(path.to_owned())
+                .or_default()
+                .push(Tensor::from_data(data, &device.clone().inner()));
         }
         Ok(())
     }
@@ -136,7 +172,15 @@ impl Optimizer {
 }
 
 impl AdamW {
-    fn update(&self, param: Tensor<1>, gradient: Tensor<1>, moments: Vec<Tensor<1>>, lr: f64, decay: f64, step: u64) -> (Tensor<1>, Vec<Tensor<1>>) {
+    fn update(
+        &self,
+        param: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: Vec<Tensor<1>>,
+        lr: f64,
+        decay: f64,
+        step: u64,
+    ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let square = gradient.clone() * gradient.clone();
         let (first, second) = (gradient.mul_scalar(1.0 - self.beta1), square.mul_scalar(1.0 - self.beta2));
         let (first, second) = match <[Tensor<1>; 2]>::try_from(moments) {

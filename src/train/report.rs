@@ -39,7 +39,14 @@ impl Reporter {
         let mut system = System::new().ok();
         // Usage is measured from one look to the next.
         system.iter_mut().for_each(System::refresh_cpu_usage);
-        Reporter { log, path, last_seq: 0, pace: None, system, system_at: Instant::now() }
+        Reporter {
+            log,
+            path,
+            last_seq: 0,
+            pace: None,
+            system,
+            system_at: Instant::now(),
+        }
     }
 
     /// Appends one event.
@@ -64,13 +71,22 @@ impl Reporter {
 
     /// Adds a point to a curve.
     pub fn metric(&mut self, name: &str, step: u64, value: f64) -> Result<()> {
-        self.event(EventKind::Metric { name: name.to_owned(), step, value }).map(drop)
+        self.event(EventKind::Metric {
+            name: name.to_owned(),
+            step,
+            value,
+        })
+        .map(drop)
     }
 
     /// Gives a result of the run.
     pub fn summary(&mut self, name: &str, value: f64) -> Result<()> {
         tracing::info!("{name} = {value}");
-        self.event(EventKind::Summary { name: name.to_owned(), value }).map(drop)
+        self.event(EventKind::Summary {
+            name: name.to_owned(),
+            value,
+        })
+        .map(drop)
     }
 
     /// Says something a person should know.
@@ -83,7 +99,11 @@ impl Reporter {
     /// Says that a stretch of work begins at `step`, for speed and remaining time.
     pub fn begin(&mut self, step: u64) {
         let now = Instant::now();
-        self.pace = Some(Pace { began: now, first_step: step, told: now });
+        self.pace = Some(Pace {
+            began: now,
+            first_step: step,
+            told: now,
+        });
     }
 
     /// Tells progress and load when it is time to. `pictures` are those of one step.
@@ -104,7 +124,13 @@ impl Reporter {
         let done = (step - pace.first_step) as f64;
         let rate = done / pace.began.elapsed().as_secs_f64().max(1e-9);
         let eta_seconds = if rate > 0.0 { (steps - step) as f64 / rate } else { 0.0 };
-        self.event(EventKind::Progress { step, steps, images_per_second: rate * pictures, eta_seconds }).map(drop)
+        self.event(EventKind::Progress {
+            step,
+            steps,
+            images_per_second: rate * pictures,
+            eta_seconds,
+        })
+        .map(drop)
     }
 
     fn load(&mut self) -> Result<()> {
@@ -120,5 +146,7 @@ impl Reporter {
 fn memory_mib(system: &mut System) -> f64 {
     let Ok(me) = sysinfo::get_current_pid() else { return 0.0 };
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, ProcessRefreshKind::nothing().with_memory());
-    system.process(me).map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
+    system
+        .process(me)
+        .map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
 }

@@ -54,19 +54,36 @@ fn tiny(method: &str) -> RunSpec {
     }
     let catalog = methods::catalog();
     // Not every method has every section.
-    request.set.retain(|section, _| section != "train" || catalog.get(method).unwrap().trains);
+    request
+        .set
+        .retain(|section, _| section != "train" || catalog.get(method).unwrap().trains);
     single_run(Stage::Pretrain, method, &Scale::built_in()[0], &catalog, &request, 5, None).unwrap()
 }
 
 /// Batch `step` of made-up pictures, `size` of them, the same whenever it is asked for.
 fn batch(step: u64, size: usize) -> Batch {
-    let pixels = StandardNormal.sample_iter(stream(1, Purpose::Builtin, step, 0)).take(size * 3 * SIDE * SIDE).collect();
+    let pixels = StandardNormal
+        .sample_iter(stream(1, Purpose::Builtin, step, 0))
+        .take(size * 3 * SIDE * SIDE)
+        .collect();
     let indices: Vec<u32> = (0..size as u32).collect();
-    Batch { step, epoch: 0, labels: indices.iter().map(|i| i % 10).collect(), indices, views: vec![pixels], targets: None }
+    Batch {
+        step,
+        epoch: 0,
+        labels: indices.iter().map(|i| i % 10).collect(),
+        indices,
+        views: vec![pixels],
+        targets: None,
+    }
 }
 
 fn info(step: u64, size: usize) -> StepInfo {
-    StepInfo { seed: 5, step, steps: 100, indices: (0..size as u32).collect() }
+    StepInfo {
+        seed: 5,
+        step,
+        steps: 100,
+        indices: (0..size as u32).collect(),
+    }
 }
 
 #[test]
@@ -147,7 +164,10 @@ impl Trainable for FixedMasks {
         let masks = Masks::for_evaluation(0, &step.indices, 4, 0.5);
         let images = inputs.views[0].clone();
         let predicted = self.encoder.reconstruct(images.clone(), &masks).unwrap();
-        Losses { total: masked_mean_square(predicted, normalise_patches(patchify(images, 4)), &masks), terms: Vec::new() }
+        Losses {
+            total: masked_mean_square(predicted, normalise_patches(patchify(images, 4)), &masks),
+            terms: Vec::new(),
+        }
     }
 
     fn depth(&self) -> usize {
@@ -157,14 +177,28 @@ impl Trainable for FixedMasks {
 
 fn after_one_step(parts: &[std::ops::Range<usize>]) -> (f64, Weights) {
     let device = Device::flex().autodiff();
-    let model = FixedMasks { encoder: Mae::new(&tiny("mae"), 10, &device).unwrap() };
-    let rule = Rule::Lars(Lars { momentum: 0.0, trust: None });
+    let model = FixedMasks {
+        encoder: Mae::new(&tiny("mae"), 10, &device).unwrap(),
+    };
+    let rule = Rule::Lars(Lars {
+        momentum: 0.0,
+        trust: None,
+    });
     let optimizer = Optimizer::new(rule, &settings(), &model);
     let mut learning = Learning::new(model, optimizer, device.clone());
     let passes = parts.iter().map(|part| {
         let inputs = upload(batch(0, 4), SIDE, &device);
-        let inputs = Inputs { views: vec![inputs.views[0].clone().slice(part.clone())], ..inputs };
-        (inputs, StepInfo { indices: (part.start as u32..part.end as u32).collect(), ..info(0, 4) })
+        let inputs = Inputs {
+            views: vec![inputs.views[0].clone().slice(part.clone())],
+            ..inputs
+        };
+        (
+            inputs,
+            StepInfo {
+                indices: (part.start as u32..part.end as u32).collect(),
+                ..info(0, 4)
+            },
+        )
     });
     let report = learning.step(passes.collect(), 0.5, true);
     (report.terms[0].1, learning.save().0)
@@ -192,7 +226,12 @@ impl<'a> Toy<'a> {
         let device = Device::flex().autodiff();
         let model = Mae::new(&tiny("mae"), 10, &device).unwrap();
         let optimizer = Optimizer::adamw(&settings(), &model);
-        Toy { learning: Learning::new(model, optimizer, device), stop, stop_at: None, spoil_at: None }
+        Toy {
+            learning: Learning::new(model, optimizer, device),
+            stop,
+            stop_at: None,
+            spoil_at: None,
+        }
     }
 }
 
@@ -226,15 +265,32 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
     reporter.event(EventKind::Queued { priority: 0 }).unwrap();
     let (stop, device) = (course.stop, Device::flex().autodiff());
     stop.store(false, Ordering::Relaxed);
-    let pace = Pace { steps, time: Duration::from_secs(3600) };
-    let mut session = Session { seed: 5, reporter: &mut reporter, checkpoints: &checkpoints, pace, stop, device };
-    let length = Length { epochs: 6, batches_per_epoch: 3, accumulation: 2 };
+    let pace = Pace {
+        steps,
+        time: Duration::from_secs(3600),
+    };
+    let mut session = Session {
+        seed: 5,
+        reporter: &mut reporter,
+        checkpoints: &checkpoints,
+        pace,
+        stop,
+        device,
+    };
+    let length = Length {
+        epochs: 6,
+        batches_per_epoch: 3,
+        accumulation: 2,
+    };
     let load: Load = &mut |first| Ok(Box::new((first..18).map(|step| Ok(batch(step, 4)))));
     session.train(course, &settings(), length, load)
 }
 
 fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
-    let events = EventReader::new(&root.join("events.jsonl")).read(&Position::default()).unwrap().events;
+    let events = EventReader::new(&root.join("events.jsonl"))
+        .read(&Position::default())
+        .unwrap()
+        .events;
     let metric = |event: Event| match event.kind {
         EventKind::Metric { name, step, value } => Some((name, step, value)),
         _ => None,
@@ -247,10 +303,16 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     let (whole, parts, stop) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), AtomicBool::new(false));
     let mut uninterrupted = Toy::new(&stop);
     let ended = train_in(whole.path(), &mut uninterrupted, Some(4)).unwrap();
-    let mut first = Toy { stop_at: Some(3), ..Toy::new(&stop) };
+    let mut first = Toy {
+        stop_at: Some(3),
+        ..Toy::new(&stop)
+    };
     assert_eq!(train_in(parts.path(), &mut first, None).unwrap(), Ended::Cancelled);
     // As if killed: the steps after the checkpoint of step 4 were done, and are done again.
-    let mut second = Toy { spoil_at: Some(12), ..Toy::new(&stop) };
+    let mut second = Toy {
+        spoil_at: Some(12),
+        ..Toy::new(&stop)
+    };
     train_in(parts.path(), &mut second, Some(4)).unwrap_err();
     let mut third = Toy::new(&stop);
     assert_eq!(train_in(parts.path(), &mut third, None).unwrap(), ended);
@@ -262,7 +324,10 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_with_the_step_and_every_term() {
     let (dir, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
-    let mut course = Toy { spoil_at: Some(2), ..Toy::new(&stop) };
+    let mut course = Toy {
+        spoil_at: Some(2),
+        ..Toy::new(&stop)
+    };
     let error = train_in(dir.path(), &mut course, None).unwrap_err().to_string();
     assert!(error.contains("at step 2 (loss = NaN)"), "{error}");
 }
@@ -271,13 +336,25 @@ fn a_loss_that_is_no_number_stops_the_run_with_the_step_and_every_term() {
 fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
     let (dir, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
     let checkpoints = Checkpoints::at(dir.path().join("checkpoints"), 2);
-    let mut course = Toy { stop_at: Some(1), ..Toy::new(&stop) };
+    let mut course = Toy {
+        stop_at: Some(1),
+        ..Toy::new(&stop)
+    };
     train_in(dir.path(), &mut course, None).unwrap();
     let mut checkpoint = checkpoints.latest().unwrap().unwrap();
-    checkpoint.model.insert("mask_token".to_owned(), HostTensor { shape: vec![1, 1, 3], data: vec![0.0; 3] });
+    checkpoint.model.insert(
+        "mask_token".to_owned(),
+        HostTensor {
+            shape: vec![1, 1, 3],
+            data: vec![0.0; 3],
+        },
+    );
     checkpoints.write(&checkpoint).unwrap();
     let error = train_in(dir.path(), &mut Toy::new(&stop), None).unwrap_err().to_string();
-    assert!(error.contains("`mask_token`") && error.contains("[1, 1, 3]") && error.contains("[1, 1, 16]"), "{error}");
+    assert!(
+        error.contains("`mask_token`") && error.contains("[1, 1, 3]") && error.contains("[1, 1, 16]"),
+        "{error}"
+    );
 }
 
 #[test]

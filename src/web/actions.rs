@@ -39,12 +39,18 @@ pub async fn restart(State(app): App, path: InPath, InForm(form): InForm) -> Res
 
 /// Moves the run in the queue.
 pub async fn priority(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
-    let priority = form.parse::<i64>("priority")?.ok_or_else(|| Error::BadRequest("priority: a whole number is needed".to_owned()))?;
+    let priority = form
+        .parse::<i64>("priority")?
+        .ok_or_else(|| Error::BadRequest("priority: a whole number is needed".to_owned()))?;
     app.jobs.set_priority(&path.run()?, priority).await?;
     Ok(back(&path.run()?, &form))
 }
 
 /// To the queue if the order came from there, else to the run.
 fn back(id: &RunId, form: &Fields) -> Redirect {
-    if form.get("from") == Some("queue") { Redirect::to("/queue") } else { Redirect::to(&format!("/runs/{id}")) }
+    if form.get("from") == Some("queue") {
+        Redirect::to("/queue")
+    } else {
+        Redirect::to(&format!("/runs/{id}"))
+    }
 }

@@ -39,7 +39,9 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> An
         let run = filled.runs.get(&spec.id);
         json!({ "id": spec.id, "label": spec.label, "stage": spec.stage, "state": run.map_or("not queued", |run| run.state.name()) })
     });
-    Ok(Json(json!({ "study": study, "table": filled.table, "runs": runs.collect::<Vec<_>>() })))
+    Ok(Json(
+        json!({ "study": study, "table": filled.table, "runs": runs.collect::<Vec<_>>() }),
+    ))
 }
 
 /// A page of runs.
@@ -48,13 +50,19 @@ pub async fn runs(State(app): App, InQuery(query): InQuery) -> Answer {
     let filter = query.filter(&app).await?;
     let (runs, total) = (app.store.runs(&filter).await?, app.store.count(&filter).await?);
     let runs: Vec<Value> = runs.iter().map(run_json).collect();
-    Ok(Json(json!({ "runs": runs, "total": total, "page": query.page, "page_size": PAGE_SIZE })))
+    Ok(Json(
+        json!({ "runs": runs, "total": total, "page": query.page, "page_size": PAGE_SIZE }),
+    ))
 }
 
 /// One run with its settings, results, attempts and warnings.
 pub async fn run(State(app): App, path: InPath) -> Answer {
     let id = path.run()?;
-    let run = app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    let run = app
+        .store
+        .run(&id)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
     let children: Vec<String> = app.store.children(&id).await?.iter().map(|child| child.id.to_string()).collect();
     let results = app.store.summaries(std::slice::from_ref(&id)).await?;
     let results: serde_json::Map<String, Value> = results.into_iter().map(|(_, name, value)| (name, json!(value))).collect();
@@ -62,9 +70,15 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
         json!({ "attempt": a.attempt, "host": a.host, "pid": a.pid, "device": a.device, "threads": a.threads, "resumed_step": a.resumed_step,
             "started": a.started, "ended": a.ended, "outcome": a.outcome, "reason": a.reason })
     });
-    let warnings = app.store.warnings(&id).await?.into_iter().map(|w| json!({ "time": w.time, "message": w.message }));
+    let warnings = app
+        .store
+        .warnings(&id)
+        .await?
+        .into_iter()
+        .map(|w| json!({ "time": w.time, "message": w.message }));
     let pictures = app.store.pictures(&id).await?.into_iter();
-    let pictures = pictures.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/pictures/{}/{}.png", p.step, p.name) }));
+    let pictures =
+        pictures.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/pictures/{}/{}.png", p.step, p.name) }));
     Ok(Json(json!({
         "run": run_json(&run), "spec": run.spec, "results": results, "children": children,
         "metrics": app.store.metric_names(&id).await?, "attempts": attempts.collect::<Vec<_>>(),
@@ -75,10 +89,21 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
 /// One curve: `name=train/loss`.
 pub async fn metrics(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let id = path.run()?;
-    app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
-    let name = query.get("name").ok_or_else(|| Error::BadRequest("name: say which curve, such as ?name=train/loss".to_owned()))?;
+    app.store
+        .run(&id)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    let name = query
+        .get("name")
+        .ok_or_else(|| Error::BadRequest("name: say which curve, such as ?name=train/loss".to_owned()))?;
     // What is not a number becomes null, which JSON has.
-    let points: Vec<(u64, f64)> = app.store.metrics(&id, name).await?.iter().map(|point| (point.step, point.value)).collect();
+    let points: Vec<(u64, f64)> = app
+        .store
+        .metrics(&id, name)
+        .await?
+        .iter()
+        .map(|point| (point.step, point.value))
+        .collect();
     Ok(Json(json!({ "run": id, "name": name, "points": points })))
 }
 
@@ -90,7 +115,11 @@ pub async fn queue(State(app): App) -> Answer {
 
 /// The devices and who is on them.
 pub async fn devices(State(app): App) -> Json<Value> {
-    let slots = app.jobs.devices().into_iter().map(|slot| json!({ "device": slot.device, "run": slot.run }));
+    let slots = app
+        .jobs
+        .devices()
+        .into_iter()
+        .map(|slot| json!({ "device": slot.device, "run": slot.run }));
     Json(json!({ "devices": slots.collect::<Vec<_>>() }))
 }
 

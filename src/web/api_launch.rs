@@ -1,7 +1,7 @@
 //! `POST /api/v1/launch`: a study or a single run, queued by a program.
 
-use axum::extract::{FromRequest, Json, Request, State};
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Json, Request, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,14 +49,23 @@ pub async fn launch(State(app): App, InJson(wish): InJson<Launch>) -> Result<(St
     let runs = runs(&app, &wish).await?;
     let submitted = app.jobs.submit(&runs, wish.priority).await.map_err(Error::from)?;
     let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
-    Ok((StatusCode::CREATED, Json(json!({ "runs": ids, "queued": submitted.queued, "shared": submitted.shared }))))
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({ "runs": ids, "queued": submitted.queued, "shared": submitted.shared })),
+    ))
 }
 
 async fn runs(app: &AppState, wish: &Launch) -> Result<Vec<RunSpec>, Error> {
     check_source(wish.data.as_deref().unwrap_or_default())?;
     let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    let scale = app.scale(&wish.scale).ok_or_else(|| invalid("scale", format!("it must be one of {}", names())))?;
-    let request = crate::experiment::Request { data: wish.data.clone(), seeds: wish.seeds, set: wish.set.clone() };
+    let scale = app
+        .scale(&wish.scale)
+        .ok_or_else(|| invalid("scale", format!("it must be one of {}", names())))?;
+    let request = crate::experiment::Request {
+        data: wish.data.clone(),
+        seeds: wish.seeds,
+        set: wish.set.clone(),
+    };
     match (&wish.study, &wish.method) {
         (Some(name), None) if wish.stage.is_none() && wish.seed.is_none() && wish.parent.is_none() => {
             Ok(plan(app.study(name)?, scale, &app.catalog, &request)?.runs)
@@ -64,23 +73,48 @@ async fn runs(app: &AppState, wish: &Launch) -> Result<Vec<RunSpec>, Error> {
         (None, Some(method)) if wish.seeds.is_none() => {
             let parent = parent(app, wish).await?;
             let (stage, seed) = (wish.stage.unwrap_or(Stage::Pretrain), seed(wish)?);
-            Ok(vec![single_run(stage, method, scale, &app.catalog, &request, seed, parent.as_ref())?])
+            Ok(vec![single_run(
+                stage,
+                method,
+                scale,
+                &app.catalog,
+                &request,
+                seed,
+                parent.as_ref(),
+            )?])
         }
-        _ => Err(Error::BadRequest("name a study (with scale, data, seeds, set) or a method (with stage, seed, parent, scale, data, set)".to_owned())),
+        _ => Err(Error::BadRequest(
+            "name a study (with scale, data, seeds, set) or a method (with stage, seed, parent, scale, data, set)".to_owned(),
+        )),
     }
 }
 
 fn seed(wish: &Launch) -> Result<u64, Invalid> {
     let seed = wish.seed.unwrap_or(0);
-    if seed > i64::MAX as u64 { Err(invalid("seed", format!("{seed} is larger than {}", i64::MAX))) } else { Ok(seed) }
+    if seed > i64::MAX as u64 {
+        Err(invalid("seed", format!("{seed} is larger than {}", i64::MAX)))
+    } else {
+        Ok(seed)
+    }
 }
 
 async fn parent(app: &AppState, wish: &Launch) -> Result<Option<RunSpec>, Error> {
     let Some(text) = &wish.parent else { return Ok(None) };
     let id = text.parse().map_err(|e: String| invalid("parent", e))?;
-    let run = app.store.run(&id).await?.ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
+    let run = app
+        .store
+        .run(&id)
+        .await?
+        .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
     if run.stage == Stage::Pretrain && Some(&run.method) == wish.method.as_ref() {
         return Ok(Some(run.spec));
     }
-    Err(invalid("parent", format!("that run is a {} of {}: it must be a pretraining of the same method", run.stage, run.method)).into())
+    Err(invalid(
+        "parent",
+        format!(
+            "that run is a {} of {}: it must be a pretraining of the same method",
+            run.stage, run.method
+        ),
+    )
+    .into())
 }

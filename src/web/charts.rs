@@ -43,7 +43,9 @@ impl Look {
     pub fn read(query: &Fields) -> Result<Look> {
         let smooth = query.parse::<f64>("smooth")?.unwrap_or(0.6);
         if !(0.0..=0.99).contains(&smooth) {
-            return Err(Error::BadRequest(format!("smooth: {smooth} is not allowed: it must be a number from 0 to 0.99")));
+            return Err(Error::BadRequest(format!(
+                "smooth: {smooth} is not allowed: it must be a number from 0 to 0.99"
+            )));
         }
         let log = query.get("log").unwrap_or_default();
         if !matches!(log, "" | "x" | "y" | "xy" | "none") {
@@ -58,7 +60,14 @@ impl Look {
         let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
         let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
         let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
-        Ok(Look { smooth, log_y, log_x, theme, width, height })
+        Ok(Look {
+            smooth,
+            log_y,
+            log_x,
+            theme,
+            width,
+            height,
+        })
     }
 
     /// The logarithmic axes, as the address has them.
@@ -75,7 +84,12 @@ impl Look {
     pub fn href(&self, runs: &[Run], metrics: &[String]) -> String {
         let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
         let (smooth, log) = (self.smooth.to_string(), self.log().to_owned());
-        let pairs = [("runs", ids.join(",")), ("metric", metrics.join(",")), ("smooth", smooth), ("log", log)];
+        let pairs = [
+            ("runs", ids.join(",")),
+            ("metric", metrics.join(",")),
+            ("smooth", smooth),
+            ("log", log),
+        ];
         format!("/charts/curves.svg?{}", query_of(pairs))
     }
 }
@@ -100,7 +114,11 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
     let svg = draw(&app, &runs, &metrics, &Look::read(&query)?).await?;
     let finished = runs.iter().all(|run| run.state == RunState::Finished);
     let cache = if finished { "private, max-age=3600" } else { "no-store" };
-    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, cache), (CONTENT_SECURITY_POLICY, FILE_POLICY)];
+    let headers = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CACHE_CONTROL, cache),
+        (CONTENT_SECURITY_POLICY, FILE_POLICY),
+    ];
     Ok((headers, svg).into_response())
 }
 
@@ -109,7 +127,11 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
 /// # Errors
 /// No run, too many, or one that is not there.
 pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let named = query.0.iter().filter(|(name, _)| name == "runs").flat_map(|(_, ids)| ids.split(','));
+    let named = query
+        .0
+        .iter()
+        .filter(|(name, _)| name == "runs")
+        .flat_map(|(_, ids)| ids.split(','));
     let mut ids: Vec<RunId> = Vec::new();
     for text in named.map(str::trim).filter(|text| !text.is_empty()) {
         let id = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
@@ -118,11 +140,18 @@ pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
         }
     }
     if ids.is_empty() || ids.len() > MOST_RUNS {
-        return Err(Error::BadRequest(format!("runs: name 1 to {MOST_RUNS} runs, such as ?runs=0123456789abcdef,…")));
+        return Err(Error::BadRequest(format!(
+            "runs: name 1 to {MOST_RUNS} runs, such as ?runs=0123456789abcdef,…"
+        )));
     }
     let mut runs = Vec::new();
     for id in ids {
-        runs.push(app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?);
+        runs.push(
+            app.store
+                .run(&id)
+                .await?
+                .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?,
+        );
     }
     Ok(runs)
 }
@@ -130,7 +159,11 @@ pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
 /// A chart inside a page.
 pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<ChartView> {
     let svg = without_style(draw(app, runs, metrics, look).await?);
-    Ok(ChartView { title: metrics.join(", "), href: look.href(runs, metrics), svg })
+    Ok(ChartView {
+        title: metrics.join(", "),
+        href: look.href(runs, metrics),
+        svg,
+    })
 }
 
 async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<String> {
@@ -145,7 +178,12 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
             };
             let colour = colour_of(if runs.len() == 1 { metric } else { run.id.as_str() });
             let points = points.iter().map(|point| (point.step as f64, point.value)).collect();
-            series.push(Series { name, points, colour, dashed: false });
+            series.push(Series {
+                name,
+                points,
+                colour,
+                dashed: false,
+            });
         }
     }
     let chart = LineChart {

@@ -45,7 +45,14 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
         charts.push(chart(&app, &runs, &[metric], &look).await?);
     }
     let (results, settings) = (results(&app, &runs).await?, settings(&runs));
-    Ok(Page(ComparePage { layout: Layout::new("runs", &app), runs, look, charts, results, settings }))
+    Ok(Page(ComparePage {
+        layout: Layout::new("runs", &app),
+        runs,
+        look,
+        charts,
+        results,
+        settings,
+    }))
 }
 
 async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
@@ -64,11 +71,21 @@ async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
 fn settings(runs: &[Run]) -> Vec<Line> {
     let places: BTreeSet<(&str, &str)> = runs
         .iter()
-        .flat_map(|run| run.spec.settings.iter().flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str()))))
+        .flat_map(|run| {
+            run.spec
+                .settings
+                .iter()
+                .flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str())))
+        })
         .collect();
     let lines = places.into_iter().map(|(section, key)| Line {
         name: format!("{section}.{key}"),
-        values: runs.iter().map(|run| run.spec.value(section, key).map(ToString::to_string).unwrap_or_default()).collect(),
+        values: runs
+            .iter()
+            .map(|run| run.spec.value(section, key).map(ToString::to_string).unwrap_or_default())
+            .collect(),
     });
-    lines.filter(|line| line.values.iter().any(|value| *value != line.values[0])).collect()
+    lines
+        .filter(|line| line.values.iter().any(|value| *value != line.values[0]))
+        .collect()
 }

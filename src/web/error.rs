@@ -98,7 +98,15 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log();
         let (status, message) = (self.status(), self.to_string());
-        (status, Page(ErrorPage { layout: Layout::bare(), status, message })).into_response()
+        (
+            status,
+            Page(ErrorPage {
+                layout: Layout::bare(),
+                status,
+                message,
+            }),
+        )
+            .into_response()
     }
 }
 

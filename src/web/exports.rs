@@ -15,13 +15,23 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
     let study = app.study(path.text("name")?)?;
     let (file, choice) = (path.text("file")?, Choice::read(&query));
     let known = ["export.csv", "export.json", "export.md"];
-    let Some(extension) = known.into_iter().find(|name| *name == file).and_then(|name| name.strip_prefix("export.")) else {
-        return Err(Error::NotFound(format!("there is no such export: it must be one of {}", known.join(", "))));
+    let Some(extension) = known
+        .into_iter()
+        .find(|name| *name == file)
+        .and_then(|name| name.strip_prefix("export."))
+    else {
+        return Err(Error::NotFound(format!(
+            "there is no such export: it must be one of {}",
+            known.join(", ")
+        )));
     };
     let filled = fill(&app, study, &choice.plan(&app, study)?).await?;
     let (kind, text) = match extension {
         "csv" => ("text/csv; charset=utf-8", filled.table.to_csv()),
-        "json" => ("application/json", serde_json::to_string_pretty(&filled.table).map_err(|e| Error::Internal(e.into()))?),
+        "json" => (
+            "application/json",
+            serde_json::to_string_pretty(&filled.table).map_err(|e| Error::Internal(e.into()))?,
+        ),
         _ => ("text/markdown; charset=utf-8", filled.table.to_markdown()),
     };
     let name = format!("attachment; filename=\"{}-{}.{extension}\"", study.name, choice.scale);

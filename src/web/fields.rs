@@ -31,12 +31,16 @@ impl Fields {
     where
         T::Err: std::fmt::Display,
     {
-        let parsed = self.get(name).map(|value| value.parse::<T>().map_err(|e| Error::BadRequest(format!("{name}: {e}"))));
+        let parsed = self
+            .get(name)
+            .map(|value| value.parse::<T>().map_err(|e| Error::BadRequest(format!("{name}: {e}"))));
         parsed.transpose()
     }
 
     fn decode(encoded: &str) -> Result<Fields> {
-        let uri = format!("/?{encoded}").parse().map_err(|_| Error::BadRequest("the fields are not form-encoded text".to_owned()))?;
+        let uri = format!("/?{encoded}")
+            .parse()
+            .map_err(|_| Error::BadRequest("the fields are not form-encoded text".to_owned()))?;
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|e| Error::BadRequest(e.body_text()))?;
         Ok(Fields(pairs))
     }
@@ -79,7 +83,9 @@ impl InPath {
     /// [`Error::NotFound`] if the route has no such part.
     pub fn text(&self, name: &str) -> Result<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).ok_or_else(|| Error::NotFound("there is no such page".to_owned()))
+        found
+            .map(|(_, value)| value.as_str())
+            .ok_or_else(|| Error::NotFound("there is no such page".to_owned()))
     }
 
     /// The run that `{id}` names. Only 16 hexadecimal digits pass, so nothing else of a path reaches a
@@ -88,7 +94,9 @@ impl InPath {
     /// # Errors
     /// [`Error::NotFound`] for anything that is not the name of a run.
     pub fn run(&self) -> Result<RunId> {
-        self.text("id")?.parse().map_err(|e: String| Error::NotFound(format!("there is no such run: {e}")))
+        self.text("id")?
+            .parse()
+            .map_err(|e: String| Error::NotFound(format!("there is no such run: {e}")))
     }
 }
 
@@ -96,14 +104,21 @@ impl<S: Send + Sync> FromRequestParts<S> for InPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|e| Error::NotFound(e.body_text()))?;
-        Ok(InPath(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|e| Error::NotFound(e.body_text()))?;
+        Ok(InPath(
+            params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        ))
     }
 }
 
 /// `a=1&b=x%20y` of these pairs, for a link; pairs with empty values are left out.
 pub fn query_of<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let encoded = pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", encode(&value)));
+    let encoded = pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={}", encode(&value)));
     encoded.collect::<Vec<_>>().join("&")
 }
 

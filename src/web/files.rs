@@ -40,7 +40,11 @@ pub async fn model(State(app): App, path: InPath) -> Result<Response> {
     let dir = dir_of(&app, &path).await?;
     let body = whole(&dir.model_file(), "the run has no model yet").await?;
     let name = format!("attachment; filename=\"umbra-{}.safetensors\"", path.run()?);
-    Ok(([(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)], body).into_response())
+    Ok((
+        [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)],
+        body,
+    )
+        .into_response())
 }
 
 /// A picture, by step and `<name>.png`.
@@ -53,9 +57,19 @@ pub async fn picture(State(app): App, path: InPath) -> Result<Response> {
     let rows = app.store.pictures(&id).await?;
     let row = rows.iter().find(|row| row.step == step && row.name == name).ok_or_else(none)?;
     let mut parts = Path::new(&row.file).components();
-    let (Some(Component::Normal(file)), None) = (parts.next(), parts.next()) else { return Err(none()) };
-    let body = whole(&RunDir::of(app.jobs.data_dir(), &id).pictures().join(file), "the picture's file is gone").await?;
-    let cache = if run.state == RunState::Finished { "private, max-age=86400" } else { "no-cache" };
+    let (Some(Component::Normal(file)), None) = (parts.next(), parts.next()) else {
+        return Err(none());
+    };
+    let body = whole(
+        &RunDir::of(app.jobs.data_dir(), &id).pictures().join(file),
+        "the picture's file is gone",
+    )
+    .await?;
+    let cache = if run.state == RunState::Finished {
+        "private, max-age=86400"
+    } else {
+        "no-cache"
+    };
     Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, cache)], body).into_response())
 }
 
@@ -71,7 +85,11 @@ pub async fn log_tail(app: &AppState, id: &RunId, bytes: u64) -> Result<String> 
     let mut tail = Vec::new();
     file.take(bytes).read_to_end(&mut tail).await?;
     let text = String::from_utf8_lossy(&tail);
-    let whole_lines = if from > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    let whole_lines = if from > 0 {
+        text.split_once('\n').map_or("", |(_, rest)| rest)
+    } else {
+        &text
+    };
     Ok(readable(whole_lines))
 }
 
@@ -89,7 +107,9 @@ fn readable(text: &str) -> String {
 async fn dir_of(app: &AppState, path: &InPath) -> Result<RunDir> {
     let id = path.run()?;
     let known = app.store.run(&id).await?;
-    known.map(|run| RunDir::of(app.jobs.data_dir(), &run.id)).ok_or_else(|| Error::NotFound(format!("there is no run {id}")))
+    known
+        .map(|run| RunDir::of(app.jobs.data_dir(), &run.id))
+        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))
 }
 
 /// A plain file as a body, read piece by piece; a link is not followed.
@@ -116,6 +136,9 @@ mod tests {
 
     #[test]
     fn a_log_shows_no_control_characters_and_only_the_last_of_a_rewritten_line() {
-        assert_eq!(readable("10 %\r20 %\r30 %\r\n\u{1b}[31mred\u{1b}[0m\u{0}\tend"), "30 %\n[31mred[0m\tend");
+        assert_eq!(
+            readable("10 %\r20 %\r30 %\r\n\u{1b}[31mred\u{1b}[0m\u{0}\tend"),
+            "30 %\n[31mred[0m\tend"
+        );
     }
 }

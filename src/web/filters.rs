@@ -50,7 +50,11 @@ pub fn duration(seconds: impl Real, _: &dyn Values) -> Result<String> {
 #[askama::filter_fn]
 pub fn ago(time: impl Real, _: &dyn Values) -> Result<String> {
     let seconds = run_dir::now() - time.real();
-    Ok(if seconds < 5.0 { "just now".to_owned() } else { format!("{} ago", coarse(seconds)) })
+    Ok(if seconds < 5.0 {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", coarse(seconds))
+    })
 }
 
 /// A time (seconds since 1970) as `2026-11-23 14:05:09 UTC`.
@@ -91,7 +95,11 @@ pub fn shorten(text: impl AsRef<str>, _: &dyn Values, most: usize) -> Result<Str
 pub fn shorten_front(text: impl AsRef<str>, _: &dyn Values, most: usize) -> Result<String> {
     let text = text.as_ref();
     let over = text.chars().count().saturating_sub(most);
-    Ok(if over == 0 { text.to_owned() } else { format!("…{}", text.chars().skip(over).collect::<String>()) })
+    Ok(if over == 0 {
+        text.to_owned()
+    } else {
+        format!("…{}", text.chars().skip(over).collect::<String>())
+    })
 }
 
 /// See [`duration`].
@@ -121,7 +129,10 @@ fn coarse(seconds: f64) -> String {
 /// See [`utc`].
 pub fn utc_text(time: f64) -> String {
     let stamp = jiff::Timestamp::from_second(time as i64);
-    stamp.map_or_else(|_| "unknown".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    stamp.map_or_else(
+        |_| "unknown".to_owned(),
+        |stamp| stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
 /// See [`measure`].
@@ -155,7 +166,14 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let cases = [(0.4, "0 s"), (59.6, "1 min 0 s"), (3725.0, "1 h 2 min"), (90_000.0, "1 d 1 h"), (f64::NAN, "unknown"), (-3.0, "0 s")];
+        let cases = [
+            (0.4, "0 s"),
+            (59.6, "1 min 0 s"),
+            (3725.0, "1 h 2 min"),
+            (90_000.0, "1 d 1 h"),
+            (f64::NAN, "unknown"),
+            (-3.0, "0 s"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(duration_text(seconds), text);
         }
@@ -163,7 +181,14 @@ mod tests {
 
     #[test]
     fn measures_keep_the_digits_that_matter() {
-        let cases = [(0.000_015, "1.500e-5"), (0.5, "0.5000"), (83.14, "83.14"), (12_345.6, "12346"), (f64::NAN, "NaN"), (0.0, "0")];
+        let cases = [
+            (0.000_015, "1.500e-5"),
+            (0.5, "0.5000"),
+            (83.14, "83.14"),
+            (12_345.6, "12346"),
+            (f64::NAN, "NaN"),
+            (0.0, "0"),
+        ];
         for (value, text) in cases {
             assert_eq!(measure_text(value), text);
         }
@@ -171,6 +196,9 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        assert_eq!([count_text(7), count_text(1234), count_text(1_234_567)], ["7", "1\u{2009}234", "1\u{2009}234\u{2009}567"]);
+        assert_eq!(
+            [count_text(7), count_text(1234), count_text(1_234_567)],
+            ["7", "1\u{2009}234", "1\u{2009}234\u{2009}567"]
+        );
     }
 }

@@ -68,17 +68,30 @@ impl Guard {
         let host = host_of(request)?;
         self.check_host(host)?;
         check_origin(request, host)?;
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        let length = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > BODY_LIMIT) {
             return Err(Error::TooLarge);
         }
-        if is_open(request.uri().path()) { Ok(()) } else { self.sessions.admit(request.headers()) }
+        if is_open(request.uri().path()) {
+            Ok(())
+        } else {
+            self.sessions.admit(request.headers())
+        }
     }
 
     /// The Host must be a loopback name or the address we listen on, with our port. Only behind a token
     /// and listening on every address can any name be ours; a rebound name then has no session.
     fn check_host(&self, host: &str) -> Result<()> {
-        let refuse = || Error::Forbidden(format!("the host `{}` is not this server: open http://{}/", printable(host), self.address()));
+        let refuse = || {
+            Error::Forbidden(format!(
+                "the host `{}` is not this server: open http://{}/",
+                printable(host),
+                self.address()
+            ))
+        };
         let (name, port) = split_host(host).ok_or_else(refuse)?;
         let listen = self.config.listen;
         let ours = match name.parse::<IpAddr>() {
@@ -86,12 +99,20 @@ impl Guard {
             Err(_) => name.eq_ignore_ascii_case("localhost"),
         };
         let anywhere = self.config.token.is_some() && listen.ip().is_unspecified();
-        if anywhere || (ours && port.unwrap_or(80) == listen.port()) { Ok(()) } else { Err(refuse()) }
+        if anywhere || (ours && port.unwrap_or(80) == listen.port()) {
+            Ok(())
+        } else {
+            Err(refuse())
+        }
     }
 
     fn address(&self) -> SocketAddr {
         let listen = self.config.listen;
-        if listen.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], listen.port())) } else { listen }
+        if listen.ip().is_unspecified() {
+            SocketAddr::from(([127, 0, 0, 1], listen.port()))
+        } else {
+            listen
+        }
     }
 }
 
@@ -130,7 +151,10 @@ fn refusal(error: Error, request: &Request) -> Response {
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+    headers
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The one Host of a request; an address in the request line must not name another.
@@ -139,7 +163,9 @@ fn host_of(request: &Request) -> Result<&str> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Error::Forbidden("a request must have exactly one Host header".to_owned()));
     };
-    let host = host.to_str().map_err(|_| Error::Forbidden("the Host header is not text".to_owned()))?;
+    let host = host
+        .to_str()
+        .map_err(|_| Error::Forbidden("the Host header is not text".to_owned()))?;
     match request.uri().authority() {
         Some(authority) if authority.as_str() != host => Err(Error::Forbidden("the address and the Host header differ".to_owned())),
         _ => Ok(host),
@@ -149,7 +175,9 @@ fn host_of(request: &Request) -> Result<&str> {
 /// `name:port`, `name`, `[v6]:port` or `[v6]`.
 fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     let (name, rest) = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.split_once(']').filter(|(name, _)| name.parse::<std::net::Ipv6Addr>().is_ok())?,
+        Some(bracketed) => bracketed
+            .split_once(']')
+            .filter(|(name, _)| name.parse::<std::net::Ipv6Addr>().is_ok())?,
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');

@@ -40,8 +40,15 @@ struct Card<'a> {
 /// The page.
 pub async fn home(State(app): App) -> Result<impl IntoResponse> {
     let counts = app.store.counts().await?;
-    let running = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
-    let recent = RunFilter { sort: Sort::Created, limit: RECENT, ..RunFilter::default() };
+    let running = RunFilter {
+        state: Some(RunState::Running),
+        ..RunFilter::default()
+    };
+    let recent = RunFilter {
+        sort: Sort::Created,
+        limit: RECENT,
+        ..RunFilter::default()
+    };
     let page = HomePage {
         layout: Layout::new("home", &app),
         studies: cards(&app).await?,

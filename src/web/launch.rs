@@ -19,7 +19,10 @@ pub async fn launch(State(app): App, InQuery(query): InQuery) -> Result<Response
             let run = app.store.run(&id.parse().map_err(|_: String| none())?).await?.ok_or_else(none)?;
             Draft::of_run(&app, &run.spec).await?
         }
-        None => Draft { selection: Selection::read(&app, &query, "")?, edits: Default::default() },
+        None => Draft {
+            selection: Selection::read(&app, &query, "")?,
+            edits: Default::default(),
+        },
     };
     show(&app, draft, Faults::new()).await
 }
@@ -41,6 +44,10 @@ pub async fn submit(State(app): App, InForm(form): InForm) -> Result<Response> {
 
 async fn show(app: &AppState, draft: Draft, faults: Faults) -> Result<Response> {
     let page = LaunchPage::new(app, draft, faults).await?;
-    let status = if page.is_faulty() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if page.is_faulty() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Page(page)).into_response())
 }

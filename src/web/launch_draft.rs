@@ -37,7 +37,13 @@ impl Selection {
     /// Reads the choices; `prefix` is put before each field's name.
     pub fn read(app: &AppState, fields: &Fields, prefix: &str) -> Result<Selection> {
         let field = |name: &str| fields.get(&format!("{prefix}{name}")).unwrap_or_default().to_owned();
-        let or = |text: String, usual: Option<&str>| if text.is_empty() { usual.unwrap_or_default().to_owned() } else { text };
+        let or = |text: String, usual: Option<&str>| {
+            if text.is_empty() {
+                usual.unwrap_or_default().to_owned()
+            } else {
+                text
+            }
+        };
         Ok(Selection {
             method: or(field("method"), app.catalog.methods.first().map(|m| m.name)),
             stage: fields.parse(&format!("{prefix}stage"))?.unwrap_or(Stage::Pretrain),
@@ -50,18 +56,27 @@ impl Selection {
 
     /// The sections a run of this method and stage has.
     pub fn sections(&self, app: &AppState) -> Vec<Section> {
-        app.catalog.get(&self.method).map(|method| sections(self.stage, method)).unwrap_or_default()
+        app.catalog
+            .get(&self.method)
+            .map(|method| sections(self.stage, method))
+            .unwrap_or_default()
     }
 
     fn scale<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
         let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        app.scale(&self.scale).ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
+        app.scale(&self.scale)
+            .ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
     }
 
     fn seed(&self) -> Result<u64, Invalid> {
         // SQLite and TOML have signed numbers, so the upper half of u64 is not for seeds.
         let parsed = self.seed.parse::<u64>().ok().filter(|seed| *seed <= i64::MAX as u64);
-        parsed.ok_or_else(|| invalid("seed", format!("`{}` is not allowed: it must be a whole number of at least 0", self.seed)))
+        parsed.ok_or_else(|| {
+            invalid(
+                "seed",
+                format!("`{}` is not allowed: it must be a whole number of at least 0", self.seed),
+            )
+        })
     }
 
     /// The run to start from: the chosen one, or a pretraining with the scale's settings.
@@ -70,16 +85,39 @@ impl Selection {
             return Ok(None);
         }
         if self.parent.is_empty() {
-            let request = Request { data: Some(self.data.clone()).filter(|data| !data.is_empty()), ..Request::default() };
-            return Ok(Some(single_run(Stage::Pretrain, &self.method, self.scale(app)?, &app.catalog, &request, self.seed()?, None)?));
+            let request = Request {
+                data: Some(self.data.clone()).filter(|data| !data.is_empty()),
+                ..Request::default()
+            };
+            return Ok(Some(single_run(
+                Stage::Pretrain,
+                &self.method,
+                self.scale(app)?,
+                &app.catalog,
+                &request,
+                self.seed()?,
+                None,
+            )?));
         }
         let id: RunId = self.parent.parse().map_err(|e: String| invalid("parent", e))?;
-        let run = app.store.run(&id).await?.ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
+        let run = app
+            .store
+            .run(&id)
+            .await?
+            .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
         if run.stage != Stage::Pretrain {
-            return Err(invalid("parent", format!("that run is a {}: only a pretraining can be started from", run.stage)).into());
+            return Err(invalid(
+                "parent",
+                format!("that run is a {}: only a pretraining can be started from", run.stage),
+            )
+            .into());
         }
         if run.method != self.method {
-            return Err(invalid("parent", format!("that run pretrained with the method {}, not {}", run.method, self.method)).into());
+            return Err(invalid(
+                "parent",
+                format!("that run pretrained with the method {}, not {}", run.method, self.method),
+            )
+            .into());
         }
         Ok(Some(run.spec))
     }
@@ -89,7 +127,15 @@ impl Selection {
         let parent = self.parent(app).await?;
         let parents_data = parent.as_ref().and_then(|p| p.value("data", "source")).map(ToString::to_string);
         request.data = Some(self.data.clone()).filter(|data| !data.is_empty()).or(parents_data);
-        let run = single_run(self.stage, &self.method, self.scale(app)?, &app.catalog, &request, self.seed()?, parent.as_ref())?;
+        let run = single_run(
+            self.stage,
+            &self.method,
+            self.scale(app)?,
+            &app.catalog,
+            &request,
+            self.seed()?,
+            parent.as_ref(),
+        )?;
         Ok((parent, run))
     }
 
@@ -169,7 +215,12 @@ impl Draft {
 
 /// Every setting of these sections with its place.
 pub fn settings(sections: &[Section]) -> impl Iterator<Item = (String, &'static Setting)> {
-    sections.iter().flat_map(|section| section.settings.iter().map(|setting| (format!("{}.{}", section.name, setting.key), setting)))
+    sections.iter().flat_map(|section| {
+        section
+            .settings
+            .iter()
+            .map(|setting| (format!("{}.{}", section.name, setting.key), setting))
+    })
 }
 
 /// The value at `section.key`.

@@ -78,7 +78,16 @@ impl<'a> LaunchPage<'a> {
         };
         let parents = parents(app, &draft).await?;
         let layout = Layout::new("launch", app);
-        Ok(LaunchPage { layout, methods: &app.catalog.methods, scales: &app.scales, stages: Stage::ALL, parents, draft, faults, sections })
+        Ok(LaunchPage {
+            layout,
+            methods: &app.catalog.methods,
+            scales: &app.scales,
+            stages: Stage::ALL,
+            parents,
+            draft,
+            faults,
+            sections,
+        })
     }
 
     /// Whether anything is wrong.
@@ -93,7 +102,9 @@ impl<'a> LaunchPage<'a> {
     /// Faults at no field of this form.
     fn other_faults(&self) -> impl Iterator<Item = (&String, &String)> {
         let is_field = |place: &str| self.sections.iter().any(|s| s.fields.iter().any(|f| f.place == place));
-        self.faults.iter().filter(move |(place, _)| !CHOICES.contains(&place.as_str()) && !is_field(place))
+        self.faults
+            .iter()
+            .filter(move |(place, _)| !CHOICES.contains(&place.as_str()) && !is_field(place))
     }
 
     fn method(&self) -> Option<&MethodInfo> {
@@ -107,7 +118,12 @@ async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
         return Ok(Vec::new());
     }
     let method = Some(draft.selection.method.clone());
-    let filter = RunFilter { stage: Some(Stage::Pretrain), method, limit: PARENTS, ..RunFilter::default() };
+    let filter = RunFilter {
+        stage: Some(Stage::Pretrain),
+        method,
+        limit: PARENTS,
+        ..RunFilter::default()
+    };
     let mut parents = app.store.runs(&filter).await?;
     if let Ok(id) = draft.selection.parent.parse()
         && !parents.iter().any(|run| run.id == id)
@@ -119,11 +135,19 @@ async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
 
 fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults) -> Vec<FieldSet> {
     let sets = draft.selection.sections(app).into_iter().map(|section| {
-        let keys = section.settings.iter().filter(|setting| (section.name, setting.key) != ("data", "source"));
+        let keys = section
+            .settings
+            .iter()
+            .filter(|setting| (section.name, setting.key) != ("data", "source"));
         let fields: Vec<Field> = keys.map(|setting| field(draft, defaults, faults, section.name, setting)).collect();
         let changed = fields.iter().filter(|field| field.changed).count();
         let faulty = fields.iter().any(|field| field.fault.is_some());
-        FieldSet { name: section.name, open: faulty || changed > 0 || matches!(section.name, "method" | "train"), changed, fields }
+        FieldSet {
+            name: section.name,
+            open: faulty || changed > 0 || matches!(section.name, "method" | "train"),
+            changed,
+            fields,
+        }
     });
     sets.filter(|set| !set.fields.is_empty()).collect()
 }

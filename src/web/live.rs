@@ -57,6 +57,9 @@ fn missed() -> Event {
 }
 
 fn listed(runs: &BTreeMap<RunId, RunState>) -> Event {
-    let list: Vec<_> = runs.iter().map(|(run, state)| serde_json::json!({"run": run, "state": state.name()})).collect();
+    let list: Vec<_> = runs
+        .iter()
+        .map(|(run, state)| serde_json::json!({"run": run, "state": state.name()}))
+        .collect();
     Event::default().event("runs").data(serde_json::Value::Array(list).to_string())
 }

@@ -21,7 +21,11 @@ struct LoginPage {
 
 /// The form.
 pub async fn login(InQuery(query): InQuery) -> impl IntoResponse {
-    Page(LoginPage { layout: Layout::bare(), next: next_of(query.get("next")), error: None })
+    Page(LoginPage {
+        layout: Layout::bare(),
+        next: next_of(query.get("next")),
+        error: None,
+    })
 }
 
 /// Checks the token; the session's cookie is out of reach of scripts and of other sites.
@@ -29,11 +33,18 @@ pub async fn log_in(State(guard): State<Guard>, InForm(form): InForm) -> Result<
     let next = next_of(form.get("next"));
     match guard.sessions.open(form.get("token").unwrap_or_default()) {
         Ok(value) => {
-            let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", LIFETIME.as_secs());
+            let cookie = format!(
+                "{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
+                LIFETIME.as_secs()
+            );
             Ok(([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
         }
         Err(Error::Unauthorized(message)) => {
-            let page = LoginPage { layout: Layout::bare(), next, error: Some(message.to_owned()) };
+            let page = LoginPage {
+                layout: Layout::bare(),
+                next,
+                error: Some(message.to_owned()),
+            };
             Ok((StatusCode::UNAUTHORIZED, Page(page)).into_response())
         }
         Err(other) => Err(other),

@@ -106,8 +106,13 @@ impl FromRef<Site> for Guard {
 /// The application: every route behind the guard.
 pub fn router(state: AppState) -> Router {
     let guard = Guard::new(state.guard.clone());
-    let site = Site { app: Arc::new(state), guard: guard.clone() };
-    let router = routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    let site = Site {
+        app: Arc::new(state),
+        guard: guard.clone(),
+    };
+    let router = routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -166,5 +171,9 @@ async fn method_not_allowed(uri: Uri) -> Response {
 }
 
 fn answer(uri: &Uri, error: Error) -> Response {
-    if uri.path().starts_with("/api/") { Failure::from(error).into_response() } else { error.into_response() }
+    if uri.path().starts_with("/api/") {
+        Failure::from(error).into_response()
+    } else {
+        error.into_response()
+    }
 }

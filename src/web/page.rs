@@ -21,8 +21,12 @@ impl<T: askama::Template> IntoResponse for Page<T> {
 }
 
 /// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 4] =
-    [("home", "/", "Studies"), ("runs", "/runs", "Runs"), ("queue", "/queue", "Queue"), ("launch", "/launch", "Launch")];
+pub const MENU: [(&str, &str, &str); 4] = [
+    ("home", "/", "Studies"),
+    ("runs", "/runs", "Runs"),
+    ("queue", "/queue", "Queue"),
+    ("launch", "/launch", "Launch"),
+];
 
 /// What every page needs for the frame around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,10 @@ pub struct Layout {
 impl Layout {
     /// The frame of a page under that entry of the menu.
     pub fn new(nav: &'static str, state: &AppState) -> Layout {
-        Layout { nav, log_out: state.guard.token.is_some() }
+        Layout {
+            nav,
+            log_out: state.guard.token.is_some(),
+        }
     }
 
     /// The frame of a page outside the menu: errors and the login.

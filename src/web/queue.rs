@@ -23,7 +23,10 @@ struct QueuePage {
 
 /// The page.
 pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
-    let running = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
+    let running = RunFilter {
+        state: Some(RunState::Running),
+        ..RunFilter::default()
+    };
     let mut elsewhere = app.store.runs(&running).await?;
     let mut devices = Vec::new();
     for slot in app.jobs.devices() {
@@ -37,5 +40,11 @@ pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
     let on_device = |run: &Run| devices.iter().any(|(_, busy)| busy.as_ref().is_some_and(|busy| busy.id == run.id));
     let mut waiting = app.store.queue().await?;
     waiting.retain(|run| !on_device(run));
-    Ok(Page(QueuePage { layout: Layout::new("queue", &app), devices, elsewhere, waiting }).into_response())
+    Ok(Page(QueuePage {
+        layout: Layout::new("queue", &app),
+        devices,
+        elsewhere,
+        waiting,
+    })
+    .into_response())
 }

@@ -53,7 +53,11 @@ struct Gallery {
 pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<impl IntoResponse> {
     let id = path.run()?;
     let look = Look::read(&query)?;
-    let run = app.store.run(&id).await?.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    let run = app
+        .store
+        .run(&id)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
     let parent = match &run.parent {
         Some(parent) => app.store.run(parent).await?,
         None => None,
@@ -86,7 +90,10 @@ fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
     for picture in pictures {
         match galleries.iter_mut().find(|gallery| gallery.name == picture.name) {
             Some(gallery) => gallery.pictures.push(picture),
-            None => galleries.push(Gallery { name: picture.name.clone(), pictures: vec![picture] }),
+            None => galleries.push(Gallery {
+                name: picture.name.clone(),
+                pictures: vec![picture],
+            }),
         }
     }
     galleries
@@ -116,7 +123,9 @@ fn next_stages(app: &AppState, run: &Run) -> Vec<Stage> {
         return Vec::new();
     }
     let reconstructs = app.catalog.get(&run.method).is_some_and(|method| method.reconstructs);
-    let stages = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Pretrain && (*stage != Stage::Psnr || reconstructs));
+    let stages = Stage::ALL
+        .into_iter()
+        .filter(|stage| *stage != Stage::Pretrain && (*stage != Stage::Psnr || reconstructs));
     stages.collect()
 }
 
@@ -129,7 +138,9 @@ fn commands(data_dir: &Path, run: &Run, latest: Option<&Attempt>) -> Vec<String>
         lines.push(format!("cp -r {} again/runs/", path(parent)));
     }
     lines.push(format!("cp {}/run.toml again/runs/{}/", path(&run.id), run.id));
-    let with = latest.map(|attempt| format!(" --device {} --threads {}", attempt.device, attempt.threads)).unwrap_or_default();
+    let with = latest
+        .map(|attempt| format!(" --device {} --threads {}", attempt.device, attempt.threads))
+        .unwrap_or_default();
     lines.push(format!("umbra work again/runs/{}{with}", run.id));
     lines
 }
@@ -137,7 +148,11 @@ fn commands(data_dir: &Path, run: &Run, latest: Option<&Attempt>) -> Vec<String>
 /// A word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

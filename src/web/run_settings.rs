@@ -30,13 +30,28 @@ pub struct SettingLine {
 
 /// The run's settings by section; those that this version does not know come without a meaning.
 pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
-    let known = app.catalog.get(&run.method).map(|method| sections(run.stage, method)).unwrap_or_default();
-    let names = known.iter().map(|section| section.name).filter(|name| run.settings.contains_key(*name));
-    let strange = run.settings.keys().map(String::as_str).filter(|name| !known.iter().any(|section| section.name == *name));
+    let known = app
+        .catalog
+        .get(&run.method)
+        .map(|method| sections(run.stage, method))
+        .unwrap_or_default();
+    let names = known
+        .iter()
+        .map(|section| section.name)
+        .filter(|name| run.settings.contains_key(*name));
+    let strange = run
+        .settings
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !known.iter().any(|section| section.name == *name));
     let view = |name: &str| {
         let section = known.iter().find(|section| section.name == name);
         let lines = lines(app, run, name, section);
-        SectionView { name: name.to_owned(), changed: lines.iter().filter(|line| line.default.is_some()).count(), lines }
+        SectionView {
+            name: name.to_owned(),
+            changed: lines.iter().filter(|line| line.default.is_some()).count(),
+            lines,
+        }
     };
     names.chain(strange).map(view).filter(|section| !section.lines.is_empty()).collect()
 }
@@ -49,9 +64,17 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, section: Option<&Section>) -
         let default = usual(app, run, name, setting.key).unwrap_or_else(|| setting.default.into());
         let default = setting.kind.accept(&default).unwrap_or(default);
         let changed = (default != *value).then(|| default.to_string());
-        Some(SettingLine { key: setting.key.to_owned(), value: value.to_string(), default: changed, meaning: setting.meaning, source: setting.source })
+        Some(SettingLine {
+            key: setting.key.to_owned(),
+            value: value.to_string(),
+            default: changed,
+            meaning: setting.meaning,
+            source: setting.source,
+        })
     });
-    let strange = values.iter().filter(|(key, _)| !described.iter().any(|setting| setting.key == key.as_str()));
+    let strange = values
+        .iter()
+        .filter(|(key, _)| !described.iter().any(|setting| setting.key == key.as_str()));
     let strange = strange.map(|(key, value)| SettingLine {
         key: key.clone(),
         value: value.to_string(),
@@ -68,6 +91,10 @@ fn usual(app: &AppState, run: &RunSpec, section: &str, key: &str) -> Option<Valu
         Some(method) if run.stage == Stage::Pretrain => method.recipe,
         _ => &[],
     };
-    let said = protocol(run.stage).iter().chain(recipe).rev().find(|(s, k, _)| *s == section && *k == key);
+    let said = protocol(run.stage)
+        .iter()
+        .chain(recipe)
+        .rev()
+        .find(|(s, k, _)| *s == section && *k == key);
     said.map(|(.., value)| (*value).into())
 }

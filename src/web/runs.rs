@@ -62,7 +62,11 @@ impl RunsPage<'_> {
             (true, true) => ("descending", "▾"),
             (true, false) => ("ascending", "▴"),
         };
-        SortHead { href: self.query.sorted_by(column), now, arrow }
+        SortHead {
+            href: self.query.sorted_by(column),
+            now,
+            arrow,
+        }
     }
 }
 

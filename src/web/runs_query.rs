@@ -58,7 +58,16 @@ impl RunsQuery {
         };
         let (state, stage) = (fields.parse("state")?, fields.parse("stage")?);
         let page = fields.parse::<u64>("page")?.unwrap_or(1).clamp(1, 1_000_000);
-        Ok(RunsQuery { state, stage, method: text("method"), study: text("study"), q: text("q"), sort: text("sort"), descending, page })
+        Ok(RunsQuery {
+            state,
+            stage,
+            method: text("method"),
+            study: text("study"),
+            q: text("q"),
+            sort: text("sort"),
+            descending,
+            page,
+        })
     }
 
     /// Whether anything narrows the list.
@@ -76,7 +85,13 @@ impl RunsQuery {
     pub fn sorted_by(&self, column: &str) -> String {
         let (name, _, descending) = self.order();
         let turned = (name == column).then_some(!descending);
-        RunsQuery { sort: column.to_owned(), descending: turned, page: 1, ..self.clone() }.href()
+        RunsQuery {
+            sort: column.to_owned(),
+            descending: turned,
+            page: 1,
+            ..self.clone()
+        }
+        .href()
     }
 
     /// The address of another page of the same list.
@@ -92,11 +107,20 @@ impl RunsQuery {
             ("study", self.study.clone()),
             ("q", self.q.clone()),
             ("sort", self.sort.clone()),
-            ("dir", self.descending.map_or("", |descending| if descending { "desc" } else { "asc" }).to_owned()),
+            (
+                "dir",
+                self.descending
+                    .map_or("", |descending| if descending { "desc" } else { "asc" })
+                    .to_owned(),
+            ),
             ("page", if self.page > 1 { self.page.to_string() } else { String::new() }),
         ];
         let query = query_of(pairs);
-        if query.is_empty() { "/runs".to_owned() } else { format!("/runs?{query}") }
+        if query.is_empty() {
+            "/runs".to_owned()
+        } else {
+            format!("/runs?{query}")
+        }
     }
 
     /// The question to the store.
@@ -128,7 +152,11 @@ async fn study_runs(app: &AppState, study: &Study) -> Result<Vec<RunId>> {
     let mut ids: Vec<RunId> = Vec::new();
     for data in app.store.sources().await? {
         for scale in &app.scales {
-            let request = Request { data: Some(data.clone()), seeds: Some(SEEDS.max(scale.seeds)), ..Request::default() };
+            let request = Request {
+                data: Some(data.clone()),
+                seeds: Some(SEEDS.max(scale.seeds)),
+                ..Request::default()
+            };
             ids.extend(plan(study, scale, &app.catalog, &request)?.runs.into_iter().map(|run| run.id));
         }
     }

@@ -40,7 +40,10 @@ struct Inner {
 impl Sessions {
     /// Nobody is logged in. Without a token everybody is admitted.
     pub fn new(token: Option<String>) -> Sessions {
-        Sessions { token: token.map(|token| hash(&token)), inner: Mutex::default() }
+        Sessions {
+            token: token.map(|token| hash(&token)),
+            inner: Mutex::default(),
+        }
     }
 
     /// Lets a request pass that shows the token as bearer, or a session's cookie.
@@ -51,10 +54,15 @@ impl Sessions {
         if self.token.is_none() || cookie(headers).is_some_and(|value| self.is_open(value)) {
             return Ok(());
         }
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+        let bearer = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.strip_prefix("Bearer "));
         match bearer {
             Some(token) => self.check(token.trim()),
-            None => Err(Error::Unauthorized("this server asks for its token: log in, or send it as `Authorization: Bearer …`")),
+            None => Err(Error::Unauthorized(
+                "this server asks for its token: log in, or send it as `Authorization: Bearer …`",
+            )),
         }
     }
 
@@ -118,5 +126,7 @@ fn hash(text: &str) -> [u8; 32] {
 /// The session's cookie of a request.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    cookies.flat_map(|v| v.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    cookies
+        .flat_map(|v| v.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }

@@ -83,7 +83,11 @@ pub fn heads(filled: &Filled) -> Vec<Head> {
     let head = |(index, column): (usize, &crate::experiment::Column)| Head {
         title: column.title.clone(),
         unit: column.unit.clone(),
-        better: if column.lower_is_better { "lower is better" } else { "higher is better" },
+        better: if column.lower_is_better {
+            "lower is better"
+        } else {
+            "higher is better"
+        },
         has_paper: has_paper(filled, index),
     };
     columns.map(head).collect()
@@ -93,7 +97,11 @@ pub fn heads(filled: &Filled) -> Vec<Head> {
 pub fn lines(filled: &Filled) -> Vec<Line> {
     let rows = filled.table.rows.iter().map(|row| {
         let places = row.entries.iter().enumerate().map(|(index, entry)| place(filled, index, entry));
-        Line { title: row.title.clone(), note: row.note.clone(), places: places.collect() }
+        Line {
+            title: row.title.clone(),
+            note: row.note.clone(),
+            places: places.collect(),
+        }
     });
     rows.collect()
 }
@@ -128,5 +136,11 @@ fn place(filled: &Filled, column: usize, entry: &Entry) -> Place {
 fn link(filled: &Filled, missing: &Missing) -> Link {
     let run = filled.runs.get(&missing.run);
     let class = run.map_or("none", RunView::state_class);
-    Link { seed: missing.seed, text: missing.state.clone(), class, sign: sign_of(class), href: run.map(RunView::href) }
+    Link {
+        seed: missing.seed,
+        text: missing.state.clone(),
+        class,
+        sign: sign_of(class),
+        href: run.map(RunView::href),
+    }
 }

@@ -43,7 +43,11 @@ impl RunView for Run {
     }
 
     fn seconds(&self) -> Option<f64> {
-        let end = if self.state == State::Running { Some(run_dir::now()) } else { self.ended };
+        let end = if self.state == State::Running {
+            Some(run_dir::now())
+        } else {
+            self.ended
+        };
         Some((end? - self.started?).max(0.0))
     }
 

@@ -25,8 +25,16 @@ const TINY: &[(&str, &str, Value)] = &[
 fn run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &[(&str, &str, Value)]) -> RunSpec {
     let (catalog, mut request) = (catalog(), Request::default());
     let known = sections(stage, catalog.get(method).unwrap());
-    for (section, key, value) in TINY.iter().chain(changes).filter(|(section, ..)| known.iter().any(|s| s.name == *section)) {
-        request.set.entry((*section).to_owned()).or_default().insert((*key).to_owned(), value.clone());
+    for (section, key, value) in TINY
+        .iter()
+        .chain(changes)
+        .filter(|(section, ..)| known.iter().any(|s| s.name == *section))
+    {
+        request
+            .set
+            .entry((*section).to_owned())
+            .or_default()
+            .insert((*key).to_owned(), value.clone());
     }
     single_run(stage, method, &Scale::built_in()[0], &catalog, &request, 3, parent).unwrap()
 }
@@ -45,17 +53,24 @@ fn carry_out(data_dir: &Path, run: &RunSpec) -> (RunDir, Outcome, Vec<Event>) {
 
 fn summaries(events: &[Event]) -> Vec<(&str, f64)> {
     let summary = |event: &'_ Event| matches!(event.kind, EventKind::Summary { .. });
-    events.iter().filter(|e| summary(e)).map(|event| match &event.kind {
-        EventKind::Summary { name, value } => (name.as_str(), *value),
-        _ => unreachable!("the filter left only summaries"),
-    }).collect()
+    events
+        .iter()
+        .filter(|e| summary(e))
+        .map(|event| match &event.kind {
+            EventKind::Summary { name, value } => (name.as_str(), *value),
+            _ => unreachable!("the filter left only summaries"),
+        })
+        .collect()
 }
 
 fn metrics<'a>(events: &'a [Event], wanted: &str) -> Vec<(u64, f64)> {
-    events.iter().filter_map(|event| match &event.kind {
-        EventKind::Metric { name, step, value } if name == wanted => Some((*step, *value)),
-        _ => None,
-    }).collect::<Vec<(u64, f64)>>()
+    events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Metric { name, step, value } if name == wanted => Some((*step, *value)),
+            _ => None,
+        })
+        .collect::<Vec<(u64, f64)>>()
 }
 
 fn reason(events: &[Event]) -> String {
@@ -73,7 +88,10 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     assert_eq!(metrics(&events, "train/loss").len(), 8);
     assert_eq!(summaries(&events)[0].0, "pretrain.loss");
-    let pictures = events.iter().filter(|e| matches!(&e.kind, EventKind::Picture { file, .. } if dir.pictures().join(file).is_file())).count();
+    let pictures = events
+        .iter()
+        .filter(|e| matches!(&e.kind, EventKind::Picture { file, .. } if dir.pictures().join(file).is_file()))
+        .count();
     assert_eq!(pictures, 6);
     let (model, _) = weights::read(&dir.model_file()).unwrap();
     assert!(model.contains_key("blocks.0.attn.qkv.weight") && model.contains_key("decoder_pred.weight"));
@@ -82,7 +100,10 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     assert_eq!(metrics(&events, "val/top1").iter().map(|m| m.0).collect::<Vec<_>>(), [4, 8]);
     let found = summaries(&events);
-    assert_eq!(found.iter().map(|s| s.0).collect::<Vec<_>>(), ["finetune.top1", "finetune.top1_best"]);
+    assert_eq!(
+        found.iter().map(|s| s.0).collect::<Vec<_>>(),
+        ["finetune.top1", "finetune.top1_best"]
+    );
     assert_eq!(found[0].1, metrics(&events, "val/top1")[1].1);
 
     let (_, outcome, events) = carry_out(root.path(), &run(Stage::Probe, "mae", Some(&parent), &[]));
@@ -92,7 +113,10 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
     let (_, outcome, events) = carry_out(root.path(), &run(Stage::Psnr, "mae", Some(&parent), &[]));
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     let found = summaries(&events);
-    assert!(found.iter().all(|(_, value)| (3.0..60.0).contains(value) || value.abs() < 30.0), "{found:?}");
+    assert!(
+        found.iter().all(|(_, value)| (3.0..60.0).contains(value) || value.abs() < 30.0),
+        "{found:?}"
+    );
     assert!(events.iter().any(|e| matches!(e.kind, EventKind::Picture { .. })));
 }
 
@@ -119,11 +143,21 @@ fn what_cannot_be_done_fails_with_one_sentence_in_the_log() {
     assert_eq!(outcome, Outcome::Failed);
     assert!(reason(&events).contains("run.toml"), "{}", reason(&events));
 
-    let missing = run(Stage::Pretrain, "random_init", None, &[("data", "source", Value::Text("/no/such/folder".to_owned()))]);
+    let missing = run(
+        Stage::Pretrain,
+        "random_init",
+        None,
+        &[("data", "source", Value::Text("/no/such/folder".to_owned()))],
+    );
     assert!(reason(&carry_out(root.path(), &missing).2).contains("/no/such/folder"));
 
     // All of the built-in pictures, whose number is known only when they are opened.
-    let large = run(Stage::Pretrain, "mae", None, &[("data", "train_images", Value::Int(0)), ("train", "batch_size", Value::Int(65_536))]);
+    let large = run(
+        Stage::Pretrain,
+        "mae",
+        None,
+        &[("data", "train_images", Value::Int(0)), ("train", "batch_size", Value::Int(65_536))],
+    );
     assert!(reason(&carry_out(root.path(), &large).2).contains("train.batch_size = 65536 is larger than the data"));
 }
 
@@ -136,14 +170,26 @@ fn a_failed_attempt_is_followed_by_the_next_which_starts_the_work_anew() {
     assert_eq!(carry_out(root.path(), &parent).1, Outcome::Finished);
     let (_, outcome, events) = carry_out(root.path(), &child);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
-    let attempts: Vec<u32> = events.iter().filter_map(|e| if let EventKind::Started { attempt, .. } = e.kind { Some(attempt) } else { None }).collect();
+    let attempts: Vec<u32> = events
+        .iter()
+        .filter_map(|e| {
+            if let EventKind::Started { attempt, .. } = e.kind {
+                Some(attempt)
+            } else {
+                None
+            }
+        })
+        .collect();
     assert_eq!(attempts, [1, 2]);
 }
 
 #[test]
 fn a_parent_of_another_shape_is_refused_with_the_name_of_the_tensor() {
     let root = tempfile::tempdir().unwrap();
-    let (narrow, wide) = (run(Stage::Pretrain, "random_init", None, &[]), run(Stage::Pretrain, "random_init", None, &[("model", "dim", Value::Int(32))]));
+    let (narrow, wide) = (
+        run(Stage::Pretrain, "random_init", None, &[]),
+        run(Stage::Pretrain, "random_init", None, &[("model", "dim", Value::Int(32))]),
+    );
     let (from, ..) = carry_out(root.path(), &wide);
     let (to, ..) = carry_out(root.path(), &narrow);
     fs::copy(from.model_file(), to.model_file()).unwrap();
@@ -160,7 +206,9 @@ fn features_of_own_pictures_are_written_block_by_block_with_their_names() {
     let (images, output) = (root.path().join("images"), root.path().join("features.safetensors"));
     fs::create_dir(&images).unwrap();
     for (name, grey) in [("b.png", 200), ("a.png", 10)] {
-        image::RgbImage::from_pixel(40, 36, image::Rgb([grey; 3])).save(images.join(name)).unwrap();
+        image::RgbImage::from_pixel(40, 36, image::Rgb([grey; 3]))
+            .save(images.join(name))
+            .unwrap();
     }
     features(&dir, &images, "all", &output, "cpu").unwrap();
     let (found, metadata) = weights::read(&output).unwrap();
