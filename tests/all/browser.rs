@@ -111,7 +111,7 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     // Reloading mid-way changes nothing for the runs.
     browser.client.refresh().await.unwrap();
     browser.client.execute("window.mark = 2", vec![]).await.unwrap();
-    browser.until("every run finished", "#runs", |text| text.matches("finished").count() == 6 && !text.contains("running")).await;
+    browser.until("every run finished", "#runs", |text| text.matches("finished").count() == 7 && !text.contains("running")).await;
     assert_eq!(browser.client.execute("return window.mark", vec![]).await.unwrap(), 2, "the page was reloaded, not live");
     assert_eq!(browser.count("#table .value").await, 6);
 

@@ -1,3 +1,8 @@
 //! The tests that need more than one module: one binary, so that it is linked once.
 
 mod architecture;
+mod browser;
+mod commands;
+mod jobs;
+mod resume;
+mod support;
