@@ -70,34 +70,39 @@ fn split(name: SplitName, wanted: usize, side: usize) -> anyhow::Result<(Split, 
 }
 
 /// Paints the `index`th picture of a split into `pixels`, [side, side, 3]. All numbers here are ours.
+///
+/// Each picture has a hardness of its own. At 0 the shape is large, upright, in the middle and plain to see, which
+/// gives a model something to begin with; at 1 it may be small, turned, anywhere, faint and half hidden.
 fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     let mut rng = stream(SEED, Purpose::Builtin, name as u64, index as u64);
     let rng = &mut rng;
-    let ground = Fill::random([colour(rng), colour(rng)], rng.random_range(2.0..7.0), rng);
-    let mut canvas = Canvas::new(side, &ground);
+    let hardness: f32 = rng.random_range(0.0..1.0);
+    let first = colour(rng);
+    let second = away_from(first, rng.random_range(0.1..0.3 + 0.6 * hardness), rng);
+    let mut canvas = Canvas::new(side, &Fill::random([first, second], rng.random_range(2.0..7.0), rng));
     let main = SHAPES[index % SHAPES.len()];
-    let radius = rng.random_range(0.24..0.42);
-    let margin = 0.75 * radius;
-    let centre = [rng.random_range(margin..1.0 - margin), rng.random_range(margin..1.0 - margin)];
-    for _ in 0..rng.random_range(2..6) {
+    let radius = 0.42 - 0.18 * hardness * rng.random_range(0.0..1.0);
+    let away = (0.5 - 0.75 * radius) * hardness;
+    let centre = [0.5 + away * rng.random_range(-1.0..1.0), 0.5 + away * rng.random_range(-1.0..1.0)];
+    for _ in 0..1 + rng.random_range(0..1 + (4.0 * hardness) as usize) {
         canvas.draw(&distractor(radius, rng));
     }
-    let contrast = rng.random_range(0.3..0.75);
+    let contrast = 0.85 - 0.55 * hardness * rng.random_range(0.0..1.0);
     let shade = away_from(canvas.mean_around(centre, radius), contrast, rng);
-    let second = away_from(shade, rng.random_range(0.0..0.3), rng);
+    let other = away_from(shade, 0.3 * hardness * rng.random_range(0.0..1.0), rng);
     canvas.draw(&Layer {
         shape: main,
         centre,
         radius,
-        angle: angle(rng),
-        stretch: rng.random_range(0.75..1.33),
-        fill: Fill::random([shade, second], rng.random_range(0.7..2.5), rng),
+        angle: std::f32::consts::PI * hardness * rng.random_range(-1.0..1.0),
+        stretch: 1.0 + hardness * rng.random_range(-0.25..0.33),
+        fill: Fill::random([shade, other], rng.random_range(0.7..2.5), rng),
         opacity: rng.random_range(0.8..1.0),
     });
-    for _ in 0..rng.random_range(0..3) {
+    for _ in 0..rng.random_range(0..1 + (2.9 * hardness) as usize) {
         canvas.draw(&occluder(centre, radius, rng));
     }
-    let noise: f32 = rng.random_range(0.0..0.06);
+    let noise = 0.06 * hardness;
     let (gain, lift) = (rng.random_range(0.75..1.15), rng.random_range(-0.1..0.1));
     let bytes = canvas.finish(|value| {
         let grain: f32 = StandardNormal.sample(rng);
