@@ -13,6 +13,8 @@ use crate::store::{Run, RunFilter};
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
+    /// What is wrong with it.
+    pub fault: Option<Invalid>,
     /// Name of a scale.
     pub scale: String,
     /// Data source; empty is the scale's own.
@@ -25,7 +27,17 @@ impl Choice {
     /// Reads the fields `scale`, `data` and `seeds`.
     pub fn read(fields: &Fields) -> Choice {
         let field = |name: &str| fields.get(name).unwrap_or_default().to_owned();
-        Choice { scale: field("scale"), data: field("data"), seeds: field("seeds") }
+        Choice { fault: None, scale: field("scale"), data: field("data"), seeds: field("seeds") }
+    }
+
+    /// The fault at that field.
+    pub fn fault_at(&self, place: &str) -> Option<&str> {
+        self.fault.as_ref().filter(|fault| fault.place == place).map(|fault| fault.message.as_str())
+    }
+
+    /// The fault, if it is at none of the three fields.
+    pub fn other_fault(&self) -> Option<&Invalid> {
+        self.fault.as_ref().filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
     }
 
     /// The same as a query, for links.
