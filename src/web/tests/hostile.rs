@@ -109,13 +109,13 @@ async fn text_of_requests_is_shown_as_text_or_refused() {
         let answer = site.get(&path.replace('S', script)).await;
         assert!(!answer.status.is_server_error() && !answer.text.contains("<script>alert"), "{path}: {}", answer.text);
     }
-    let posts = [("/launch", "method=S"), ("/launch", "base.method=mae&method=mae&scale=smoke&train.epochs=S"), ("/launch", "seed=S"), ("/launch", "parent=S&stage=finetune"),
+    let posts = [("/launch", "scale=smoke&stage=pretrain&method=S"), ("/launch", "base.method=mae&method=mae&scale=smoke&stage=pretrain&train.epochs=S"), ("/launch", "method=mae&stage=pretrain&scale=smoke&seed=S"), ("/launch", "method=mae&scale=smoke&parent=S&stage=finetune"),
         ("/studies/mae-vs-scratch/launch", "scale=S"), ("/studies/mae-vs-scratch/launch", "scale=smoke&data=S%00"), ("/login", "token=S&next=S")];
     for (path, form) in posts {
         let answer = site.post(path, &form.replace('S', script)).await;
         assert!(answer.status.is_client_error() || path == "/login", "{path} {form}: {}", answer.status);
         assert!(!answer.text.contains("<script>alert"), "{path} {form}: {}", answer.text);
     }
-    assert_eq!(site.post("/launch", "a=%ff").await.status, StatusCode::UNPROCESSABLE_ENTITY, "an unknown field is passed over");
+    assert_eq!(site.post("/launch", "a=%ff").await.status, StatusCode::BAD_REQUEST, "a form without its choices is none");
     assert!(site.store.runs(&Default::default()).await.unwrap().is_empty());
 }
