@@ -1,5 +1,8 @@
 //! How numbers and times look on pages.
 
+use std::fmt::Write as _;
+
+use askama::filters::{Html, Safe, escape};
 use askama::{Result, Values};
 
 use crate::run_dir;
@@ -80,6 +83,17 @@ pub fn count(value: impl Count, _: &dyn Values) -> Result<String> {
 pub fn times(value: impl Count, _: &dyn Values, noun: &str) -> Result<String> {
     let n = value.count();
     Ok(format!("{} {noun}{}", count_text(n), if n == 1 { "" } else { "s" }))
+}
+
+/// Text in which what stands between backticks is code.
+#[askama::filter_fn]
+pub fn ticks(text: impl AsRef<str>, _: &dyn Values) -> Result<Safe<String>> {
+    let mut html = String::new();
+    for (place, part) in text.as_ref().split('`').enumerate() {
+        let Ok(part) = escape(part, Html);
+        let _ = if place % 2 == 1 { write!(html, "<code>{part}</code>") } else { write!(html, "{part}") };
+    }
+    Ok(Safe(html))
 }
 
 /// The beginning of a long text, and an ellipsis.

@@ -29,6 +29,9 @@ pub async fn launch(State(app): App, InQuery(query): InQuery) -> Result<Response
 
 /// Shows the form for new choices (`action=update`), or queues the run and goes to its page.
 pub async fn submit(State(app): App, InForm(form): InForm) -> Result<Response> {
+    if let Some(missing) = ["method", "stage", "scale"].into_iter().find(|name| form.get(name).is_none()) {
+        return Err(Error::BadRequest(format!("{missing}: the form must say it")));
+    }
     let draft = Draft::read(&app, &form).await?;
     if form.get("action") == Some("update") {
         return show(&app, draft, Faults::new()).await;

@@ -2,6 +2,7 @@
 
 use super::AppState;
 use super::error::{Error, Result};
+use super::filters;
 use super::launch_draft::{Draft, Faults, value_at};
 use super::page::Layout;
 use super::view::RunView;

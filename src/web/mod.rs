@@ -54,7 +54,7 @@ use guard::{BODY_LIMIT, Guard};
 pub use guard::GuardConfig;
 
 /// What the pages are about.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AppState {
     /// What runs did.
     pub store: Store,
