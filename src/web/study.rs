@@ -38,11 +38,17 @@ struct TableView<'a> {
 impl StudyPage<'_> {
     /// The scale of the paper's numbers: what follows the colon of the study's reference.
     fn paper_scale(&self) -> &str {
-        self.study.paper.split_once(": ").map_or(self.study.paper.as_str(), |(_, scale)| scale)
+        self.study
+            .paper
+            .split_once(": ")
+            .map_or(self.study.paper.as_str(), |(_, scale)| scale)
     }
 
     fn notes(&self) -> impl Iterator<Item = &Line> {
-        self.table.iter().flat_map(|table| &table.lines).filter(|line| !line.note.is_empty())
+        self.table
+            .iter()
+            .flat_map(|table| &table.lines)
+            .filter(|line| !line.note.is_empty())
     }
 }
 
@@ -67,7 +73,12 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     };
     let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
-    Ok(Redirect::to(&format!("/studies/{}?{}&queued={queued}&shared={shared}", study.name, choice.query())).into_response())
+    Ok(Redirect::to(&format!(
+        "/studies/{}?{}&queued={queued}&shared={shared}",
+        study.name,
+        choice.query()
+    ))
+    .into_response())
 }
 
 fn priority(form: &Fields) -> Result<i64> {
@@ -79,10 +90,25 @@ async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<I
         (Some(error), _) | (None, Err(error)) => (Some(error), None),
         (None, Ok(plan)) => (None, Some(view(app, study, &choice, plan).await?)),
     };
-    let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if fault.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let layout = Layout::new("home", app);
     choice.fault = fault;
-    Ok((status, Page(StudyPage { layout, study, scales: &app.scales, choice, launched, table })).into_response())
+    Ok((
+        status,
+        Page(StudyPage {
+            layout,
+            study,
+            scales: &app.scales,
+            choice,
+            launched,
+            table,
+        }),
+    )
+        .into_response())
 }
 
 async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan) -> Result<TableView<'a>> {
@@ -95,7 +121,14 @@ async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan)
         let run = known.remove(&spec.id);
         (spec, run)
     });
-    Ok(TableView { scale: choice.scale_of(app)?, heads, lines, done, cells, runs: runs.collect() })
+    Ok(TableView {
+        scale: choice.scale_of(app)?,
+        heads,
+        lines,
+        done,
+        cells,
+        runs: runs.collect(),
+    })
 }
 
 /// The largest scale the study was begun at, or the smallest there is.
