@@ -191,7 +191,12 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         x_label: "step".to_owned(),
         y_label: String::new(),
         series,
-        smooth: look.smooth,
+        // The learning rate has no noise to smooth away.
+        smooth: if metrics.iter().all(|name| name.ends_with("/lr")) {
+            0.0
+        } else {
+            look.smooth
+        },
         log_y: look.log_y,
         log_x: look.log_x,
         width: look.width,

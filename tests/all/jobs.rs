@@ -82,7 +82,7 @@ async fn children_start_when_their_parent_is_finished_and_equal_runs_are_shared(
 async fn a_worker_killed_by_a_signal_says_so_and_goes_on_when_retried() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
-    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(60))]);
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.step > 0).await;
     rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::SEGV).unwrap();
@@ -155,7 +155,7 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
 async fn a_run_whose_worker_died_unwatched_is_not_running_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
-    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(60))]);
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.step > 0).await;
     let worker = pid(dir.path(), &run.id);
