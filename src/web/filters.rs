@@ -91,7 +91,11 @@ pub fn ticks(text: impl AsRef<str>, _: &dyn Values) -> Result<Safe<String>> {
     let mut html = String::new();
     for (place, part) in text.as_ref().split('`').enumerate() {
         let Ok(part) = escape(part, Html);
-        let _ = if place % 2 == 1 { write!(html, "<code>{part}</code>") } else { write!(html, "{part}") };
+        let _ = if place % 2 == 1 {
+            write!(html, "<code>{part}</code>")
+        } else {
+            write!(html, "{part}")
+        };
     }
     Ok(Safe(html))
 }

@@ -1,5 +1,7 @@
 //! `/studies/{name}`: one table at one scale, and its launch.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -31,18 +33,50 @@ struct TableView<'a> {
     heads: Vec<Head>,
     lines: Vec<Line>,
     done: Done,
-    cells: usize,
+    numbers: Numbers,
     runs: Vec<(RunSpec, Option<Run>)>,
+}
+
+/// The numbers of the table, a seed each.
+struct Numbers {
+    known: usize,
+    all: usize,
+    /// Those whose run has another number too.
+    shared: usize,
+}
+
+impl Numbers {
+    fn of(plan: &Plan, filled: &Filled) -> Numbers {
+        let known = filled
+            .table
+            .rows
+            .iter()
+            .flat_map(|row| &row.entries)
+            .map(|entry| entry.values.len())
+            .sum();
+        let sources: BTreeSet<_> = plan.cells.iter().map(|cell| &cell.run).collect();
+        Numbers {
+            known,
+            all: plan.cells.len(),
+            shared: plan.cells.len() - sources.len(),
+        }
+    }
 }
 
 impl StudyPage<'_> {
     /// The scale of the paper's numbers: what follows the colon of the study's reference.
     fn paper_scale(&self) -> &str {
-        self.study.paper.split_once(": ").map_or(self.study.paper.as_str(), |(_, scale)| scale)
+        self.study
+            .paper
+            .split_once(": ")
+            .map_or(self.study.paper.as_str(), |(_, scale)| scale)
     }
 
     fn notes(&self) -> impl Iterator<Item = &Line> {
-        self.table.iter().flat_map(|table| &table.lines).filter(|line| !line.note.is_empty())
+        self.table
+            .iter()
+            .flat_map(|table| &table.lines)
+            .filter(|line| !line.note.is_empty())
     }
 }
 
@@ -67,7 +101,12 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     };
     let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
-    Ok(Redirect::to(&format!("/studies/{}?{}&queued={queued}&shared={shared}", study.name, choice.query())).into_response())
+    Ok(Redirect::to(&format!(
+        "/studies/{}?{}&queued={queued}&shared={shared}",
+        study.name,
+        choice.query()
+    ))
+    .into_response())
 }
 
 fn priority(form: &Fields) -> Result<i64> {
@@ -79,23 +118,45 @@ async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<I
         (Some(error), _) | (None, Err(error)) => (Some(error), None),
         (None, Ok(plan)) => (None, Some(view(app, study, &choice, plan).await?)),
     };
-    let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if fault.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let layout = Layout::new("home", app);
     choice.fault = fault;
-    Ok((status, Page(StudyPage { layout, study, scales: &app.scales, choice, launched, table })).into_response())
+    Ok((
+        status,
+        Page(StudyPage {
+            layout,
+            study,
+            scales: &app.scales,
+            choice,
+            launched,
+            table,
+        }),
+    )
+        .into_response())
 }
 
 async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan) -> Result<TableView<'a>> {
     let filled: Filled = fill(app, study, &plan).await?;
     let (heads, lines) = (heads(&filled), lines(&filled));
     let done = Done::of(&plan, &filled.runs);
-    let cells = plan.cells.len();
+    let numbers = Numbers::of(&plan, &filled);
     let mut known = filled.runs;
     let runs = plan.runs.into_iter().map(|spec| {
         let run = known.remove(&spec.id);
         (spec, run)
     });
-    Ok(TableView { scale: choice.scale_of(app)?, heads, lines, done, cells, runs: runs.collect() })
+    Ok(TableView {
+        scale: choice.scale_of(app)?,
+        heads,
+        lines,
+        done,
+        numbers,
+        runs: runs.collect(),
+    })
 }
 
 /// The largest scale the study was begun at, or the smallest there is.

@@ -27,22 +27,36 @@ impl Choice {
     /// Reads the fields `scale`, `data` and `seeds`.
     pub fn read(fields: &Fields) -> Choice {
         let field = |name: &str| fields.get(name).unwrap_or_default().to_owned();
-        Choice { fault: None, scale: field("scale"), data: field("data"), seeds: field("seeds") }
+        Choice {
+            fault: None,
+            scale: field("scale"),
+            data: field("data"),
+            seeds: field("seeds"),
+        }
     }
 
     /// The fault at that field.
     pub fn fault_at(&self, place: &str) -> Option<&str> {
-        self.fault.as_ref().filter(|fault| fault.place == place).map(|fault| fault.message.as_str())
+        self.fault
+            .as_ref()
+            .filter(|fault| fault.place == place)
+            .map(|fault| fault.message.as_str())
     }
 
     /// The fault, if it is at none of the three fields.
     pub fn other_fault(&self) -> Option<&Invalid> {
-        self.fault.as_ref().filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
+        self.fault
+            .as_ref()
+            .filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
     }
 
     /// The same as a query, for links.
     pub fn query(&self) -> String {
-        query_of([("scale", self.scale.clone()), ("data", self.data.clone()), ("seeds", self.seeds.clone())])
+        query_of([
+            ("scale", self.scale.clone()),
+            ("data", self.data.clone()),
+            ("seeds", self.seeds.clone()),
+        ])
     }
 
     /// The wishes it stands for.
@@ -52,10 +66,17 @@ impl Choice {
     pub fn request(&self) -> Result<Request, Invalid> {
         let seeds = match self.seeds.as_str() {
             "" => None,
-            text => Some(text.parse().map_err(|_| invalid("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?),
+            text => Some(
+                text.parse()
+                    .map_err(|_| invalid("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?,
+            ),
         };
         let data = Some(self.data.clone()).filter(|data| !data.is_empty());
-        Ok(Request { data, seeds, ..Request::default() })
+        Ok(Request {
+            data,
+            seeds,
+            ..Request::default()
+        })
     }
 
     /// The runs it stands for.
@@ -72,7 +93,8 @@ impl Choice {
     /// A name that no scale has.
     pub fn scale_of<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
         let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        app.scale(&self.scale).ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
+        app.scale(&self.scale)
+            .ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
     }
 }
 
@@ -98,15 +120,29 @@ impl Done {
     /// Counts the plan's runs.
     pub fn of(plan: &Plan, runs: &HashMap<RunId, Run>) -> Done {
         let finished = runs.values().filter(|run| run.state == State::Finished).count();
-        Done { finished: finished as u64, known: runs.len() as u64, total: plan.runs.len() as u64 }
+        Done {
+            finished: finished as u64,
+            known: runs.len() as u64,
+            total: plan.runs.len() as u64,
+        }
     }
 }
 
 /// Those of the plan's runs that were ever queued.
 pub async fn runs_of(app: &AppState, plan: &Plan) -> Result<HashMap<RunId, Run>> {
     let ids: Vec<RunId> = plan.runs.iter().map(|run| run.id.clone()).collect();
-    let filter = RunFilter { limit: ids.len() as u64, ids: Some(ids), ..RunFilter::default() };
-    Ok(app.store.runs(&filter).await?.into_iter().map(|run| (run.id.clone(), run)).collect())
+    let filter = RunFilter {
+        limit: ids.len() as u64,
+        ids: Some(ids),
+        ..RunFilter::default()
+    };
+    Ok(app
+        .store
+        .runs(&filter)
+        .await?
+        .into_iter()
+        .map(|run| (run.id.clone(), run))
+        .collect())
 }
 
 /// Refuses pictures that are not there now, rather than let every run fail on them later.
@@ -119,10 +155,16 @@ pub fn check_source(source: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     let shown: String = source.chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(invalid("data.source", format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the server's machine")))
+    Err(invalid(
+        "data.source",
+        format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the server's machine"),
+    ))
 }
 
 /// A fault at a field.
 pub fn invalid(place: &str, message: String) -> Invalid {
-    Invalid { place: place.to_owned(), message }
+    Invalid {
+        place: place.to_owned(),
+        message,
+    }
 }

@@ -9,11 +9,23 @@ use crate::web::routes;
 /// Every route with its parts filled in, by both methods, and an address that is no route.
 fn all_requests() -> Vec<(Method, String)> {
     let id = find(&smoke_plan(), "mae", Stage::Pretrain).id.to_string();
-    let parts = [("{id}", id.as_str()), ("{name}", "mae-vs-scratch"), ("{step}", "8"), ("{file}", "umbra.css")];
+    let parts = [
+        ("{id}", id.as_str()),
+        ("{name}", "mae-vs-scratch"),
+        ("{step}", "8"),
+        ("{file}", "umbra.css"),
+    ];
     let fill = |path: &str| parts.iter().fold(path.to_owned(), |path, (part, text)| path.replace(part, text));
-    let paths: Vec<String> = routes().iter().map(|(path, _)| fill(path)).chain(["/no/such/route".to_owned()]).collect();
+    let paths: Vec<String> = routes()
+        .iter()
+        .map(|(path, _)| fill(path))
+        .chain(["/no/such/route".to_owned()])
+        .collect();
     assert!(paths.len() > 30 && paths.iter().all(|path| !path.contains('{')));
-    paths.into_iter().flat_map(|path| [(Method::GET, path.clone()), (Method::POST, path)]).collect()
+    paths
+        .into_iter()
+        .flat_map(|path| [(Method::GET, path.clone()), (Method::POST, path)])
+        .collect()
 }
 
 async fn filled(token: Option<&str>) -> Site {
@@ -32,7 +44,10 @@ fn check_headers(answer: &Answer, path: &str) {
     assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
     assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
     assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
-    assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+    assert!(
+        answer.header("content-security-policy").contains("frame-ancestors 'none'"),
+        "{path}"
+    );
     assert!(!answer.header("cache-control").is_empty(), "{path}");
     assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
 }
@@ -59,7 +74,11 @@ async fn every_route_refuses_a_foreign_host() {
         expect(&site, &[("host", host)], StatusCode::FORBIDDEN).await;
     }
     for host in ["localhost:8787", "LOCALHOST:8787", "127.0.0.1:8787", "127.0.0.5:8787", "[::1]:8787"] {
-        assert_eq!(site.send(request(Method::GET, "/", &[("host", host)], "")).await.status, StatusCode::OK, "{host}");
+        assert_eq!(
+            site.send(request(Method::GET, "/", &[("host", host)], "")).await.status,
+            StatusCode::OK,
+            "{host}"
+        );
     }
 }
 
@@ -72,7 +91,10 @@ async fn a_request_has_one_host_and_no_other_address() {
     let mut none = request(Method::GET, "/", &[], "");
     none.headers_mut().remove(HOST_HEADER);
     assert_eq!(site.send(none).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(site.send(request(Method::GET, "http://evil.example/", &[], "")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        site.send(request(Method::GET, "http://evil.example/", &[], "")).await.status,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
@@ -90,10 +112,23 @@ async fn every_route_refuses_requests_that_another_site_makes() {
         expect(&site, &[header], StatusCode::FORBIDDEN).await;
     }
     // A link on another site may open a page, but neither embed it nor send a form.
-    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let link = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
     assert_eq!(site.send(request(Method::GET, "/", &link, "")).await.status, StatusCode::OK);
-    assert_eq!(site.send(request(Method::POST, "/studies/mae-vs-scratch/launch", &link, "scale=smoke")).await.status, StatusCode::FORBIDDEN);
-    let frame = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+    assert_eq!(
+        site.send(request(Method::POST, "/studies/mae-vs-scratch/launch", &link, "scale=smoke"))
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
+    let frame = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+    ];
     assert_eq!(site.send(request(Method::GET, "/", &frame, "")).await.status, StatusCode::FORBIDDEN);
 }
 
@@ -114,14 +149,31 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
     let large = "x".repeat(super::super::guard::BODY_LIMIT + 1);
     for path in ["/studies/mae-vs-scratch/launch", "/launch"] {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        assert_eq!(site.send(request(Method::POST, path, &headers, &large)).await.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        assert_eq!(
+            site.send(request(Method::POST, path, &headers, &large)).await.status,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "{path}"
+        );
     }
     let json = format!("\"{large}\"");
-    let answer = site.send(request(Method::POST, "/api/v1/launch", &[("content-type", "application/json")], &json)).await;
+    let answer = site
+        .send(request(
+            Method::POST,
+            "/api/v1/launch",
+            &[("content-type", "application/json")],
+            &json,
+        ))
+        .await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     let declared = [("content-length", "9999999999")];
-    assert_eq!(site.send(request(Method::POST, "/launch", &declared, "")).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(site.get(&format!("/runs?q={}", "x".repeat(20_000))).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        site.send(request(Method::POST, "/launch", &declared, "")).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    assert_eq!(
+        site.get(&format!("/runs?q={}", "x".repeat(20_000))).await.status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]
@@ -130,14 +182,27 @@ async fn with_a_token_every_route_but_the_login_asks_for_it() {
     for (method, path) in all_requests() {
         let answer = site.send(request(method.clone(), &path, &[], "")).await;
         let open = path == "/login" || path.starts_with("/static/");
-        assert_eq!(answer.status != StatusCode::UNAUTHORIZED, open, "{method} {path}: {}", answer.status);
+        assert_eq!(
+            answer.status != StatusCode::UNAUTHORIZED,
+            open,
+            "{method} {path}: {}",
+            answer.status
+        );
         check_headers(&answer, &path);
     }
     let bearer = |token: &str| format!("Bearer {token}");
     let (right, wrong) = (bearer("open sesame"), bearer("open sesam"));
-    assert_eq!(site.send(request(Method::GET, "/", &[("authorization", &right)], "")).await.status, StatusCode::OK);
-    assert_eq!(site.send(request(Method::GET, "/", &[("authorization", &wrong)], "")).await.status, StatusCode::UNAUTHORIZED);
-    let opened = site.send(request(Method::GET, "/runs?state=failed", &[("accept", "text/html")], "")).await;
+    assert_eq!(
+        site.send(request(Method::GET, "/", &[("authorization", &right)], "")).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        site.send(request(Method::GET, "/", &[("authorization", &wrong)], "")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let opened = site
+        .send(request(Method::GET, "/runs?state=failed", &[("accept", "text/html")], ""))
+        .await;
     assert_eq!(opened.header("location"), "/login?next=%2Fruns%3Fstate%3Dfailed");
 }
 
@@ -150,7 +215,10 @@ async fn a_login_gives_a_session_that_is_not_the_token_and_ends_with_the_logout(
     let right = site.post("/login", "token=open+sesame&next=/queue").await;
     assert_eq!((right.status, right.header("location")), (StatusCode::SEE_OTHER, "/queue"));
     let cookie = right.header("set-cookie").to_owned();
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("sesame"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("sesame"),
+        "{cookie}"
+    );
     let session = cookie.split(';').next().unwrap();
     let queue = async || site.send(request(Method::GET, "/queue", &[("cookie", session)], "")).await;
     let page = queue().await;
@@ -159,7 +227,10 @@ async fn a_login_gives_a_session_that_is_not_the_token_and_ends_with_the_logout(
     site.send(request(Method::POST, "/logout", &[("cookie", session)], "")).await;
     assert_eq!(queue().await.status, StatusCode::UNAUTHORIZED);
     let made_up = format!("{}=0123", session.split('=').next().unwrap());
-    assert_eq!(site.send(request(Method::GET, "/queue", &[("cookie", &made_up)], "")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        site.send(request(Method::GET, "/queue", &[("cookie", &made_up)], "")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]

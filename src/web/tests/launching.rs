@@ -21,18 +21,27 @@ impl Site {
 }
 
 /// The fields that the form sends along for what it was shown for.
-const SHOWN: &str = "base.method=mae&base.stage=pretrain&base.scale=smoke&base.seed=0&method=mae&stage=pretrain&scale=smoke&seed=0&data.source=builtin";
+const SHOWN: &str =
+    "base.method=mae&base.stage=pretrain&base.scale=smoke&base.seed=0&method=mae&stage=pretrain&scale=smoke&seed=0&data.source=builtin";
 
 #[tokio::test]
 async fn one_click_queues_a_study_and_a_second_shares_its_runs() {
     let site = Site::new(|_| ()).await;
     let first = site.post("/studies/mae-vs-scratch/launch", "scale=smoke&data=builtin&seeds=").await;
     assert_eq!(first.status, StatusCode::SEE_OTHER);
-    assert!(first.header("location").ends_with("&queued=7&shared=0"), "{}", first.header("location"));
+    assert!(
+        first.header("location").ends_with("&queued=7&shared=0"),
+        "{}",
+        first.header("location")
+    );
     site.page(first.header("location")).await.has(&["7 runs queued", "◷"]);
     assert_eq!(site.all_runs().await.len(), 7);
     let second = site.post("/studies/mae-vs-scratch/launch", "scale=smoke&data=builtin").await;
-    assert!(second.header("location").ends_with("&queued=0&shared=7"), "{}", second.header("location"));
+    assert!(
+        second.header("location").ends_with("&queued=0&shared=7"),
+        "{}",
+        second.header("location")
+    );
     site.page("/queue").await.has(&["its pretraining", "value=\"1\"", "value=\"-1\""]);
 }
 
@@ -50,9 +59,19 @@ async fn a_fault_stands_at_its_field_and_nothing_is_queued() {
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{form}");
         answer.has(&[sentence, "aria-invalid=\"true\""]);
     }
-    let answer = site.post("/launch", &format!("{SHOWN}&method.mask_ratio=1.2&train.epochs=three&model.patch_size=5")).await;
+    let answer = site
+        .post(
+            "/launch",
+            &format!("{SHOWN}&method.mask_ratio=1.2&train.epochs=three&model.patch_size=5"),
+        )
+        .await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    answer.has(&["value=\"1.2\"", "1.2 is not allowed: it must be a number between 0 and 1", "value=\"three\"", "three is not allowed"]);
+    answer.has(&[
+        "value=\"1.2\"",
+        "1.2 is not allowed: it must be a number between 0 and 1",
+        "value=\"three\"",
+        "three is not allowed",
+    ]);
     let together = site.post("/launch", &format!("{SHOWN}&model.patch_size=5")).await;
     together.has(&["it does not divide data.image_size = 32", "value=\"5\""]);
     assert!(site.all_runs().await.is_empty());
@@ -61,7 +80,12 @@ async fn a_fault_stands_at_its_field_and_nothing_is_queued() {
 #[tokio::test]
 async fn the_form_sends_only_what_was_changed() {
     let site = Site::new(|_| ()).await;
-    let answer = site.post("/launch", &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs=3&train.batch_size=")).await;
+    let answer = site
+        .post(
+            "/launch",
+            &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs=3&train.batch_size="),
+        )
+        .await;
     let run = site.run_at(&answer).await;
     assert_eq!(run.spec.value("method", "mask_ratio"), Some(&Value::Float(0.5)));
     assert_eq!(run.spec.value("train", "epochs"), Some(&Value::Int(3)), "as the scale has it");
@@ -75,7 +99,11 @@ async fn another_scale_brings_its_own_settings_and_keeps_the_edits() {
     let form = format!("{shown}&action=update&method.mask_ratio=0.5&train.epochs=3&data.train_images=512");
     let page = site.post("/launch", &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    page.has(&["id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"50\"", "value=\"0.5\"", "1 changed"]);
+    page.has(&[
+        "id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"50\"",
+        "value=\"0.5\"",
+        "1 changed",
+    ]);
     assert!(site.all_runs().await.is_empty(), "an update queues nothing");
 }
 
@@ -84,16 +112,30 @@ async fn a_child_can_start_from_a_run_or_bring_its_pretraining() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let parent = find(&smoke_plan(), "mae", Stage::Pretrain).id.clone();
-    site.page(&format!("/launch?stage=finetune&method=mae&parent={parent}")).await.has(&["Taken from the run it starts from", "disabled"]);
+    site.page(&format!("/launch?stage=finetune&method=mae&parent={parent}"))
+        .await
+        .has(&["Taken from the run it starts from", "disabled"]);
     let base = SHOWN.replace("stage=pretrain", "stage=finetune");
-    let child = site.run_at(&site.post("/launch", &format!("{base}&base.parent={parent}&parent={parent}&seed=7&train.epochs=1")).await).await;
+    let child = site
+        .run_at(
+            &site
+                .post(
+                    "/launch",
+                    &format!("{base}&base.parent={parent}&parent={parent}&seed=7&train.epochs=1"),
+                )
+                .await,
+        )
+        .await;
     assert_eq!((child.parent, child.stage), (Some(parent.clone()), Stage::Finetune));
     let base = base.replace("seed=0", "seed=9");
     let before = site.all_runs().await.len();
     let alone = site.run_at(&site.post("/launch", &format!("{base}&parent=")).await).await;
     assert_eq!(site.all_runs().await.len(), before + 2, "its own pretraining came along");
     assert_ne!(alone.parent, Some(parent.clone()));
-    for (method, sentence) in [("random_init", "that run pretrained with the method mae"), ("nonsense", "not nonsense")] {
+    for (method, sentence) in [
+        ("random_init", "that run pretrained with the method mae"),
+        ("nonsense", "not nonsense"),
+    ] {
         let form = base.replace("method=mae", &format!("method={method}"));
         let answer = site.post("/launch", &format!("{form}&parent={parent}")).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -104,8 +146,12 @@ async fn a_child_can_start_from_a_run_or_bring_its_pretraining() {
 #[tokio::test]
 async fn a_copy_of_a_run_has_its_settings() {
     let site = Site::new(|_| ()).await;
-    let run = site.run_at(&site.post("/launch", &format!("{SHOWN}&method.mask_ratio=0.6&seed=0")).await).await;
-    site.page(&format!("/launch?from={}", run.id)).await.has(&["value=\"0.6\"", "1 changed"]);
+    let run = site
+        .run_at(&site.post("/launch", &format!("{SHOWN}&method.mask_ratio=0.6&seed=0")).await)
+        .await;
+    site.page(&format!("/launch?from={}", run.id))
+        .await
+        .has(&["value=\"0.6\"", "1 changed"]);
     assert_eq!(site.get("/launch?from=0123456789abcdef").await.status, StatusCode::NOT_FOUND);
 }
 
@@ -115,44 +161,83 @@ async fn runs_are_cancelled_moved_and_continued_from_pages() {
     site.post("/studies/mae-vs-scratch/launch", "scale=smoke").await;
     let id = find(&smoke_plan(), "mae", Stage::Pretrain).id.clone();
     let state = async || site.store.run(&id).await.unwrap().unwrap();
-    assert_eq!(site.post(&format!("/runs/{id}/priority"), "priority=5&from=queue").await.header("location"), "/queue");
+    assert_eq!(
+        site.post(&format!("/runs/{id}/priority"), "priority=5&from=queue")
+            .await
+            .header("location"),
+        "/queue"
+    );
     assert_eq!(state().await.priority, 5);
-    assert_eq!(site.post(&format!("/runs/{id}/cancel"), "").await.header("location"), format!("/runs/{id}"));
+    assert_eq!(
+        site.post(&format!("/runs/{id}/cancel"), "").await.header("location"),
+        format!("/runs/{id}")
+    );
     assert_eq!(state().await.state, State::Cancelled);
     let again = site.post(&format!("/runs/{id}/cancel"), "").await;
     assert_eq!(again.status, StatusCode::CONFLICT, "it has ended");
     assert_eq!(site.post(&format!("/runs/{id}/retry"), "").await.status, StatusCode::SEE_OTHER);
     assert_eq!(state().await.state, State::Queued);
-    assert_eq!(site.post(&format!("/runs/{id}/priority"), "priority=high").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        site.post(&format!("/runs/{id}/priority"), "priority=high").await.status,
+        StatusCode::BAD_REQUEST
+    );
     assert_eq!(site.post("/runs/0123456789abcdef/cancel", "").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn programs_launch_with_json() {
     let site = Site::new(|_| ()).await;
-    let post = async |body: &str| site.send(request(Method::POST, "/api/v1/launch", &[("content-type", "application/json")], body)).await;
+    let post = async |body: &str| {
+        site.send(request(
+            Method::POST,
+            "/api/v1/launch",
+            &[("content-type", "application/json")],
+            body,
+        ))
+        .await
+    };
     let study = post(r#"{"study": "mae-vs-scratch", "scale": "smoke", "seeds": 2}"#).await;
     assert_eq!(study.status, StatusCode::CREATED, "{}", study.text);
     assert_eq!(site.all_runs().await.len(), 14);
     let single = post(r#"{"method": "mae", "scale": "smoke", "seed": 3, "set": {"method": {"mask_ratio": 0.5}}}"#).await;
-    let id = serde_json::from_str::<serde_json::Value>(&single.text).unwrap()["queued"][0].as_str().unwrap().to_owned();
+    let id = serde_json::from_str::<serde_json::Value>(&single.text).unwrap()["queued"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let run = site.store.run(&id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((run.seed, run.spec.value("method", "mask_ratio")), (3, Some(&Value::Float(0.5))));
     let bad = [
-        (r#"{"method": "mae", "scale": "smoke", "set": {"method": {"mask_ratio": 1.2}}}"#, 422, "method.mask_ratio"),
+        (
+            r#"{"method": "mae", "scale": "smoke", "set": {"method": {"mask_ratio": 1.2}}}"#,
+            422,
+            "method.mask_ratio",
+        ),
         (r#"{"method": "mae", "scale": "smoke", "stage": "finetune"}"#, 422, "parent"),
-        (r#"{"method": "mae", "study": "mae-vs-scratch", "scale": "smoke"}"#, 400, "name a study"),
+        (
+            r#"{"method": "mae", "study": "mae-vs-scratch", "scale": "smoke"}"#,
+            400,
+            "name a study",
+        ),
         (r#"{"method": "mae", "scale": "smoke", "shell": "rm"}"#, 400, "unknown field"),
         (r#"{"method": "mae", "method": "mae", "scale": "smoke"}"#, 400, "duplicate field"),
         ("{", 400, "EOF"),
     ];
     for (body, status, part) in bad {
         let answer = post(body).await;
-        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (status, "application/json"), "{body}: {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (status, "application/json"),
+            "{body}: {}",
+            answer.text
+        );
         answer.has(&[part]);
     }
-    let form = site.send(request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}")).await;
+    let form = site
+        .send(request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}"))
+        .await;
     assert_eq!(form.status, StatusCode::BAD_REQUEST, "a form cannot pretend to be a program");
-    let cancelled = site.send(request(Method::POST, &format!("/api/v1/runs/{id}/cancel"), &[], "")).await;
+    let cancelled = site
+        .send(request(Method::POST, &format!("/api/v1/runs/{id}/cancel"), &[], ""))
+        .await;
     cancelled.has(&["\"state\":\"cancelled\""]);
 }

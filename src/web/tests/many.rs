@@ -19,13 +19,40 @@ async fn pages_stay_quick_with_ten_thousand_runs() {
         let like = &plan.runs[seed as usize % plan.runs.len()];
         let mut run = RunSpec::new(like.stage, &like.method, 1_000 + seed, None, like.settings.clone());
         run.label = format!("run {seed} of many");
-        let file = RunFile { umbra: "test".to_owned(), created: 1_700_000_000 + seed, run };
+        let file = RunFile {
+            umbra: "test".to_owned(),
+            created: 1_700_000_000 + seed,
+            run,
+        };
         let kinds = [queued(), started(), summary("finetune.top1", seed as f64), finished()];
-        let events: Vec<_> = kinds.into_iter().zip(1..).map(|(kind, seq)| crate::run_dir::Event { seq, time: 1.7e9 + seed as f64, kind }).collect();
-        let news = News { run: &file.run.id, since: None, afresh: Some(&file), events: &events, until: &Mark::default() };
+        let events: Vec<_> = kinds
+            .into_iter()
+            .zip(1..)
+            .map(|(kind, seq)| crate::run_dir::Event {
+                seq,
+                time: 1.7e9 + seed as f64,
+                kind,
+            })
+            .collect();
+        let news = News {
+            run: &file.run.id,
+            since: None,
+            afresh: Some(&file),
+            events: &events,
+            until: &Mark::default(),
+        };
         site.store.ingest(&news).await.unwrap();
     }
-    let paths = ["/runs", "/runs?page=100&sort=label", "/runs?q=999&sort=duration", "/runs?study=mae-vs-scratch", "/", "/studies/mae-vs-scratch?scale=smoke", "/queue", "/launch?stage=finetune"];
+    let paths = [
+        "/runs",
+        "/runs?page=100&sort=label",
+        "/runs?q=999&sort=duration",
+        "/runs?study=mae-vs-scratch",
+        "/",
+        "/studies/mae-vs-scratch?scale=smoke",
+        "/queue",
+        "/launch?stage=finetune",
+    ];
     for path in paths {
         site.page(path).await;
         let start = Instant::now();
@@ -34,5 +61,7 @@ async fn pages_stay_quick_with_ten_thousand_runs() {
         println!("{path}: {took:?}");
         assert!(took < LIMIT, "{path} took {took:?}");
     }
-    site.page("/runs?page=100").await.has(&["9\u{2009}901–10\u{2009}000 of 10\u{2009}000 runs"]);
+    site.page("/runs?page=100")
+        .await
+        .has(&["9\u{2009}901–10\u{2009}000 of 10\u{2009}000 runs"]);
 }

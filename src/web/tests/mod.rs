@@ -77,9 +77,19 @@ impl Site {
         let store = Store::open(dir.path()).await.unwrap();
         let jobs = jobs::start(store.clone(), hold, config).await.unwrap();
         let listen: SocketAddr = HOST.parse().unwrap();
-        let guard = GuardConfig { listen, token: token.map(str::to_owned) };
+        let guard = GuardConfig {
+            listen,
+            token: token.map(str::to_owned),
+        };
         let (studies, scales, catalog) = (Study::built_in(), Scale::built_in(), catalog());
-        let router = router(AppState { store: store.clone(), jobs: jobs.clone(), studies, scales, catalog, guard });
+        let router = router(AppState {
+            store: store.clone(),
+            jobs: jobs.clone(),
+            studies,
+            scales,
+            catalog,
+            guard,
+        });
         Site { dir, store, jobs, router }
     }
 
@@ -87,7 +97,11 @@ impl Site {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -96,7 +110,11 @@ impl Site {
 
     /// Sends a form as the page itself would.
     pub async fn post(&self, path: &str, form: &str) -> Answer {
-        let headers = [("content-type", "application/x-www-form-urlencoded"), ("origin", "http://127.0.0.1:8787"), ("sec-fetch-site", "same-origin")];
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", "http://127.0.0.1:8787"),
+            ("sec-fetch-site", "same-origin"),
+        ];
         self.send(request(Method::POST, path, &headers, form)).await
     }
 
@@ -112,7 +130,11 @@ impl Site {
 pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
     let host = headers.iter().all(|(name, _)| *name != "host").then_some(("host", HOST));
     let builder = Request::builder().method(method).uri(path);
-    let builder = headers.iter().copied().chain(host).fold(builder, |builder, (name, value)| builder.header(name, value));
+    let builder = headers
+        .iter()
+        .copied()
+        .chain(host)
+        .fold(builder, |builder, (name, value)| builder.header(name, value));
     builder.body(Body::from(body.to_owned())).unwrap()
 }
 
@@ -138,7 +160,14 @@ pub fn write_run(data_dir: &Path, run: &RunSpec, kinds: Vec<EventKind>) -> RunDi
 }
 
 pub fn started() -> EventKind {
-    EventKind::Started { attempt: 1, pid: std::process::id(), host: "here".to_owned(), device: "cpu".to_owned(), threads: 2, resumed_step: None }
+    EventKind::Started {
+        attempt: 1,
+        pid: std::process::id(),
+        host: "here".to_owned(),
+        device: "cpu".to_owned(),
+        threads: 2,
+        resumed_step: None,
+    }
 }
 
 pub fn queued() -> EventKind {
@@ -146,11 +175,18 @@ pub fn queued() -> EventKind {
 }
 
 pub fn metric(name: &str, step: u64, value: f64) -> EventKind {
-    EventKind::Metric { name: name.to_owned(), step, value }
+    EventKind::Metric {
+        name: name.to_owned(),
+        step,
+        value,
+    }
 }
 
 pub fn summary(name: &str, value: f64) -> EventKind {
-    EventKind::Summary { name: name.to_owned(), value }
+    EventKind::Summary {
+        name: name.to_owned(),
+        value,
+    }
 }
 
 pub fn finished() -> EventKind {
@@ -159,24 +195,40 @@ pub fn finished() -> EventKind {
 
 /// A PNG of one black pixel.
 pub const PNG: &[u8] = &[
-    0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55,
-    0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x60, 0, 0, 0, 2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae,
-    0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b,
+    0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x60, 0, 0, 0, 2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E',
+    b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
 /// MAE's pretraining finished with curves, pictures, a log and a model; its finetuning finished; its probe
 /// at work under the lock that comes back; its PSNR waiting; the scratch encoder failed.
 pub fn fill_study(data_dir: &Path) -> Lock {
     let plan = smoke_plan();
-    let mut kinds = vec![queued(), started(), EventKind::Phase { name: "training".to_owned() }];
+    let mut kinds = vec![
+        queued(),
+        started(),
+        EventKind::Phase {
+            name: "training".to_owned(),
+        },
+    ];
     for step in 1..=24 {
         kinds.push(metric("train/loss", step, 1.0 / step as f64));
         kinds.push(metric("train/lr", step, 1e-3));
     }
     for step in [8, 24] {
-        kinds.push(EventKind::Picture { name: "reconstruction".to_owned(), step, file: format!("reconstruction-{step}.png") });
+        kinds.push(EventKind::Picture {
+            name: "reconstruction".to_owned(),
+            step,
+            file: format!("reconstruction-{step}.png"),
+        });
     }
-    kinds.extend([EventKind::Warning { message: "one picture was skipped".to_owned() }, summary("pretrain.loss", 0.25), finished()]);
+    kinds.extend([
+        EventKind::Warning {
+            message: "one picture was skipped".to_owned(),
+        },
+        summary("pretrain.loss", 0.25),
+        finished(),
+    ]);
     let dir = write_run(data_dir, find(&plan, "mae", Stage::Pretrain), kinds);
     std::fs::create_dir_all(dir.pictures()).unwrap();
     for step in [8, 24] {
@@ -184,12 +236,30 @@ pub fn fill_study(data_dir: &Path) -> Lock {
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
-    let finetuned = vec![queued(), started(), metric("val/top1", 8, 61.25), summary("finetune.top1", 61.25), finished()];
+    let finetuned = vec![
+        queued(),
+        started(),
+        metric("val/top1", 8, 61.25),
+        summary("finetune.top1", 61.25),
+        finished(),
+    ];
     write_run(data_dir, find(&plan, "mae", Stage::Finetune), finetuned);
-    let progress = EventKind::Progress { step: 43, steps: 100, images_per_second: 812.5, eta_seconds: 90.0 };
+    let progress = EventKind::Progress {
+        step: 43,
+        steps: 100,
+        images_per_second: 812.5,
+        eta_seconds: 90.0,
+    };
     let probe = write_run(data_dir, find(&plan, "mae", Stage::Probe), vec![queued(), started(), progress]);
     write_run(data_dir, find(&plan, "mae", Stage::Psnr), vec![queued()]);
-    let failed = EventKind::Failed { reason: "the loss is not a number at step 3".to_owned(), causes: vec![] };
-    write_run(data_dir, find(&plan, "random_init", Stage::Pretrain), vec![queued(), started(), failed]);
+    let failed = EventKind::Failed {
+        reason: "the loss is not a number at step 3".to_owned(),
+        causes: vec![],
+    };
+    write_run(
+        data_dir,
+        find(&plan, "random_init", Stage::Pretrain),
+        vec![queued(), started(), failed],
+    );
     Lock::take(probe.path()).unwrap()
 }
