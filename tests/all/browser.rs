@@ -21,13 +21,19 @@ impl Browser {
     /// Starts both, or says that they are not installed.
     async fn start(profile: &std::path::Path) -> Option<Browser> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let driver = Command::new("chromedriver").arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let Ok(driver) = driver else {
             assert!(std::env::var_os("UMBRA_REQUIRE_BROWSER").is_none(), "chromedriver is not installed");
             eprintln!("passed over: install Chromium and its driver (Debian: chromium, chromium-driver) to run the browser test");
             return None;
         };
-        wait_for("chromedriver", Duration::from_secs(30), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        wait_for("chromedriver", Duration::from_secs(30), || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -43,16 +49,34 @@ impl Browser {
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), serde_json::json!({ "args": arguments }));
         let address = format!("http://127.0.0.1:{port}");
-        let client = ClientBuilder::new(fantoccini_connector()).capabilities(capabilities).connect(&address).await.expect("Chromium starts");
+        let client = ClientBuilder::new(fantoccini_connector())
+            .capabilities(capabilities)
+            .connect(&address)
+            .await
+            .expect("Chromium starts");
         Some(Browser { driver, client })
     }
 
     async fn text(&self, css: &str) -> String {
-        self.client.wait().for_element(Locator::Css(css)).await.unwrap().text().await.unwrap()
+        self.client
+            .wait()
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     async fn click(&self, css: &str) {
-        self.client.wait().for_element(Locator::Css(css)).await.unwrap().click().await.unwrap();
+        self.client
+            .wait()
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
     }
 
     async fn count(&self, css: &str) -> usize {
@@ -75,7 +99,14 @@ impl Browser {
     }
 
     async fn choose(&self, css: &str, value: &str) {
-        self.client.wait().for_element(Locator::Css(css)).await.unwrap().select_by_value(value).await.unwrap();
+        self.client
+            .wait()
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap()
+            .select_by_value(value)
+            .await
+            .unwrap();
     }
 }
 
@@ -93,7 +124,9 @@ fn fantoccini_connector() -> hyper_util::client::legacy::connect::HttpConnector 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     let (data_dir, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some(browser) = Browser::start(profile.path()).await else { return };
+    let Some(browser) = Browser::start(profile.path()).await else {
+        return;
+    };
     let server = Server::start(data_dir.path());
 
     browser.client.goto(&server.address).await.unwrap();
@@ -111,8 +144,16 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     // Reloading mid-way changes nothing for the runs.
     browser.client.refresh().await.unwrap();
     browser.client.execute("window.mark = 2", vec![]).await.unwrap();
-    browser.until("every run finished", "#runs", |text| text.matches("finished").count() == 7 && !text.contains("running")).await;
-    assert_eq!(browser.client.execute("return window.mark", vec![]).await.unwrap(), 2, "the page was reloaded, not live");
+    browser
+        .until("every run finished", "#runs", |text| {
+            text.matches("finished").count() == 7 && !text.contains("running")
+        })
+        .await;
+    assert_eq!(
+        browser.client.execute("return window.mark", vec![]).await.unwrap(),
+        2,
+        "the page was reloaded, not live"
+    );
     assert_eq!(browser.count("#table .value").await, 6);
 
     look_at_a_run(&browser).await;
@@ -126,7 +167,10 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
 async fn look_at_a_run(browser: &Browser) {
     browser.click("#runs a.row-link").await;
     browser.until("the run's page", "h1", |text| text.contains("MAE · pretrain")).await;
-    assert!(browser.count("svg[role=img] polyline, svg[role=img] path").await > 0, "no curve is drawn");
+    assert!(
+        browser.count("svg[role=img] polyline, svg[role=img] path").await > 0,
+        "no curve is drawn"
+    );
     assert!(browser.count("#pictures img").await > 0, "no reconstruction is shown");
     let loaded = "const i = document.querySelector('#pictures img'); i.loading = 'eager'; i.scrollIntoView(); return i.decode().then(() => i.naturalWidth)";
     let width = browser.client.execute(loaded, vec![]).await.unwrap();
@@ -136,14 +180,28 @@ async fn look_at_a_run(browser: &Browser) {
 
 /// Launches one long run through the form, sees it work, cancels it.
 async fn cancel_a_run(browser: &Browser, server: &Server) {
-    browser.client.goto(&format!("{}/launch?method=mae&scale=smoke&stage=pretrain", server.address)).await.unwrap();
-    let epochs = browser.client.wait().for_element(Locator::Css("[name='train.epochs']")).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/launch?method=mae&scale=smoke&stage=pretrain", server.address))
+        .await
+        .unwrap();
+    let epochs = browser
+        .client
+        .wait()
+        .for_element(Locator::Css("[name='train.epochs']"))
+        .await
+        .unwrap();
     epochs.clear().await.unwrap();
     epochs.send_keys("5000").await.unwrap();
     browser.click("#main form button.primary").await;
-    browser.until("progress", "#head", |text| text.contains("running") && text.contains('%')).await;
+    browser
+        .until("progress", "#head", |text| text.contains("running") && text.contains('%'))
+        .await;
     browser.click("#cancel").await;
     browser.until("the end", "#head", |text| text.contains("cancelled")).await;
-    let cancelled = RunDir::all(&server.data_dir).unwrap().iter().any(|dir| events(dir).iter().any(|e| matches!(e.kind, EventKind::Cancelled { .. })));
+    let cancelled = RunDir::all(&server.data_dir)
+        .unwrap()
+        .iter()
+        .any(|dir| events(dir).iter().any(|e| matches!(e.kind, EventKind::Cancelled { .. })));
     assert!(cancelled, "the page says cancelled, the run directory does not");
 }

@@ -37,7 +37,10 @@ async fn until(store: &Store, id: &RunId, what: &str, done: impl Fn(&Run) -> boo
 }
 
 async fn ended(store: &Store, id: &RunId) -> Run {
-    until(store, id, "the end", |run| matches!(run.state, State::Finished | State::Failed | State::Cancelled)).await
+    until(store, id, "the end", |run| {
+        matches!(run.state, State::Finished | State::Failed | State::Cancelled)
+    })
+    .await
 }
 
 fn long() -> RunSpec {
@@ -45,7 +48,9 @@ fn long() -> RunSpec {
 }
 
 fn pid(data_dir: &Path, id: &RunId) -> rustix::process::Pid {
-    let holder = Lock::holder(RunDir::of(data_dir, id).path()).unwrap().expect("a worker holds the run");
+    let holder = Lock::holder(RunDir::of(data_dir, id).path())
+        .unwrap()
+        .expect("a worker holds the run");
     rustix::process::Pid::from_raw(holder.pid as i32).unwrap()
 }
 
@@ -63,14 +68,21 @@ async fn children_start_when_their_parent_is_finished_and_equal_runs_are_shared(
     assert_eq!(child.state, State::Finished, "{:?}", child.reason);
     let parent = store.run(&parent.id).await.unwrap().unwrap();
     assert!(parent.ended.unwrap() <= child.started.unwrap());
-    assert!(store.summaries(std::slice::from_ref(&child.id)).await.unwrap().iter().any(|(_, name, _)| name == "psnr.composite"));
+    assert!(
+        store
+            .summaries(std::slice::from_ref(&child.id))
+            .await
+            .unwrap()
+            .iter()
+            .any(|(_, name, _)| name == "psnr.composite")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_by_a_signal_says_so_and_goes_on_when_retried() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
-    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(60))]);
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.step > 0).await;
     rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::SEGV).unwrap();
@@ -98,7 +110,10 @@ async fn a_worker_out_of_memory_says_so() {
 async fn a_cancelled_worker_leaves_a_checkpoint_and_a_waiting_run_leaves_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
-    let (run, waiting) = (long(), tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(401))]));
+    let (run, waiting) = (
+        long(),
+        tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(401))]),
+    );
     jobs.submit(&[run.clone(), waiting.clone()], 0).await.unwrap();
     jobs.cancel(&waiting.id).await.unwrap();
     assert_eq!(ended(&store, &waiting.id).await.state, State::Cancelled);
@@ -129,7 +144,10 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
     for name in store.metric_names(&run.id).await.unwrap() {
         stored += store.metrics(&run.id, &name).await.unwrap().len();
     }
-    let written = numbers(&RunDir::of(dir.path(), &run.id)).iter().filter(|(_, step, _)| step.is_some()).count();
+    let written = numbers(&RunDir::of(dir.path(), &run.id))
+        .iter()
+        .filter(|(_, step, _)| step.is_some())
+        .count();
     assert!(stored >= written && written > 100, "{stored} stored, {written} written");
 }
 
@@ -137,7 +155,7 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
 async fn a_run_whose_worker_died_unwatched_is_not_running_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
-    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(60))]);
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.step > 0).await;
     let worker = pid(dir.path(), &run.id);

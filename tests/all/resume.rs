@@ -25,13 +25,18 @@ fn finish(dir: &RunDir) {
 }
 
 fn checkpoints(dir: &RunDir) -> usize {
-    events(dir).iter().filter(|e| matches!(e.kind, EventKind::Checkpoint { .. })).count()
+    events(dir)
+        .iter()
+        .filter(|e| matches!(e.kind, EventKind::Checkpoint { .. }))
+        .count()
 }
 
 /// Kills the worker of `dir` when it has written `after` checkpoints and then `delay` has passed.
 fn interrupt(dir: &RunDir, after: usize, delay: Duration) {
     let mut worker = start(dir);
-    wait_for("a checkpoint", Duration::from_secs(120), || checkpoints(dir) >= after || worker.try_wait().unwrap().is_some());
+    wait_for("a checkpoint", Duration::from_secs(120), || {
+        checkpoints(dir) >= after || worker.try_wait().unwrap().is_some()
+    });
     std::thread::sleep(delay);
     worker.kill().expect("SIGKILL is sent");
     worker.wait().expect("the worker ends");
@@ -55,10 +60,16 @@ fn check(parent: &RunSpec, run: &RunSpec) {
     let whole = run_in(whole.path(), parent, run, &[]);
     // Before the first checkpoint, right after one, and somewhere between two.
     let broken = run_in(broken.path(), parent, run, &[(0, 150), (2, 0), (4, 35)]);
-    let killed = events(&broken).iter().filter(|e| matches!(e.kind, EventKind::Started { .. })).count();
+    let killed = events(&broken)
+        .iter()
+        .filter(|e| matches!(e.kind, EventKind::Started { .. }))
+        .count();
     assert!(killed >= 3, "the run ended before it could be killed three times");
     assert_eq!(numbers(&whole), numbers(&broken));
-    assert_eq!(std::fs::read(whole.model_file()).unwrap(), std::fs::read(broken.model_file()).unwrap());
+    assert_eq!(
+        std::fs::read(whole.model_file()).unwrap(),
+        std::fs::read(broken.model_file()).unwrap()
+    );
 }
 
 #[test]

@@ -26,7 +26,12 @@ pub const TINY: &[(&str, &str, Value)] = &[
 /// A command of the binary, free of the caller's own settings.
 pub fn umbra(args: &[&str]) -> Command {
     let mut command = Command::new(UMBRA);
-    command.args(args).env_remove("UMBRA_DATA_DIR").env_remove("UMBRA_TOKEN").env_remove("UMBRA_LISTEN").env_remove("UMBRA_DEVICES");
+    command
+        .args(args)
+        .env_remove("UMBRA_DATA_DIR")
+        .env_remove("UMBRA_TOKEN")
+        .env_remove("UMBRA_LISTEN")
+        .env_remove("UMBRA_DEVICES");
     command
 }
 
@@ -42,18 +47,27 @@ pub fn complaint(output: &Output) -> String {
 
 /// The tiny settings as `--set` flags.
 pub fn tiny_flags() -> Vec<String> {
-    TINY.iter().map(|(section, key, value)| format!("--set={section}.{key}={value}")).collect()
+    TINY.iter()
+        .map(|(section, key, value)| format!("--set={section}.{key}={value}"))
+        .collect()
 }
 
 /// A tiny run with changes.
 pub fn tiny_run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &[(&str, &str, Value)]) -> RunSpec {
-    let scale = Scale::built_in().into_iter().find(|s| s.name == "smoke").expect("smoke is built in");
+    let scale = Scale::built_in()
+        .into_iter()
+        .find(|s| s.name == "smoke")
+        .expect("smoke is built in");
     let catalog = catalog();
     let mut request = Request::default();
     let known = umbra::experiment::catalog::sections(stage, catalog.get(method).expect("the method is known"));
     for (section, key, value) in TINY.iter().chain(changes) {
         if known.iter().any(|s| s.name == *section) {
-            request.set.entry((*section).to_owned()).or_default().insert((*key).to_owned(), value.clone());
+            request
+                .set
+                .entry((*section).to_owned())
+                .or_default()
+                .insert((*key).to_owned(), value.clone());
         }
     }
     single_run(stage, method, &scale, &catalog, &request, 0, parent).expect("tiny settings are valid")
@@ -61,7 +75,10 @@ pub fn tiny_run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &
 
 /// Every event of a run.
 pub fn events(dir: &RunDir) -> Vec<Event> {
-    EventReader::new(&dir.events_file()).read(&Position::default()).expect("the log is readable").events
+    EventReader::new(&dir.events_file())
+        .read(&Position::default())
+        .expect("the log is readable")
+        .events
 }
 
 /// The numbers of a run that must not depend on how often it was interrupted.
@@ -116,7 +133,11 @@ impl Server {
         std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
         let mut errors = child.stderr.take().expect("piped");
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Server { child, address, data_dir: data_dir.to_owned() }
+        Server {
+            child,
+            address,
+            data_dir: data_dir.to_owned(),
+        }
     }
 
     /// Ends the server as a crash would; its workers go on.
