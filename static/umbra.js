@@ -11,7 +11,6 @@ const known = new Map();
 const chosen = new Map();
 
 const linkState = document.getElementById("link-state");
-const follow = document.body.dataset.follow ?? "";
 let source = null;
 let poll = 0;
 let timer = 0;
@@ -81,6 +80,7 @@ function swap(fresh) {
     if (focus) twin.querySelector(focus)?.focus({ preventScroll: true });
   }
   document.title = fresh.title;
+  if (fresh.body.dataset.follow) document.body.dataset.follow = fresh.body.dataset.follow;
 }
 
 async function refresh(href = location.href) {
@@ -112,12 +112,17 @@ function say(text) {
 
 // ---- The event stream, only while the page is looked at: browsers allow few connections to one server.
 
+/** The runs that the page is about, or `all`. */
+function follow() {
+  return document.body.dataset.follow ?? "";
+}
+
 function concerns(runs) {
-  return follow === "all" || runs.some(({ run }) => follow.includes(run));
+  return follow() === "all" || runs.some(({ run }) => follow().includes(run));
 }
 
 function connect() {
-  if (!follow || source || document.hidden) return;
+  if (!follow() || source || document.hidden) return;
   source = new EventSource("/live");
   source.addEventListener("hello", () => { say("live"); stopPolling(); refreshSoon(); });
   source.addEventListener("missed", refreshSoon);

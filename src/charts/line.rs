@@ -89,7 +89,7 @@ impl LineChart {
         };
         frame.svg(&x, &y, |plot| {
             // All raw lines first, so that none of them covers a smoothed one.
-            for line in lines.iter().filter(|_| self.smooth > 0.0) {
+            for line in lines.iter().filter(|line| self.weight(line) > 0.0) {
                 let style = line.look.ink().mix(FAINT).stroke_width(units(1.2) as u32);
                 polyline(plot, &downsample(&line.points, SHOWN), (&x, &y), style)?;
             }
@@ -125,7 +125,7 @@ impl LineChart {
 
     fn draw(&self, plot: &mut Plot, line: &Line, axes: (&Axis, &Axis)) -> Result<Vec<Tip>, Failure> {
         let ink = line.look.ink();
-        let points = smooth(&line.points, self.smooth);
+        let points = smooth(&line.points, self.weight(line));
         polyline(plot, &downsample(&points, SHOWN), axes, ink.stroke_width(units(1.8) as u32))?;
         let there: Vec<usize> = (0..points.len()).filter(|&i| points[i].1.is_finite()).collect();
         let told = if there.len() > TOLD {
@@ -143,21 +143,28 @@ impl LineChart {
             }
             tips.push(Tip {
                 at: plot.backend_coord(&place),
-                text: self.tip(line.series, points[i], line.points[i].1),
+                text: self.tip(line, points[i], line.points[i].1),
             });
         }
         Ok(tips)
     }
 
-    fn tip(&self, series: &Series, (x, y): (f64, f64), raw: f64) -> String {
+    /// The smoothing of a line. A series whose points are all marked is measurements, each of which
+    /// counts, so it stays as it is: an evaluation once an epoch is not noise.
+    fn weight(&self, line: &Line) -> f64 {
+        let there = line.points.iter().filter(|(_, y)| y.is_finite()).count();
+        if there <= MARKED { 0.0 } else { self.smooth }
+    }
+
+    fn tip(&self, line: &Line, (x, y): (f64, f64), raw: f64) -> String {
         let name = |label: &str, default: &str| if label.is_empty() { default.to_owned() } else { label.to_owned() };
         let (x_name, y_name) = (name(&self.x_label, "x"), name(&self.y_label, "y"));
-        let raw = if self.smooth > 0.0 {
+        let raw = if self.weight(line) > 0.0 {
             format!(" (raw {})", number(raw, 5))
         } else {
             String::new()
         };
-        format!("{}: {y_name} {}{raw} at {x_name} {}", series.name, number(y, 5), number(x, 7))
+        format!("{}: {y_name} {}{raw} at {x_name} {}", line.series.name, number(y, 5), number(x, 7))
     }
 }
 

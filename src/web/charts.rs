@@ -15,6 +15,9 @@ use crate::store::Run;
 /// Most runs in one chart; more cannot be told apart.
 pub const MOST_RUNS: usize = 20;
 
+/// Pixels of a chart inside a page, where two or three stand side by side.
+const INLINE: (u32, u32) = (460, 250);
+
 /// A chart that stands alone brings its own style and nothing else.
 const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
@@ -158,7 +161,12 @@ pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
 
 /// A chart inside a page.
 pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<ChartView> {
-    let svg = without_style(draw(app, runs, metrics, look).await?);
+    let small = Look {
+        width: INLINE.0,
+        height: INLINE.1,
+        ..look.clone()
+    };
+    let svg = without_style(draw(app, runs, metrics, &small).await?);
     Ok(ChartView {
         title: metrics.join(", "),
         href: look.href(runs, metrics),
@@ -191,7 +199,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         x_label: "step".to_owned(),
         y_label: String::new(),
         series,
-        // The learning rate has no noise to smooth away.
+        // A schedule has no noise.
         smooth: if metrics.iter().all(|name| name.ends_with("/lr")) {
             0.0
         } else {

@@ -5,8 +5,9 @@ use super::error::{Error, Result};
 use super::filters;
 use super::launch_draft::{Draft, Faults, value_at};
 use super::page::Layout;
+use super::run_settings::usual;
 use super::view::RunView;
-use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Stage};
+use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
 use crate::store::{Run, RunFilter};
 
 /// Pretraining runs offered as parents, newest first.
@@ -49,7 +50,7 @@ pub struct Field {
     inherited: bool,
     allowed: String,
     meaning: &'static str,
-    source: &'static str,
+    source: String,
     fault: Option<String>,
 }
 
@@ -140,7 +141,9 @@ fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults
             .settings
             .iter()
             .filter(|setting| (section.name, setting.key) != ("data", "source"));
-        let fields: Vec<Field> = keys.map(|setting| field(draft, defaults, faults, section.name, setting)).collect();
+        let fields: Vec<Field> = keys
+            .map(|setting| field(app, draft, defaults, faults, section.name, setting))
+            .collect();
         let changed = fields.iter().filter(|field| field.changed).count();
         let faulty = fields.iter().any(|field| field.fault.is_some());
         FieldSet {
@@ -153,7 +156,7 @@ fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults
     sets.filter(|set| !set.fields.is_empty()).collect()
 }
 
-fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &crate::experiment::Setting) -> Field {
+fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &Setting) -> Field {
     let place = format!("{section}.{}", setting.key);
     let default = value_at(defaults, &place).map(ToString::to_string).unwrap_or_default();
     let inherited = draft.selection.stage != Stage::Pretrain && (section == "model" || place == "data.image_size");
@@ -173,9 +176,21 @@ fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, sett
         inherited,
         allowed: setting.kind.allowed(),
         meaning: setting.meaning,
-        source: setting.source,
+        source: source_of(app, defaults, section, setting),
         fault: faults.get(&place).cloned(),
         default,
         place,
+    }
+}
+
+/// Where a default comes from: the section, the protocol and the recipe say so; what differs from all of
+/// them is the scale's.
+fn source_of(app: &AppState, defaults: &RunSpec, section: &str, setting: &Setting) -> String {
+    let said = usual(app, defaults, section, setting.key).unwrap_or_else(|| setting.default.into());
+    let said = setting.kind.accept(&said).unwrap_or(said);
+    if defaults.value(section, setting.key) == Some(&said) {
+        setting.source.to_owned()
+    } else {
+        format!("scale {}", defaults.scale)
     }
 }

@@ -11,6 +11,9 @@ use super::view::RunView;
 use crate::run_dir::State as RunState;
 use crate::store::{Run, RunFilter};
 
+/// Waiting runs that the page lists.
+const SHOWN: usize = 200;
+
 #[derive(askama::Template)]
 #[template(path = "queue.html")]
 struct QueuePage {
@@ -19,6 +22,8 @@ struct QueuePage {
     /// Running, but on no device of this server: on another machine, or about to end.
     elsewhere: Vec<Run>,
     waiting: Vec<Run>,
+    /// How many more wait than are listed.
+    more: u64,
 }
 
 /// The page.
@@ -40,11 +45,14 @@ pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
     let on_device = |run: &Run| devices.iter().any(|(_, busy)| busy.as_ref().is_some_and(|busy| busy.id == run.id));
     let mut waiting = app.store.queue().await?;
     waiting.retain(|run| !on_device(run));
+    let more = waiting.len().saturating_sub(SHOWN) as u64;
+    waiting.truncate(SHOWN);
     Ok(Page(QueuePage {
         layout: Layout::new("queue", &app),
         devices,
         elsewhere,
         waiting,
+        more,
     })
     .into_response())
 }

@@ -86,7 +86,7 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, section: Option<&Section>) -
 }
 
 /// What the stage's protocol or the method's recipe says, where either does.
-fn usual(app: &AppState, run: &RunSpec, section: &str, key: &str) -> Option<Value> {
+pub fn usual(app: &AppState, run: &RunSpec, section: &str, key: &str) -> Option<Value> {
     let recipe = match app.catalog.get(&run.method) {
         Some(method) if run.stage == Stage::Pretrain => method.recipe,
         _ => &[],

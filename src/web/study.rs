@@ -1,5 +1,7 @@
 //! `/studies/{name}`: one table at one scale, and its launch.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -31,8 +33,34 @@ struct TableView<'a> {
     heads: Vec<Head>,
     lines: Vec<Line>,
     done: Done,
-    cells: usize,
+    numbers: Numbers,
     runs: Vec<(RunSpec, Option<Run>)>,
+}
+
+/// The numbers of the table, a seed each.
+struct Numbers {
+    known: usize,
+    all: usize,
+    /// Those whose run has another number too.
+    shared: usize,
+}
+
+impl Numbers {
+    fn of(plan: &Plan, filled: &Filled) -> Numbers {
+        let known = filled
+            .table
+            .rows
+            .iter()
+            .flat_map(|row| &row.entries)
+            .map(|entry| entry.values.len())
+            .sum();
+        let sources: BTreeSet<_> = plan.cells.iter().map(|cell| &cell.run).collect();
+        Numbers {
+            known,
+            all: plan.cells.len(),
+            shared: plan.cells.len() - sources.len(),
+        }
+    }
 }
 
 impl StudyPage<'_> {
@@ -115,7 +143,7 @@ async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan)
     let filled: Filled = fill(app, study, &plan).await?;
     let (heads, lines) = (heads(&filled), lines(&filled));
     let done = Done::of(&plan, &filled.runs);
-    let cells = plan.cells.len();
+    let numbers = Numbers::of(&plan, &filled);
     let mut known = filled.runs;
     let runs = plan.runs.into_iter().map(|spec| {
         let run = known.remove(&spec.id);
@@ -126,7 +154,7 @@ async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan)
         heads,
         lines,
         done,
-        cells,
+        numbers,
         runs: runs.collect(),
     })
 }

@@ -242,3 +242,47 @@ async fn guessing_the_token_is_slowed_down() {
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
 }
+
+#[tokio::test]
+async fn on_every_address_any_name_is_ours_but_the_token_is_asked_for() {
+    let listen = "0.0.0.0:8787".parse().unwrap();
+    let site = Site::guarded(
+        GuardConfig {
+            listen,
+            token: Some("open sesame".to_owned()),
+        },
+        |_| (),
+    )
+    .await;
+    let ask = async |host: &str, token: &str| {
+        site.send(request(Method::GET, "/", &[("host", host), ("authorization", token)], ""))
+            .await
+            .status
+    };
+    for host in ["gpubox.example:8787", "192.168.0.7:8787", "proxy.example"] {
+        assert_eq!(ask(host, "Bearer open sesame").await, StatusCode::OK, "{host}");
+        assert_eq!(ask(host, "").await, StatusCode::UNAUTHORIZED, "{host}");
+    }
+    assert_eq!(ask("[::1%25evil]", "Bearer open sesame").await, StatusCode::FORBIDDEN);
+    let listen = "192.168.0.7:8787".parse().unwrap();
+    let site = Site::guarded(
+        GuardConfig {
+            listen,
+            token: Some("open sesame".to_owned()),
+        },
+        |_| (),
+    )
+    .await;
+    let bearer = ("authorization", "Bearer open sesame");
+    for (host, status) in [
+        ("192.168.0.7:8787", StatusCode::OK),
+        ("192.168.0.8:8787", StatusCode::FORBIDDEN),
+        ("gpubox.example:8787", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(
+            site.send(request(Method::GET, "/", &[("host", host), bearer], "")).await.status,
+            status,
+            "{host}"
+        );
+    }
+}

@@ -63,6 +63,18 @@ impl Site {
     }
 
     pub async fn with_token(token: Option<&str>, fill: impl FnOnce(&Path)) -> Site {
+        let listen: SocketAddr = HOST.parse().unwrap();
+        Site::guarded(
+            GuardConfig {
+                listen,
+                token: token.map(str::to_owned),
+            },
+            fill,
+        )
+        .await
+    }
+
+    pub async fn guarded(guard: GuardConfig, fill: impl FnOnce(&Path)) -> Site {
         let dir = tempfile::tempdir().unwrap();
         fill(dir.path());
         let config = JobsConfig {
@@ -76,11 +88,6 @@ impl Site {
         let hold = jobs::hold(dir.path()).unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let jobs = jobs::start(store.clone(), hold, config).await.unwrap();
-        let listen: SocketAddr = HOST.parse().unwrap();
-        let guard = GuardConfig {
-            listen,
-            token: token.map(str::to_owned),
-        };
         let (studies, scales, catalog) = (Study::built_in(), Scale::built_in(), catalog());
         let router = router(AppState {
             store: store.clone(),
