@@ -1,8 +1,12 @@
 //! The commands, as a person types them.
 
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::{complaint, output, tiny_flags};
+use umbra::experiment::{Stage, Value};
+use umbra::run_dir::{EventKind, RunDir};
+
+use crate::support::{UMBRA, complaint, events, output, tiny_flags, tiny_run};
 
 fn run_tiny(data_dir: &Path, more: &[&str]) -> std::process::Output {
     let flags = tiny_flags();
@@ -162,4 +166,35 @@ fn an_open_address_needs_a_token_and_a_used_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refuses(&["serve", "--listen", &address, "--data-dir", data_dir], &[&address]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    refuses(
+        &["run", "mae-vs-scratch", "--device", "cpu", "--data-dir", "/proc/umbra"],
+        &["/proc/umbra"],
+    );
+    refuses(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "/proc/umbra"], &["/proc/umbra"]);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_the_path_and_nothing_half_written() {
+    let root = tempfile::tempdir().unwrap();
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("model", "dim", Value::Int(128))]);
+    let dir = RunDir::create(root.path(), &run).unwrap();
+    // A limit on the size of files answers a write as a full disk does, with an error in its middle.
+    let script = r#"trap '' XFSZ; ulimit -f 200; exec "$0" work "$1""#;
+    let worker = Command::new("sh").args(["-c", script, UMBRA]).arg(dir.path()).output().unwrap();
+    assert_eq!(worker.status.code(), Some(1), "{}", complaint(&worker));
+    let reason = events(&dir).into_iter().find_map(|e| match e.kind {
+        EventKind::Failed { reason, causes } => Some(format!("{reason} {causes:?}")),
+        _ => None,
+    });
+    assert!(
+        reason.as_deref().is_some_and(|text| text.contains(&*dir.path().to_string_lossy())),
+        "{reason:?}"
+    );
+    assert!(!dir.model_file().exists() && !dir.checkpoints().join("latest").exists());
+    let resumed = output(&["work", dir.path().to_str().unwrap()]);
+    assert!(resumed.status.success(), "with room again it goes on: {}", complaint(&resumed));
 }

@@ -5,4 +5,5 @@ mod browser;
 mod commands;
 mod jobs;
 mod resume;
+mod server;
 mod support;

@@ -1,6 +1,7 @@
 //! What several tests need: data directories, runs, the real binary, a real server.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -140,10 +141,29 @@ impl Server {
         }
     }
 
+    /// Asks the JSON twin of the pages; `body` makes it a POST. Panics unless the answer is a success.
+    pub fn api(&self, path: &str, body: Option<&str>) -> serde_json::Value {
+        let host = self.address.strip_prefix("http://").expect("the address begins so");
+        let (method, body) = body.map_or(("GET", ""), |body| ("POST", body));
+        let mut stream = TcpStream::connect(host).expect("the server listens");
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("the request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the answer is text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        assert!(head.lines().next().is_some_and(|line| line.contains(" 20")), "{path}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"))
+    }
+
     /// Ends the server as a crash would; its workers go on.
     pub fn kill(mut self) {
         self.child.kill().expect("it lives");
         self.child.wait().expect("it ends");
+        // Its workers belong to the next server.
+        self.data_dir = PathBuf::new();
     }
 }
 
