@@ -85,10 +85,10 @@ async fn a_worker_killed_by_a_signal_says_so_and_goes_on_when_retried() {
     let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.step > 0).await;
-    rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::SEGV).unwrap();
+    rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::KILL).unwrap();
     let dead = ended(&store, &run.id).await;
     assert_eq!(dead.state, State::Failed);
-    assert!(dead.reason.as_deref().unwrap().contains("SIGSEGV"), "{:?}", dead.reason);
+    assert!(dead.reason.as_deref().unwrap().contains("SIGKILL"), "{:?}", dead.reason);
     jobs.retry(&run.id).await.unwrap();
     let again = ended(&store, &run.id).await;
     assert_eq!((again.state, again.attempt), (State::Finished, 2));
