@@ -24,6 +24,12 @@ impl Site {
 const SHOWN: &str =
     "base.method=mae&base.stage=pretrain&base.scale=smoke&base.seed=0&method=mae&stage=pretrain&scale=smoke&seed=0&data.source=builtin";
 
+/// The epochs of a scale.
+fn epochs(scale: &str) -> Value {
+    let scale = Scale::built_in().into_iter().find(|known| known.name == scale).unwrap();
+    scale.all["train"]["epochs"].clone()
+}
+
 #[tokio::test]
 async fn one_click_queues_a_study_and_a_second_shares_its_runs() {
     let site = Site::new(|_| ()).await;
@@ -83,12 +89,12 @@ async fn the_form_sends_only_what_was_changed() {
     let answer = site
         .post(
             "/launch",
-            &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs=3&train.batch_size="),
+            &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs={}&train.batch_size=", epochs("smoke")),
         )
         .await;
     let run = site.run_at(&answer).await;
     assert_eq!(run.spec.value("method", "mask_ratio"), Some(&Value::Float(0.5)));
-    assert_eq!(run.spec.value("train", "epochs"), Some(&Value::Int(3)), "as the scale has it");
+    assert_eq!(run.spec.value("train", "epochs"), Some(&epochs("smoke")), "as the scale has it");
     assert_eq!((run.state, run.seed, run.scale.as_str()), (State::Queued, 0, "smoke"));
 }
 
@@ -96,11 +102,13 @@ async fn the_form_sends_only_what_was_changed() {
 async fn another_scale_brings_its_own_settings_and_keeps_the_edits() {
     let site = Site::new(|_| ()).await;
     let shown = SHOWN.replace("&scale=smoke", "&scale=laptop");
-    let form = format!("{shown}&action=update&method.mask_ratio=0.5&train.epochs=3&data.train_images=512");
+    let (smoke, laptop) = (epochs("smoke"), epochs("laptop"));
+    assert_ne!(smoke, laptop);
+    let form = format!("{shown}&action=update&method.mask_ratio=0.5&train.epochs={smoke}");
     let page = site.post("/launch", &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     page.has(&[
-        "id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"50\"",
+        &format!("id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"{laptop}\""),
         "value=\"0.5\"",
         "1 changed",
     ]);
