@@ -5,11 +5,12 @@ mod listing;
 mod serve;
 mod study;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tracing_subscriber::EnvFilter;
 
 use crate::experiment::{Catalog, Scale, Study, Values};
 use crate::jobs::worker::{self, WorkOptions};
@@ -66,7 +67,17 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Writes what happens to the error stream, which is the log of a worker.
+fn start_log() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("UMBRA_LOG").unwrap_or_else(|_| "umbra=info".into()))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
 fn work(args: &Work) -> anyhow::Result<ExitCode> {
+    start_log();
     let options = WorkOptions::new(&args.device, threads(args.threads), args.checkpoint_steps);
     Ok(worker::work(&RunDir::at(&args.run_dir), &options).exit_code())
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tracing_subscriber::EnvFilter;
 
-use super::{catalog, print, runtime, threads};
+use super::{catalog, print, runtime, start_log, threads};
 use crate::device;
 use crate::experiment::{Scale, Study};
 use crate::jobs::{self, Jobs, JobsConfig};
@@ -20,9 +19,7 @@ use crate::web::{self, AppState, GuardConfig};
 /// # Errors
 /// An address in use or open to others without a token, or a data directory that cannot be used.
 pub fn serve(args: Serve) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("UMBRA_LOG").unwrap_or_else(|_| "umbra=info".into()))
-        .init();
+    start_log();
     let token = args.token.filter(|token| !token.is_empty());
     check_listen(args.listen, token.as_deref())?;
     let listener = bind(args.listen)?;

@@ -16,8 +16,10 @@ use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, Ended, upload};
 
-/// Finetunes the parent's encoder and reports `finetune.top1`, that of the last evaluation, and
-/// `finetune.top1_best`, which was chosen on the validation split and is for comparison with reports that do so.
+/// Finetunes the parent's encoder.
+///
+/// Reports `finetune.top1`, that of the last evaluation, and `finetune.top1_best`, which was chosen on the
+/// validation split and is for comparison with reports that do so.
 ///
 /// # Errors
 /// A parent without a fitting model, settings that do not fit the data, or anything that stops training.

@@ -36,7 +36,7 @@ pub struct WorkOptions {
 
 /// Time between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-/// Checkpoints kept: one to go on from and one in case the disk damages that.
+/// Checkpoints kept: the one to go on from, and the one before, to which a person can set `latest` back.
 const KEEP: usize = 2;
 
 impl WorkOptions {

@@ -2,9 +2,11 @@
 
 use crate::experiment::settings::TrainSettings;
 
-/// A batch is one pass; a step is one update of the weights, after `accumulation` passes. With a number
-/// of batches that is no multiple of `accumulation`, a step goes over the end of an epoch, and batches that
-/// fill no step at the very end are not used.
+/// How many batches make a step, and how many of them an epoch.
+///
+/// A batch is one pass; a step is one update of the weights, after `accumulation` passes. With a number of
+/// batches that is no multiple of `accumulation`, a step goes over the end of an epoch, and batches that fill no
+/// step at the very end are not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
     /// Passes over the data.

@@ -78,6 +78,12 @@ pub struct At {
 }
 
 impl At {
+    /// The place after `step` steps.
+    fn of(length: &Length, step: u64) -> At {
+        let (steps, epoch) = (length.steps(), length.completed(step));
+        At { step, steps, epoch }
+    }
+
     /// Whether nothing comes after.
     pub fn last(&self) -> bool {
         self.step == self.steps
@@ -136,21 +142,15 @@ impl Session<'_> {
         let (steps, schedule) = (length.steps(), Schedule::new(train));
         let pictures = (train.batch_size * train.accumulation) as f64;
         let mut counters = self.resume(course)?;
-        let (mut saved_step, mut saved_at) = (counters.step, Instant::now());
-        self.reporter.phase("training")?;
-        self.reporter.begin(counters.step);
-        if counters.step == 0 {
-            course.look(
-                &At {
-                    step: 0,
-                    steps,
-                    epoch: None,
-                },
-                self.reporter,
-                &mut counters.values,
-            )?;
+        let (first, mut saved_at) = (counters.step, Instant::now());
+        // A GPU's first step tries out kernels, which can take minutes.
+        self.reporter
+            .phase(if is_cpu(&self.device) { "training" } else { "tuning kernels" })?;
+        self.reporter.begin(first);
+        if first == 0 {
+            course.look(&At::of(&length, 0), self.reporter, &mut counters.values)?;
         }
-        let mut batches = load(counters.step * length.accumulation)?;
+        let mut batches = load(first * length.accumulation)?;
         while counters.step < steps {
             if self.stop.load(Ordering::Relaxed) {
                 self.save(course, &mut counters)?;
@@ -158,21 +158,21 @@ impl Session<'_> {
             }
             let lr = schedule.rate(length.epoch(counters.step));
             self.step(course, &mut batches, &length, lr, &mut counters)?;
-            let at = At {
-                step: counters.step,
-                steps,
-                epoch: length.completed(counters.step),
-            };
+            if counters.step == first + 1 && !is_cpu(&self.device) {
+                self.reporter.phase("training")?;
+                self.reporter.begin(counters.step);
+            }
+            let at = At::of(&length, counters.step);
             self.log(&at, lr, &mut counters)?;
             course.look(&at, self.reporter, &mut counters.values)?;
-            let due = self.pace.steps.is_some_and(|every| counters.step % every == 0) || saved_at.elapsed() >= self.pace.time;
+            let due = self.pace.steps.is_some_and(|every| counters.step.is_multiple_of(every)) || saved_at.elapsed() >= self.pace.time;
             if due || at.last() {
                 self.save(course, &mut counters)?;
-                (saved_step, saved_at) = (counters.step, Instant::now());
+                saved_at = Instant::now();
             }
             self.reporter.tick(counters.step, steps, pictures)?;
         }
-        if saved_step != steps || steps == 0 {
+        if steps == 0 {
             self.save(course, &mut counters)?;
         }
         Ok(Ended::Done(counters.values))
@@ -209,7 +209,7 @@ impl Session<'_> {
             passes.push((course.inputs(batch), info));
         }
         counters.step += 1;
-        let read = is_cpu(&self.device) || counters.step % GPU_READ_EVERY == 0 || counters.step == length.steps();
+        let read = is_cpu(&self.device) || counters.step.is_multiple_of(GPU_READ_EVERY) || counters.step == length.steps();
         let report = course.learner().step(passes, lr, read);
         report.check(counters.step).map_err(Error::msg)?;
         if read {
@@ -220,7 +220,7 @@ impl Session<'_> {
     }
 
     fn log(&mut self, at: &At, lr: f64, counters: &mut Counters) -> Result<()> {
-        if at.step % at.steps.div_ceil(CURVE_POINTS) == 0 || at.last() {
+        if at.step.is_multiple_of(at.steps.div_ceil(CURVE_POINTS)) || at.last() {
             for (name, mean) in counters.window.take() {
                 self.reporter.metric(&format!("train/{name}"), at.step, mean)?;
             }

@@ -21,7 +21,7 @@ pub struct Reporter {
     pace: Option<Pace>,
     /// Not on every operating system.
     system: Option<System>,
-    system_at: Instant,
+    system_due: Instant,
 }
 
 /// Where the current stretch of work began and when it was last told.
@@ -45,7 +45,7 @@ impl Reporter {
             last_seq: 0,
             pace: None,
             system,
-            system_at: Instant::now(),
+            system_due: Instant::now() + PROGRESS_EVERY,
         }
     }
 
@@ -112,7 +112,7 @@ impl Reporter {
         if due || step == steps {
             self.progress(step, steps, pictures)?;
         }
-        if self.system_at.elapsed() >= SYSTEM_EVERY {
+        if Instant::now() >= self.system_due {
             self.load()?;
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Reporter {
     }
 
     fn load(&mut self) -> Result<()> {
-        self.system_at = Instant::now();
+        self.system_due = Instant::now() + SYSTEM_EVERY;
         let Some(system) = &mut self.system else { return Ok(()) };
         system.refresh_cpu_usage();
         let (cpu_percent, memory_mib) = (f64::from(system.global_cpu_usage()), memory_mib(system));

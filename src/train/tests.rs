@@ -175,7 +175,8 @@ impl Trainable for FixedMasks {
     }
 }
 
-fn after_one_step(parts: &[std::ops::Range<usize>]) -> (f64, Weights) {
+/// The loss and the weights after a step over parts of one batch, each from one picture to before another.
+fn after_one_step(parts: &[(usize, usize)]) -> (f64, Weights) {
     let device = Device::flex().autodiff();
     let model = FixedMasks {
         encoder: Mae::new(&tiny("mae"), 10, &device).unwrap(),
@@ -186,19 +187,11 @@ fn after_one_step(parts: &[std::ops::Range<usize>]) -> (f64, Weights) {
     });
     let optimizer = Optimizer::new(rule, &settings(), &model);
     let mut learning = Learning::new(model, optimizer, device.clone());
-    let passes = parts.iter().map(|part| {
+    let passes = parts.iter().map(|&(from, to)| {
         let inputs = upload(batch(0, 4), SIDE, &device);
-        let inputs = Inputs {
-            views: vec![inputs.views[0].clone().slice(part.clone())],
-            ..inputs
-        };
-        (
-            inputs,
-            StepInfo {
-                indices: (part.start as u32..part.end as u32).collect(),
-                ..info(0, 4)
-            },
-        )
+        let views = vec![inputs.views[0].clone().narrow(0, from, to - from)];
+        let indices = (from as u32..to as u32).collect();
+        (Inputs { views, ..inputs }, StepInfo { indices, ..info(0, 4) })
     });
     let report = learning.step(passes.collect(), 0.5, true);
     (report.terms[0].1, learning.save().0)
@@ -206,7 +199,7 @@ fn after_one_step(parts: &[std::ops::Range<usize>]) -> (f64, Weights) {
 
 #[test]
 fn two_half_batches_make_the_step_of_one_batch() {
-    let (whole, halves) = (after_one_step(&[0..4]), after_one_step(&[0..2, 2..4]));
+    let (whole, halves) = (after_one_step(&[(0, 4)]), after_one_step(&[(0, 2), (2, 4)]));
     assert!((whole.0 - halves.0).abs() < 1e-6);
     for (name, tensor) in &whole.1 {
         golden::assert_close(&halves.1[name], tensor, 1e-5, name);

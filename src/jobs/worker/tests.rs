@@ -63,7 +63,7 @@ fn summaries(events: &[Event]) -> Vec<(&str, f64)> {
         .collect()
 }
 
-fn metrics<'a>(events: &'a [Event], wanted: &str) -> Vec<(u64, f64)> {
+fn metrics(events: &[Event], wanted: &str) -> Vec<(u64, f64)> {
     events
         .iter()
         .filter_map(|event| match &event.kind {
@@ -215,4 +215,16 @@ fn features_of_own_pictures_are_written_block_by_block_with_their_names() {
     assert_eq!(found["block.0"].shape, [2, 17, 16]);
     assert_eq!(metadata["files"], r#"["a.png","b.png"]"#);
     assert_ne!(found["block.0"].data[..16 * 17], found["block.0"].data[16 * 17..]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = run(Stage::Pretrain, "mae", None, &[]);
+    let dir = RunDir::create(root.path(), &spec).unwrap();
+    // Permissions do not stop a test that runs as root; a file in the way stops everybody.
+    fs::write(dir.checkpoints(), "in the way").unwrap();
+    let (_, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(reason(&events).contains("checkpoints"), "{}", reason(&events));
 }
