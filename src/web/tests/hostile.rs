@@ -83,44 +83,39 @@ async fn a_picture_is_served_only_from_the_runs_own_folder() {
     }
 }
 
+/// A run that says a script wherever a run can say something.
+fn write_hostile_run(data_dir: &Path) {
+    let mut request = Request::default();
+    let source = Value::Text(format!("/{SCRIPT}\"'>"));
+    request
+        .set
+        .entry("data".to_owned())
+        .or_default()
+        .insert("source".to_owned(), source);
+    let mut run = single_run(Stage::Pretrain, "mae", &Scale::built_in()[0], &catalog(), &request, 0, None).unwrap();
+    run.label = format!("{SCRIPT}\"'><img src=x onerror=alert(1)>");
+    let name = format!("{SCRIPT}/loss");
+    let picture = EventKind::Picture {
+        name: format!("\"><script>{SCRIPT}"),
+        step: 1,
+        file: "x.png".to_owned(),
+    };
+    let warning = EventKind::Warning {
+        message: SCRIPT.to_owned(),
+    };
+    let failed = EventKind::Failed {
+        reason: SCRIPT.to_owned(),
+        causes: vec![],
+    };
+    let numbers = [metric(&name, 1, 2.0), metric(&name, 2, f64::NAN), summary(SCRIPT, f64::INFINITY)];
+    let kinds = [queued(), started()].into_iter().chain(numbers).chain([picture, warning, failed]);
+    let made = write_run(data_dir, &run, kinds.collect());
+    std::fs::write(made.log_file(), format!("{SCRIPT}\u{1b}[31m\0\n</pre>{SCRIPT}")).unwrap();
+}
+
 #[tokio::test]
 async fn text_of_runs_is_shown_as_text() {
-    let site = Site::new(|dir| {
-        let mut request = Request::default();
-        request
-            .set
-            .entry("data".to_owned())
-            .or_default()
-            .insert("source".to_owned(), Value::Text(format!("/{SCRIPT}\"'>")));
-        let mut run = single_run(Stage::Pretrain, "mae", &Scale::built_in()[0], &catalog(), &request, 0, None).unwrap();
-        run.label = format!("{SCRIPT}\"'><img src=x onerror=alert(1)>");
-        let name = format!("{SCRIPT}/loss");
-        let failed = EventKind::Failed {
-            reason: SCRIPT.to_owned(),
-            causes: vec![],
-        };
-        let picture = EventKind::Picture {
-            name: format!("\"><script>{SCRIPT}"),
-            step: 1,
-            file: "x.png".to_owned(),
-        };
-        let warning = EventKind::Warning {
-            message: SCRIPT.to_owned(),
-        };
-        let kinds = vec![
-            queued(),
-            started(),
-            metric(&name, 1, 2.0),
-            metric(&name, 2, f64::NAN),
-            summary(SCRIPT, f64::INFINITY),
-            picture,
-            warning,
-            failed,
-        ];
-        let made = write_run(dir, &run, kinds);
-        std::fs::write(made.log_file(), format!("{SCRIPT}\u{1b}[31m\0\n</pre>{SCRIPT}")).unwrap();
-    })
-    .await;
+    let site = Site::new(write_hostile_run).await;
     let runs = site.store.runs(&Default::default()).await.unwrap();
     let id = &runs[0].id;
     let paths = [

@@ -24,6 +24,12 @@ impl Site {
 const SHOWN: &str =
     "base.method=mae&base.stage=pretrain&base.scale=smoke&base.seed=0&method=mae&stage=pretrain&scale=smoke&seed=0&data.source=builtin";
 
+/// The epochs of a scale.
+fn epochs(scale: &str) -> Value {
+    let scale = Scale::built_in().into_iter().find(|known| known.name == scale).unwrap();
+    scale.all["train"]["epochs"].clone()
+}
+
 #[tokio::test]
 async fn one_click_queues_a_study_and_a_second_shares_its_runs() {
     let site = Site::new(|_| ()).await;
@@ -83,12 +89,12 @@ async fn the_form_sends_only_what_was_changed() {
     let answer = site
         .post(
             "/launch",
-            &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs=3&train.batch_size="),
+            &format!("{SHOWN}&method.mask_ratio=0.5&train.epochs={}&train.batch_size=", epochs("smoke")),
         )
         .await;
     let run = site.run_at(&answer).await;
     assert_eq!(run.spec.value("method", "mask_ratio"), Some(&Value::Float(0.5)));
-    assert_eq!(run.spec.value("train", "epochs"), Some(&Value::Int(3)), "as the scale has it");
+    assert_eq!(run.spec.value("train", "epochs"), Some(&epochs("smoke")), "as the scale has it");
     assert_eq!((run.state, run.seed, run.scale.as_str()), (State::Queued, 0, "smoke"));
 }
 
@@ -96,11 +102,13 @@ async fn the_form_sends_only_what_was_changed() {
 async fn another_scale_brings_its_own_settings_and_keeps_the_edits() {
     let site = Site::new(|_| ()).await;
     let shown = SHOWN.replace("&scale=smoke", "&scale=laptop");
-    let form = format!("{shown}&action=update&method.mask_ratio=0.5&train.epochs=3&data.train_images=512");
+    let (smoke, laptop) = (epochs("smoke"), epochs("laptop"));
+    assert_ne!(smoke, laptop);
+    let form = format!("{shown}&action=update&method.mask_ratio=0.5&train.epochs={smoke}");
     let page = site.post("/launch", &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     page.has(&[
-        "id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"50\"",
+        &format!("id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"{laptop}\""),
         "value=\"0.5\"",
         "1 changed",
     ]);
@@ -184,60 +192,57 @@ async fn runs_are_cancelled_moved_and_continued_from_pages() {
     assert_eq!(site.post("/runs/0123456789abcdef/cancel", "").await.status, StatusCode::NOT_FOUND);
 }
 
+impl Site {
+    async fn post_json(&self, body: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.send(request(Method::POST, "/api/v1/launch", &headers, body)).await
+    }
+}
+
 #[tokio::test]
 async fn programs_launch_with_json() {
     let site = Site::new(|_| ()).await;
-    let post = async |body: &str| {
-        site.send(request(
-            Method::POST,
-            "/api/v1/launch",
-            &[("content-type", "application/json")],
-            body,
-        ))
-        .await
-    };
-    let study = post(r#"{"study": "mae-vs-scratch", "scale": "smoke", "seeds": 2}"#).await;
+    let study = site.post_json(r#"{"study": "mae-vs-scratch", "scale": "smoke", "seeds": 2}"#).await;
     assert_eq!(study.status, StatusCode::CREATED, "{}", study.text);
     assert_eq!(site.all_runs().await.len(), 14);
-    let single = post(r#"{"method": "mae", "scale": "smoke", "seed": 3, "set": {"method": {"mask_ratio": 0.5}}}"#).await;
-    let id = serde_json::from_str::<serde_json::Value>(&single.text).unwrap()["queued"][0]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let single = r#"{"method": "mae", "scale": "smoke", "seed": 3, "set": {"method": {"mask_ratio": 0.5}}}"#;
+    let single: serde_json::Value = serde_json::from_str(&site.post_json(single).await.text).unwrap();
+    let id = single["queued"][0].as_str().unwrap();
     let run = site.store.run(&id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((run.seed, run.spec.value("method", "mask_ratio")), (3, Some(&Value::Float(0.5))));
-    let bad = [
-        (
-            r#"{"method": "mae", "scale": "smoke", "set": {"method": {"mask_ratio": 1.2}}}"#,
-            422,
-            "method.mask_ratio",
-        ),
-        (r#"{"method": "mae", "scale": "smoke", "stage": "finetune"}"#, 422, "parent"),
-        (
-            r#"{"method": "mae", "study": "mae-vs-scratch", "scale": "smoke"}"#,
-            400,
-            "name a study",
-        ),
-        (r#"{"method": "mae", "scale": "smoke", "shell": "rm"}"#, 400, "unknown field"),
-        (r#"{"method": "mae", "method": "mae", "scale": "smoke"}"#, 400, "duplicate field"),
-        ("{", 400, "EOF"),
+    let cancel = request(Method::POST, &format!("/api/v1/runs/{id}/cancel"), &[], "");
+    site.send(cancel).await.has(&["\"state\":\"cancelled\""]);
+}
+
+#[tokio::test]
+async fn what_a_program_gets_wrong_is_said_in_json() {
+    let site = Site::new(|_| ()).await;
+    let cases = [
+        (r#""set": {"method": {"mask_ratio": 1.2}}"#, 422, "method.mask_ratio"),
+        (r#""stage": "finetune""#, 422, "parent"),
+        (r#""seed": 9223372036854775808"#, 422, "seed"),
+        (r#""data": "/no/such/folder""#, 422, "data.source"),
+        (r#""study": "mae-vs-scratch""#, 400, "name a study"),
+        (r#""shell": "rm""#, 400, "unknown field"),
+        (r#""method": "mae""#, 400, "duplicate field"),
+        ("", 400, "trailing comma"),
     ];
-    for (body, status, part) in bad {
-        let answer = post(body).await;
+    for (wish, status, part) in cases {
+        let answer = site.post_json(&format!(r#"{{"method": "mae", "scale": "smoke", {wish}}}"#)).await;
+        let kind = answer.header("content-type");
         assert_eq!(
-            (answer.status.as_u16(), answer.header("content-type")),
+            (answer.status.as_u16(), kind),
             (status, "application/json"),
-            "{body}: {}",
+            "{wish}: {}",
             answer.text
         );
         answer.has(&[part]);
     }
-    let form = site
-        .send(request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}"))
-        .await;
-    assert_eq!(form.status, StatusCode::BAD_REQUEST, "a form cannot pretend to be a program");
-    let cancelled = site
-        .send(request(Method::POST, &format!("/api/v1/runs/{id}/cancel"), &[], ""))
-        .await;
-    cancelled.has(&["\"state\":\"cancelled\""]);
+    let form = request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}");
+    assert_eq!(
+        site.send(form).await.status,
+        StatusCode::BAD_REQUEST,
+        "a form cannot pretend to be a program"
+    );
+    assert!(site.all_runs().await.is_empty());
 }

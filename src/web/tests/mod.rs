@@ -211,62 +211,51 @@ pub const PNG: &[u8] = &[
 /// at work under the lock that comes back; its PSNR waiting; the scratch encoder failed.
 pub fn fill_study(data_dir: &Path) -> Lock {
     let plan = smoke_plan();
-    let mut kinds = vec![
-        queued(),
-        started(),
-        EventKind::Phase {
-            name: "training".to_owned(),
-        },
-    ];
-    for step in 1..=24 {
-        kinds.push(metric("train/loss", step, 1.0 / step as f64));
-        kinds.push(metric("train/lr", step, 1e-3));
-    }
-    for step in [8, 24] {
-        kinds.push(EventKind::Picture {
-            name: "reconstruction".to_owned(),
-            step,
-            file: format!("reconstruction-{step}.png"),
-        });
-    }
-    kinds.extend([
-        EventKind::Warning {
-            message: "one picture was skipped".to_owned(),
-        },
-        summary("pretrain.loss", 0.25),
-        finished(),
-    ]);
-    let dir = write_run(data_dir, find(&plan, "mae", Stage::Pretrain), kinds);
-    std::fs::create_dir_all(dir.pictures()).unwrap();
-    for step in [8, 24] {
-        std::fs::write(dir.pictures().join(format!("reconstruction-{step}.png")), PNG).unwrap();
-    }
-    std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
-    std::fs::write(dir.model_file(), "weights").unwrap();
-    let finetuned = vec![
-        queued(),
-        started(),
-        metric("val/top1", 8, 61.25),
-        summary("finetune.top1", 61.25),
-        finished(),
-    ];
-    write_run(data_dir, find(&plan, "mae", Stage::Finetune), finetuned);
+    let run = |method: &str, stage: Stage, kinds: Vec<EventKind>| write_run(data_dir, find(&plan, method, stage), kinds);
+    fill_pretraining(&run("mae", Stage::Pretrain, pretraining()));
+    let result = [metric("val/top1", 8, 61.25), summary("finetune.top1", 61.25), finished()];
+    run("mae", Stage::Finetune, [queued(), started()].into_iter().chain(result).collect());
+    run("mae", Stage::Psnr, vec![queued()]);
+    let failed = EventKind::Failed {
+        reason: "the loss is not a number at step 3".to_owned(),
+        causes: vec![],
+    };
+    run("random_init", Stage::Pretrain, vec![queued(), started(), failed]);
     let progress = EventKind::Progress {
         step: 43,
         steps: 100,
         images_per_second: 812.5,
         eta_seconds: 90.0,
     };
-    let probe = write_run(data_dir, find(&plan, "mae", Stage::Probe), vec![queued(), started(), progress]);
-    write_run(data_dir, find(&plan, "mae", Stage::Psnr), vec![queued()]);
-    let failed = EventKind::Failed {
-        reason: "the loss is not a number at step 3".to_owned(),
-        causes: vec![],
-    };
-    write_run(
-        data_dir,
-        find(&plan, "random_init", Stage::Pretrain),
-        vec![queued(), started(), failed],
-    );
+    let probe = run("mae", Stage::Probe, vec![queued(), started(), progress]);
     Lock::take(probe.path()).unwrap()
+}
+
+/// The history of a whole pretraining.
+fn pretraining() -> Vec<EventKind> {
+    let mut kinds = vec![queued(), started()];
+    for step in 1..=24 {
+        kinds.push(metric("train/loss", step, 1.0 / step as f64));
+        kinds.push(metric("train/lr", step, 1e-3));
+    }
+    kinds.extend([8, 24].map(|step| EventKind::Picture {
+        name: "reconstruction".to_owned(),
+        step,
+        file: format!("reconstruction-{step}.png"),
+    }));
+    let warning = EventKind::Warning {
+        message: "one picture was skipped".to_owned(),
+    };
+    kinds.extend([warning, summary("pretrain.loss", 0.25), finished()]);
+    kinds
+}
+
+/// The files of a whole pretraining.
+fn fill_pretraining(dir: &RunDir) {
+    std::fs::create_dir_all(dir.pictures()).unwrap();
+    for step in [8, 24] {
+        std::fs::write(dir.pictures().join(format!("reconstruction-{step}.png")), PNG).unwrap();
+    }
+    std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
+    std::fs::write(dir.model_file(), "weights").unwrap();
 }
