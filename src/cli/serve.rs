@@ -41,10 +41,11 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
             args.data.data_dir.display()
         ))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, web::router(state))
-            .with_graceful_shutdown(stopped())
-            .await
-            .context("the server stopped")
+        let server = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped());
+        tokio::select! {
+            ended = server => ended.context("the server stopped"),
+            () = patience() => Ok(()),
+        }
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
@@ -90,6 +91,14 @@ fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Live pages hold their connection open for ever; after the signal they get this long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+async fn patience() {
+    stopped().await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 async fn stopped() {

@@ -142,24 +142,30 @@ fn fill(
         };
     }
     let mut warnings = work.warnings();
-    for (name, items) in [(SplitName::Train, &train), (SplitName::Val, &val)] {
-        if items.is_empty() {
-            bail!("`{}` has no readable picture for {}", settings.source, name.as_str());
-        }
-        warnings.extend(absent(items, name, classes.len()));
-    }
+    warnings.extend(check_splits(&train, &val, classes.len(), &settings.source)?);
     let labels = |items: Vec<Item>| items.into_iter().map(|item| item.label).collect();
-    let (mean, std, sizes) = (colours.mean(), colours.std(), work.sizes);
     Ok(Description {
         classes,
         train: labels(train),
         val: labels(val),
-        mean,
-        std,
-        sizes,
+        mean: colours.mean(),
+        std: colours.std(),
+        sizes: work.sizes,
         warnings,
         contents,
     })
+}
+
+/// Refuses a split without a picture, and warns of classes without one.
+fn check_splits(train: &[Item], val: &[Item], classes: usize, source: &str) -> anyhow::Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for (name, items) in [(SplitName::Train, train), (SplitName::Val, val)] {
+        if items.is_empty() {
+            bail!("`{source}` has no readable picture for {}", name.as_str());
+        }
+        warnings.extend(absent(items, name, classes));
+    }
+    Ok(warnings)
 }
 
 /// The pictures of both splits that the settings ask for.

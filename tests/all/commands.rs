@@ -60,8 +60,7 @@ fn a_study_runs_without_a_server_and_prints_its_table() {
         safetensors::SafeTensors::deserialize(&std::fs::read(&model).unwrap())
             .unwrap()
             .names()
-            .iter()
-            .any(|n| *n == "blocks.0.attn.qkv.weight")
+            .contains(&"blocks.0.attn.qkv.weight")
     );
 
     let before = std::fs::read(dir.path().join("umbra.db")).unwrap().len();

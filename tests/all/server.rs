@@ -1,5 +1,6 @@
 //! The server as a process: killed at any moment, started again, started twice.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use umbra::run_dir::{EventKind, Lock, RunDir};
@@ -43,4 +44,18 @@ fn a_second_server_on_the_same_data_is_refused() {
     assert!(!second.status.success());
     let text = complaint(&second);
     assert!(text.contains(&*dir.path().to_string_lossy()) && text.contains("process"), "{text}");
+}
+
+#[test]
+fn a_server_stops_although_a_live_page_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let host = server.address.strip_prefix("http://").unwrap().to_owned();
+    let mut page = std::net::TcpStream::connect(&host).unwrap();
+    page.write_all(format!("GET /live HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut begin = [0; 15];
+    page.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200 OK");
+    assert!(server.stop(Duration::from_secs(20)).success());
 }

@@ -158,6 +158,18 @@ impl Server {
         serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"))
     }
 
+    /// Asks the server to stop, as Ctrl-C does, and waits for its end.
+    pub fn stop(mut self, limit: Duration) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it lives");
+        let mut status = None;
+        wait_for("the server's end", limit, || {
+            status = self.child.try_wait().expect("it can be asked");
+            status.is_some()
+        });
+        status.expect("it has ended")
+    }
+
     /// Ends the server as a crash would; its workers go on.
     pub fn kill(mut self) {
         self.child.kill().expect("it lives");
