@@ -10,6 +10,7 @@ pub mod device;
 pub mod evaluate;
 pub mod experiment;
 pub mod jobs;
+pub mod kernels;
 pub mod methods;
 pub mod rng;
 pub mod run_dir;

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::{Inputs, Losses, StepInfo, Trainable};
 use crate::experiment::settings::ClassifySettings;
 use crate::rng::{Purpose, place, stream};
-use crate::vit::{DropPath, Vit, layer_norm, truncated_normal};
+use crate::vit::{DropPath, Vit, layer_norm, linear, normalise, truncated_normal};
 
 /// Encoder, a new norm where patch tokens are averaged, and the head, with the MAE repository's field names.
 #[derive(Module, Debug)]
@@ -51,10 +51,13 @@ impl Classifier {
         let tokens = self.encoder.embed(images);
         let [_, patches, _] = tokens.dims();
         let feature = match &self.fc_norm {
-            Some(norm) => norm.forward(self.encoder.encode_without_norm(tokens, drop).narrow(1, 1, patches).mean_dim(1)),
+            Some(norm) => normalise(
+                norm,
+                self.encoder.encode_without_norm(tokens, drop).narrow(1, 1, patches).mean_dim(1),
+            ),
             None => self.encoder.encode(tokens, drop).narrow(1, 0, 1),
         };
-        self.head.forward(feature.squeeze_dim::<2>(1)) // [B, 1, D] -> [B, D] -> [B, classes]
+        linear(&self.head, feature.squeeze_dim::<2>(1)) // [B, 1, D] -> [B, D] -> [B, classes]
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::settings::{ModelSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec};
 use crate::section;
-use crate::vit::{Block, DropPath, Vit, VitConfig, gather_tokens, initialise, layer_norm, linear, patchify, sincos_table};
+use crate::vit::{Block, DropPath, Vit, VitConfig, gather_tokens, initialise, layer_norm, linear, normalise, patchify, sincos_table};
 
 section! {
     /// What MAE adds.
@@ -183,7 +183,7 @@ impl Mae {
         let tokens = gather_tokens(shuffled, masks.ids_restore(&visible.device()));
         let tokens = Tensor::cat(vec![visible.narrow(1, 0, 1), tokens], 1) + self.decoder_pos_embed.val(); // [B, 1+N, D']
         let tokens = self.decoder_blocks.iter().fold(tokens, |tokens, block| block.forward(tokens));
-        let patch_tokens = self.decoder_norm.forward(tokens).narrow(1, 1, patches);
+        let patch_tokens = normalise(&self.decoder_norm, tokens).narrow(1, 1, patches);
         linear(&self.decoder_pred, patch_tokens)
     }
 

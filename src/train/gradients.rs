@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
+use crate::kernels::sum_of_squares;
+
 /// Gradients by dotted path, each `[elements]`, without autodiff.
 #[derive(Debug, Default)]
 pub struct NamedGradients(BTreeMap<String, Tensor<1>>);
@@ -34,7 +36,7 @@ impl NamedGradients {
 
     /// The Euclidean norm over all gradients together.
     pub fn norm(&self) -> f64 {
-        let squares = self.0.values().map(|g| (g.clone() * g.clone()).sum());
+        let squares = self.0.values().map(|g| sum_of_squares(g.clone()));
         // One tensor, so that a GPU is asked once.
         let total: Option<Tensor<1>> = squares.reduce(|sum, square| sum + square);
         total.map_or(0.0, |sum| f64::from(scalar(sum)).sqrt())

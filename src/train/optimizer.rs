@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::gradients::NamedGradients;
 use super::lars::Lars;
 use crate::experiment::settings::TrainSettings;
+use crate::kernels::{self, AdamWStep};
 use crate::methods::Trainable;
 use crate::weights::{HostTensor, Weights};
 
@@ -181,17 +182,19 @@ impl AdamW {
         decay: f64,
         step: u64,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let square = gradient.clone() * gradient.clone();
-        let (first, second) = (gradient.mul_scalar(1.0 - self.beta1), square.mul_scalar(1.0 - self.beta2));
-        let (first, second) = match <[Tensor<1>; 2]>::try_from(moments) {
-            Ok([m, v]) => (m.mul_scalar(self.beta1) + first, v.mul_scalar(self.beta2) + second),
-            Err(_) => (first, second),
-        };
-        // The state starts at zero and is too small at first by these factors.
+        let [first, second] = <[Tensor<1>; 2]>::try_from(moments).unwrap_or_else(|_| [gradient.zeros_like(), gradient.zeros_like()]);
+        // The moments start at zero and are too small at first by these factors.
         let correct = |beta: f64| 1.0 - beta.powf(step as f64);
-        let scale = second.clone().sqrt().div_scalar(correct(self.beta2).sqrt()).add_scalar(EPSILON);
-        let change = (first.clone() / scale).mul_scalar(lr / correct(self.beta1));
-        (param.mul_scalar(1.0 - lr * decay) - change, vec![first, second])
+        let step = AdamWStep {
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            keep: (1.0 - lr * decay) as f32,
+            rate: (lr / correct(self.beta1)) as f32,
+            scale: (1.0 / correct(self.beta2).sqrt()) as f32,
+            epsilon: EPSILON as f32,
+        };
+        let [param, first, second] = kernels::adamw(step, param, gradient, first, second);
+        (param, vec![first, second])
     }
 }
 

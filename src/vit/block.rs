@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Device, Tensor};
 
 use super::drop_path::BlockDrop;
-use super::layer_norm;
+use super::{NORM_EPSILON, layer_norm};
+use crate::kernels::{self, Factors, LinearWeights, NormWeights};
 
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
@@ -35,27 +35,53 @@ impl Block {
     /// # Shapes
     /// x and output: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+        self.forward_with(x, Factors::default(), Factors::default())
     }
 
     /// As [`Block::forward`] with some residual branches dropped.
     pub(super) fn forward_dropping(&self, x: Tensor<3>, drop: &BlockDrop) -> Tensor<3> {
-        let x = x.clone() + drop.attention(self.attn.forward(self.norm1.forward(x)));
-        x.clone() + drop.mlp(self.mlp.forward(self.norm2.forward(x)))
+        let [batch, _, _] = x.dims();
+        self.forward_with(x, drop.attention(batch), drop.mlp(batch))
+    }
+
+    fn forward_with(&self, x: Tensor<3>, attention: Factors, mlp: Factors) -> Tensor<3> {
+        let qkv = kernels::norm_linear(x.clone(), norm_weights(&self.norm1), linear_weights(&self.attn.qkv));
+        let mixed = kernels::attention(qkv, self.attn.heads);
+        let x = kernels::linear_residual(mixed, linear_weights(&self.attn.proj), x, attention);
+        let (fc1, fc2) = (linear_weights(&self.mlp.fc1), linear_weights(&self.mlp.fc2));
+        kernels::mlp_residual(x, norm_weights(&self.norm2), fc1, fc2, mlp)
     }
 }
 
-/// A linear layer on the last dimension. burn multiplies a 3-D input picture by picture where that is slower
-/// than one large product, so tokens are laid out in rows first.
+/// A linear layer on the last dimension.
 ///
 /// # Shapes
-/// x: `[batch, tokens, in]`; output: `[batch, tokens, out]`
-pub fn linear(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-    let [batch, tokens, dim] = x.dims();
-    let y = layer.forward(x.reshape([batch * tokens, dim]));
-    let [_, out] = y.dims();
-    y.reshape([batch, tokens, out])
+/// x: `[.., in]`; output: `[.., out]`
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    kernels::linear(x, linear_weights(layer))
+}
+
+/// A layer norm made by [`layer_norm`], over the last dimension.
+///
+/// # Shapes
+/// x and output: `[.., dim]`
+pub fn normalise<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+    kernels::layer_norm(x, norm_weights(norm))
+}
+
+fn norm_weights(norm: &LayerNorm) -> NormWeights {
+    NormWeights {
+        gamma: norm.gamma.val(),
+        beta: norm.beta.as_ref().expect("every norm of ours has a shift").val(),
+        epsilon: NORM_EPSILON,
+    }
+}
+
+fn linear_weights(layer: &Linear) -> LinearWeights {
+    LinearWeights {
+        weight: layer.weight.val(),
+        bias: layer.bias.as_ref().expect("every layer of ours has a bias").val(),
+    }
 }
 
 #[derive(Module, Debug)]
@@ -73,29 +99,10 @@ impl Attention {
             heads,
         }
     }
-
-    /// Written as products, because burn has no fused attention with a backward pass.
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, dim] = x.dims();
-        let width = dim / self.heads;
-        let qkv = linear(&self.qkv, x)
-            .reshape([batch, tokens, 3, self.heads, width])
-            .permute([2, 0, 3, 1, 4]); // [3, B, H, N, W]
-        let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(0, part, 1).squeeze_dim::<4>(0)); // [B, H, N, W]
-        let scores = (q * (width as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, H, N, N]
-        let mixed = softmax(scores, 3).matmul(v); // [B, H, N, W]
-        linear(&self.proj, mixed.swap_dims(1, 2).reshape([batch, tokens, dim]))
-    }
 }
 
 #[derive(Module, Debug)]
 struct Mlp {
     fc1: Linear,
     fc2: Linear,
-}
-
-impl Mlp {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        linear(&self.fc2, gelu(linear(&self.fc1, x)))
-    }
 }

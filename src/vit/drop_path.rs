@@ -3,9 +3,9 @@
 //! arXiv 1603.09382, with timm's rule: the chance rises linearly from 0 in the first block to `rate` in the
 //! last, per picture, and what is kept is divided by the chance to be kept.
 
-use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
+use crate::kernels::Factors;
 use crate::rng::{Purpose, stream};
 
 /// Which branches are dropped in one forward pass.
@@ -50,24 +50,21 @@ pub(super) struct BlockDrop {
 }
 
 impl BlockDrop {
-    /// Drops the attention branch `[batch, tokens, dim]` of some pictures.
-    pub(super) fn attention(&self, branch: Tensor<3>) -> Tensor<3> {
-        self.apply(branch, 0)
+    /// The factors of the attention branches of a batch.
+    pub(super) fn attention(&self, batch: usize) -> Factors {
+        self.branch(0, batch)
     }
 
-    /// Drops the MLP branch of some pictures.
-    pub(super) fn mlp(&self, branch: Tensor<3>) -> Tensor<3> {
-        self.apply(branch, 1)
+    /// The factors of the MLP branches of a batch.
+    pub(super) fn mlp(&self, batch: usize) -> Factors {
+        self.branch(1, batch)
     }
 
-    fn apply(&self, branch: Tensor<3>, which: u64) -> Tensor<3> {
+    fn branch(&self, which: u64, batch: usize) -> Factors {
         if self.chance == 0.0 {
-            return branch;
+            return Factors::default();
         }
-        let [batch, _, _] = branch.dims();
-        let factors = TensorData::new(self.factors(which, batch), [batch, 1, 1]);
-        let device = branch.device();
-        branch * Tensor::from_data(factors, &device)
+        Factors::new(self.factors(which, batch))
     }
 
     fn factors(&self, which: u64, batch: usize) -> Vec<f32> {

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::experiment::settings::{DataSettings, ModelSettings};
 use crate::rng::{Purpose, place, stream};
 
-pub use block::{Block, linear};
+pub use block::{Block, linear, normalise};
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal};
 pub use patch::{PatchEmbed, patchify, unpatchify};
@@ -176,7 +176,7 @@ impl Vit {
     /// # Shapes
     /// tokens: `[batch, kept, dim]`; output: `[batch, 1 + kept, dim]`
     pub fn encode(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<3> {
-        self.norm.forward(self.encode_without_norm(tokens, drop))
+        normalise(&self.norm, self.encode_without_norm(tokens, drop))
     }
 
     /// As [`Vit::encode`], without the final norm.

@@ -12,10 +12,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("weights", &[]),
     ("run_dir", &["experiment"]),
-    ("vit", &["experiment", "rng", "weights"]),
+    ("kernels", &[]),
+    ("vit", &["experiment", "kernels", "rng", "weights"]),
     ("methods", &["experiment", "rng", "vit", "weights"]),
     ("data", &["experiment", "rng"]),
-    ("train", &["data", "experiment", "methods", "rng", "run_dir", "weights"]),
+    ("train", &["data", "experiment", "kernels", "methods", "rng", "run_dir", "weights"]),
     (
         "evaluate",
         &[
@@ -69,7 +70,17 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "burn",
-        &["weights", "vit", "methods", "train", "evaluate", "device", "bench", "jobs/worker"],
+        &[
+            "kernels",
+            "weights",
+            "vit",
+            "methods",
+            "train",
+            "evaluate",
+            "device",
+            "bench",
+            "jobs/worker",
+        ],
         "tensors stay with what computes",
     ),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),

@@ -1,0 +1,131 @@
+//! What a backend has to do for each operation: the forward half with what the gradient needs, and the backward half.
+
+use burn::backend::Backend;
+#[cfg(feature = "gpu")]
+use burn::backend::Cube;
+use burn::backend::tensor::FloatTensor;
+
+use super::composed;
+use super::ops::Factors;
+use super::slices::adamw::Step;
+
+/// A backend's float tensor.
+pub type F<B> = FloatTensor<B>;
+
+/// A layer norm's weights.
+#[derive(Clone, Debug)]
+pub struct NormTensors<B: Backend> {
+    pub gamma: F<B>,
+    pub beta: F<B>,
+    pub epsilon: f32,
+}
+
+/// Mean and one over the deviation of each row that was normalised.
+#[derive(Clone, Debug)]
+pub struct Statistics<B: Backend> {
+    pub mean: F<B>,
+    pub rstd: F<B>,
+}
+
+/// An MLP branch's weights.
+#[derive(Clone, Debug)]
+pub struct MlpTensors<B: Backend> {
+    pub norm: NormTensors<B>,
+    pub weight1: F<B>,
+    pub bias1: F<B>,
+    pub weight2: F<B>,
+    pub bias2: F<B>,
+}
+
+/// Gradients of a linear layer; of the input only if it was wanted.
+pub struct LinearGradients<B: Backend> {
+    pub x: Option<F<B>>,
+    pub weight: F<B>,
+    pub bias: F<B>,
+}
+
+/// The halves of every operation. The defaults compose burn's own operations and are right on every backend.
+pub trait Kernels: Backend {
+    fn exact_gelu_forward(x: F<Self>) -> F<Self> {
+        composed::gelu::<Self>(x)
+    }
+
+    /// The gradient of `x`, given that of the output.
+    fn exact_gelu_backward(x: F<Self>, g: F<Self>) -> F<Self> {
+        composed::gelu_backward::<Self>(x, g)
+    }
+
+    fn layer_norm_forward(x: F<Self>, norm: NormTensors<Self>) -> (F<Self>, Statistics<Self>) {
+        composed::layer_norm::<Self>(x, norm)
+    }
+
+    /// The gradients of `x`, gamma and beta.
+    fn layer_norm_backward(x: F<Self>, gamma: F<Self>, statistics: Statistics<Self>, g: F<Self>) -> [F<Self>; 3] {
+        composed::layer_norm_backward::<Self>(x, gamma, statistics, g)
+    }
+
+    fn linear_forward(x: F<Self>, weight: F<Self>, bias: F<Self>, residual: Option<(F<Self>, Factors)>) -> F<Self> {
+        composed::linear::<Self>(x, weight, bias, residual)
+    }
+
+    fn linear_backward(x: F<Self>, weight: F<Self>, g: F<Self>, factors: Factors, want_x: bool) -> LinearGradients<Self> {
+        composed::linear_backward::<Self>(x, weight, g, factors, want_x)
+    }
+
+    fn norm_linear_forward(x: F<Self>, norm: NormTensors<Self>, weight: F<Self>, bias: F<Self>) -> (F<Self>, Statistics<Self>) {
+        let (normed, statistics) = Self::layer_norm_forward(x, norm);
+        (Self::linear_forward(normed, weight, bias, None), statistics)
+    }
+
+    /// The gradients of `x`, gamma, beta, weight and bias.
+    fn norm_linear_backward(
+        x: F<Self>,
+        norm: NormTensors<Self>,
+        statistics: Statistics<Self>,
+        weight: F<Self>,
+        g: F<Self>,
+    ) -> [F<Self>; 5] {
+        composed::norm_linear_backward::<Self>(x, norm, statistics, weight, g)
+    }
+
+    /// The stream after the branch, what the GELU read, and the norm's statistics.
+    fn mlp_forward(stream: F<Self>, mlp: MlpTensors<Self>, factors: Factors) -> (F<Self>, F<Self>, Statistics<Self>) {
+        composed::mlp::<Self>(stream, mlp, factors)
+    }
+
+    /// The gradients of the stream, gamma, beta, both weights and biases.
+    fn mlp_backward(
+        stream: F<Self>,
+        mlp: MlpTensors<Self>,
+        hidden: F<Self>,
+        statistics: Statistics<Self>,
+        factors: Factors,
+        g: F<Self>,
+    ) -> [F<Self>; 7] {
+        composed::mlp_backward::<Self>(stream, mlp, hidden, statistics, factors, g)
+    }
+
+    /// What the heads mix, and the logarithm of each row's sum of exponentials, `[batch, heads, tokens]`.
+    fn attention_forward(qkv: F<Self>, heads: usize) -> (F<Self>, F<Self>) {
+        composed::attention::<Self>(qkv, heads)
+    }
+
+    /// The gradient of `qkv`.
+    fn attention_backward(qkv: F<Self>, logs: F<Self>, g: F<Self>, heads: usize) -> F<Self> {
+        composed::attention_backward::<Self>(qkv, logs, g, heads)
+    }
+
+    /// The parameter and its moments after a step.
+    fn adamw_step(param: F<Self>, gradient: F<Self>, first: F<Self>, second: F<Self>, step: Step) -> (F<Self>, F<Self>, F<Self>) {
+        composed::adamw::<Self>(param, gradient, first, second, step)
+    }
+
+    /// The sum of the squares, `[1]`.
+    fn squares(x: F<Self>) -> F<Self> {
+        composed::squares::<Self>(x)
+    }
+}
+
+/// Every GPU composes; burn fuses and tunes there.
+#[cfg(feature = "gpu")]
+impl Kernels for Cube {}

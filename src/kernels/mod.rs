@@ -1,0 +1,129 @@
+//! Fused operations of a transformer, forward and backward, that make training on the CPU fast.
+//!
+//! Three layers: `slices` is arithmetic on plain numbers; [`backend`] says for each backend what carries an operation
+//! out, which is `slices` on burn's flex and a composition of burn's own operations (`composed`) everywhere else;
+//! `autodiff` joins forward and backward into a step of burn's graph. This file is what models call. All of it
+//! behaves as the composition does, to rounding.
+
+mod autodiff;
+mod backend;
+mod composed;
+mod flex;
+mod ops;
+mod slices;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+pub use ops::Factors;
+use ops::{OptimizerOps, TransformerOps};
+pub use slices::adamw::Step as AdamWStep;
+
+/// GELU with the exact normal distribution.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::gelu(x.into_dispatch()))
+}
+
+/// Weights of a layer norm.
+#[derive(Clone, Debug)]
+pub struct NormWeights {
+    /// Factor, `[dim]`.
+    pub gamma: Tensor<1>,
+    /// Shift, `[dim]`.
+    pub beta: Tensor<1>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// Weights of a linear layer.
+#[derive(Clone, Debug)]
+pub struct LinearWeights {
+    /// `[in, out]`
+    pub weight: Tensor<2>,
+    /// `[out]`
+    pub bias: Tensor<1>,
+}
+
+/// Layer norm over the last dimension.
+///
+/// # Shapes
+/// x and output: `[.., dim]`
+pub fn layer_norm<const D: usize>(x: Tensor<D>, norm: NormWeights) -> Tensor<D> {
+    let (gamma, beta) = (norm.gamma.into_dispatch(), norm.beta.into_dispatch());
+    Tensor::from_dispatch(Dispatch::layer_norm(x.into_dispatch(), gamma, beta, norm.epsilon as f32))
+}
+
+/// `x W + b`.
+///
+/// # Shapes
+/// x: `[.., in]`; output: `[.., out]`
+pub fn linear<const D: usize>(x: Tensor<D>, layer: LinearWeights) -> Tensor<D> {
+    let (weight, bias) = (layer.weight.into_dispatch(), layer.bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight, bias))
+}
+
+/// `LN(x) W + b`.
+///
+/// # Shapes
+/// x: `[batch, tokens, in]`; output: `[batch, tokens, out]`
+pub fn norm_linear(x: Tensor<3>, norm: NormWeights, layer: LinearWeights) -> Tensor<3> {
+    let (gamma, beta) = (norm.gamma.into_dispatch(), norm.beta.into_dispatch());
+    let (weight, bias) = (layer.weight.into_dispatch(), layer.bias.into_dispatch());
+    let epsilon = norm.epsilon as f32;
+    Tensor::from_dispatch(Dispatch::norm_linear(x.into_dispatch(), gamma, beta, weight, bias, epsilon))
+}
+
+/// `stream + factor * (x W + b)`.
+///
+/// # Shapes
+/// x: `[batch, tokens, in]`; stream and output: `[batch, tokens, out]`; factors: one a picture of the batch
+pub fn linear_residual(x: Tensor<3>, layer: LinearWeights, stream: Tensor<3>, factors: Factors) -> Tensor<3> {
+    let (weight, bias) = (layer.weight.into_dispatch(), layer.bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::linear_residual(
+        x.into_dispatch(),
+        weight,
+        bias,
+        stream.into_dispatch(),
+        factors,
+    ))
+}
+
+/// `stream + factor * (GELU(LN(stream) W1 + b1) W2 + b2)`, the MLP branch of a pre-norm block.
+///
+/// # Shapes
+/// stream and output: `[batch, tokens, dim]`; factors: one a picture of the batch
+pub fn mlp_residual(stream: Tensor<3>, norm: NormWeights, fc1: LinearWeights, fc2: LinearWeights, factors: Factors) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::mlp_residual(
+        stream.into_dispatch(),
+        norm.gamma.into_dispatch(),
+        norm.beta.into_dispatch(),
+        fc1.weight.into_dispatch(),
+        fc1.bias.into_dispatch(),
+        fc2.weight.into_dispatch(),
+        fc2.bias.into_dispatch(),
+        factors,
+        norm.epsilon as f32,
+    ))
+}
+
+/// Softmax attention with scores over the root of a head's width.
+///
+/// # Shapes
+/// qkv: `[batch, tokens, 3 * dim]`, query, key and value each split into `heads`; output: `[batch, tokens, dim]`
+pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::attention(qkv.into_dispatch(), heads))
+}
+
+/// One step of AdamW on tensors that record no gradients: the parameter and its two moments.
+pub fn adamw(step: AdamWStep, param: Tensor<1>, gradient: Tensor<1>, first: Tensor<1>, second: Tensor<1>) -> [Tensor<1>; 3] {
+    let (first, second) = (first.into_dispatch(), second.into_dispatch());
+    let (param, first, second) = Dispatch::adamw(param.into_dispatch(), gradient.into_dispatch(), first, second, step);
+    [param, first, second].map(Tensor::from_dispatch)
+}
+
+/// The sum of the squares of a tensor that records no gradients, `[1]`.
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::sum_of_squares(x.into_dispatch()))
+}

@@ -1,0 +1,176 @@
+//! The operations as burn's dispatch sees them: every backend listed here, with and without gradients.
+
+use std::sync::Arc;
+
+#[cfg(feature = "gpu")]
+use burn::backend::Cube;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, backend_extension};
+
+use super::backend::{Kernels, MlpTensors, NormTensors};
+use super::slices::adamw::Step;
+
+/// What the branches of pictures are multiplied by: one factor each, or none at all for 1 everywhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Factors(Arc<[f32]>);
+
+impl Factors {
+    /// One factor a picture.
+    pub fn new(factors: Vec<f32>) -> Self {
+        Factors(factors.into())
+    }
+
+    /// Every picture's, empty for 1 everywhere.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+/// What a transformer is made of.
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
+pub trait TransformerOps: Backend {
+    fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
+
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn norm_linear(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    fn linear_residual(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stream: FloatTensor<Self>,
+        factors: Factors,
+    ) -> FloatTensor<Self>;
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the macro tells tensors by their types, so they cannot be grouped"
+    )]
+    fn mlp_residual(
+        stream: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        weight1: FloatTensor<Self>,
+        bias1: FloatTensor<Self>,
+        weight2: FloatTensor<Self>,
+        bias2: FloatTensor<Self>,
+        factors: Factors,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+}
+
+/// What an optimizer is made of; it never runs where gradients are recorded.
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"))]
+pub trait OptimizerOps: Backend {
+    fn adamw(
+        param: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: Step,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Without gradients, an operation is its forward half.
+macro_rules! without_gradients {
+    ($backend:ty) => {
+        impl TransformerOps for $backend {
+            fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::exact_gelu_forward(x)
+            }
+
+            fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+                Self::layer_norm_forward(x, NormTensors { gamma, beta, epsilon }).0
+            }
+
+            fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::linear_forward(x, weight, bias, None)
+            }
+
+            fn norm_linear(
+                x: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                epsilon: f32,
+            ) -> FloatTensor<Self> {
+                Self::norm_linear_forward(x, NormTensors { gamma, beta, epsilon }, weight, bias).0
+            }
+
+            fn linear_residual(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                stream: FloatTensor<Self>,
+                factors: Factors,
+            ) -> FloatTensor<Self> {
+                Self::linear_forward(x, weight, bias, Some((stream, factors)))
+            }
+
+            fn mlp_residual(
+                stream: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                weight1: FloatTensor<Self>,
+                bias1: FloatTensor<Self>,
+                weight2: FloatTensor<Self>,
+                bias2: FloatTensor<Self>,
+                factors: Factors,
+                epsilon: f32,
+            ) -> FloatTensor<Self> {
+                let norm = NormTensors { gamma, beta, epsilon };
+                Self::mlp_forward(
+                    stream,
+                    MlpTensors {
+                        norm,
+                        weight1,
+                        bias1,
+                        weight2,
+                        bias2,
+                    },
+                    factors,
+                )
+                .0
+            }
+
+            fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+                Self::attention_forward(qkv, heads).0
+            }
+        }
+
+        impl OptimizerOps for $backend {
+            fn adamw(
+                param: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                first: FloatTensor<Self>,
+                second: FloatTensor<Self>,
+                step: Step,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                Self::adamw_step(param, gradient, first, second, step)
+            }
+
+            fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::squares(x)
+            }
+        }
+    };
+}
+
+without_gradients!(Flex);
+#[cfg(feature = "gpu")]
+without_gradients!(Cube);

@@ -1,0 +1,395 @@
+//! Every operation as burn sees it against burn's own operations: values, every gradient, and tensors that are
+//! shared, strided, constant or of another precision.
+
+use burn::backend::Flex;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::backend::{F, Kernels, MlpTensors, NormTensors};
+use super::*;
+
+const EPSILON: f64 = 1e-6;
+
+fn waves<const D: usize>(shape: [usize; D], a: f64, device: &Device) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product::<usize>())
+        .map(|i| (a * i as f64 + 0.4).sin() as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn assert_close(actual: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3, |most: f32, v| most.max(v.abs()));
+    for (a, e) in actual.iter().zip(expected) {
+        assert!((a - e).abs() <= 3e-5 * largest, "{what}: {a} is not {e}");
+    }
+}
+
+/// The inputs of every operation, sized for a batch of pictures.
+struct Inputs {
+    stream: Tensor<3>,
+    mixed: Tensor<3>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    weight1: Tensor<2>,
+    bias1: Tensor<1>,
+    weight2: Tensor<2>,
+    bias2: Tensor<1>,
+    qkv: Tensor<3>,
+}
+
+const HEADS: usize = 2;
+
+impl Inputs {
+    fn new(batch: usize, tokens: usize, device: &Device) -> Inputs {
+        let (dim, hidden) = (6, 10);
+        let leaf = device.is_autodiff();
+        let mut a = 0.13;
+        let mut next = || {
+            a += 0.17;
+            a
+        };
+        let inputs = Inputs {
+            stream: waves([batch, tokens, dim], next(), device),
+            mixed: waves([batch, tokens, hidden], next(), device),
+            gamma: waves([dim], next(), device),
+            beta: waves([dim], next(), device),
+            weight1: waves([dim, hidden], next(), device),
+            bias1: waves([hidden], next(), device),
+            weight2: waves([hidden, dim], next(), device),
+            bias2: waves([dim], next(), device),
+            qkv: waves([batch, tokens, 3 * dim], next(), device),
+        };
+        if leaf { inputs.leaves() } else { inputs }
+    }
+
+    fn leaves(self) -> Inputs {
+        Inputs {
+            stream: self.stream.require_grad(),
+            mixed: self.mixed.require_grad(),
+            gamma: self.gamma.require_grad(),
+            beta: self.beta.require_grad(),
+            weight1: self.weight1.require_grad(),
+            bias1: self.bias1.require_grad(),
+            weight2: self.weight2.require_grad(),
+            bias2: self.bias2.require_grad(),
+            qkv: self.qkv.require_grad(),
+        }
+    }
+
+    fn norm(&self) -> NormWeights {
+        NormWeights {
+            gamma: self.gamma.clone(),
+            beta: self.beta.clone(),
+            epsilon: EPSILON,
+        }
+    }
+
+    fn fc1(&self) -> LinearWeights {
+        LinearWeights {
+            weight: self.weight1.clone(),
+            bias: self.bias1.clone(),
+        }
+    }
+
+    fn fc2(&self) -> LinearWeights {
+        LinearWeights {
+            weight: self.weight2.clone(),
+            bias: self.bias2.clone(),
+        }
+    }
+
+    /// The gradients of `loss` by name, only of what it reads.
+    fn gradients(&self, loss: Tensor<1>) -> Vec<(&'static str, Vec<f32>)> {
+        let grads = loss.backward();
+        let mut found = Vec::new();
+        let mut take = |name, gradient: Option<Vec<f32>>| found.extend(gradient.map(|gradient| (name, gradient)));
+        take("stream", self.stream.grad(&grads).map(numbers));
+        take("mixed", self.mixed.grad(&grads).map(numbers));
+        take("gamma", self.gamma.grad(&grads).map(numbers));
+        take("beta", self.beta.grad(&grads).map(numbers));
+        take("weight1", self.weight1.grad(&grads).map(numbers));
+        take("bias1", self.bias1.grad(&grads).map(numbers));
+        take("weight2", self.weight2.grad(&grads).map(numbers));
+        take("bias2", self.bias2.grad(&grads).map(numbers));
+        take("qkv", self.qkv.grad(&grads).map(numbers));
+        found
+    }
+}
+
+/// An operation of ours and the same out of burn's own operations.
+struct Pair {
+    name: &'static str,
+    ours: fn(&Inputs) -> Tensor<3>,
+    burns: fn(&Inputs) -> Tensor<3>,
+}
+
+const PAIRS: &[Pair] = &[
+    Pair {
+        name: "gelu",
+        ours: |i| gelu(i.stream.clone()),
+        burns: |i| plain_gelu(i.stream.clone()),
+    },
+    Pair {
+        name: "layer_norm",
+        ours: |i| layer_norm(i.stream.clone(), i.norm()),
+        burns: |i| plain_norm(i.stream.clone(), i),
+    },
+    Pair {
+        name: "linear",
+        ours: |i| linear(i.stream.clone(), i.fc1()),
+        burns: |i| plain_linear(i.stream.clone(), i.fc1()),
+    },
+    Pair {
+        name: "norm_linear",
+        ours: |i| norm_linear(i.stream.clone(), i.norm(), i.fc1()),
+        burns: |i| plain_linear(plain_norm(i.stream.clone(), i), i.fc1()),
+    },
+    Pair {
+        name: "linear_residual",
+        ours: |i| linear_residual(i.mixed.clone(), i.fc2(), i.stream.clone(), Factors::default()),
+        burns: |i| i.stream.clone() + plain_linear(i.mixed.clone(), i.fc2()),
+    },
+    Pair {
+        name: "linear_residual with factors",
+        ours: |i| linear_residual(i.mixed.clone(), i.fc2(), i.stream.clone(), factors(i)),
+        burns: |i| i.stream.clone() + plain_linear(i.mixed.clone(), i.fc2()) * plain_factors(i),
+    },
+    Pair {
+        name: "mlp_residual",
+        ours: |i| mlp_residual(i.stream.clone(), i.norm(), i.fc1(), i.fc2(), Factors::default()),
+        burns: |i| i.stream.clone() + plain_mlp(i),
+    },
+    Pair {
+        name: "mlp_residual with factors",
+        ours: |i| mlp_residual(i.stream.clone(), i.norm(), i.fc1(), i.fc2(), factors(i)),
+        burns: |i| i.stream.clone() + plain_mlp(i) * plain_factors(i),
+    },
+    Pair {
+        name: "attention",
+        ours: |i| attention(i.qkv.clone(), HEADS),
+        burns: |i| plain_attention(i.qkv.clone()),
+    },
+];
+
+/// 0, 1.5, 0, 1.5 ... for the pictures.
+fn factors(inputs: &Inputs) -> Factors {
+    Factors::new((0..inputs.stream.dims()[0]).map(|i| 1.5 * (i % 2) as f32).collect())
+}
+
+fn plain_factors(inputs: &Inputs) -> Tensor<3> {
+    let factors = factors(inputs).as_slice().to_vec();
+    let shape = [factors.len(), 1, 1];
+    Tensor::from_data(TensorData::new(factors, shape), &inputs.stream.device())
+}
+
+fn plain_gelu(x: Tensor<3>) -> Tensor<3> {
+    let cdf = (x.clone() / std::f64::consts::SQRT_2).erf() + 1.0;
+    x * cdf * 0.5
+}
+
+fn plain_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = (centred.clone() * centred.clone()).mean_dim(2);
+    centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze()
+}
+
+fn plain_linear(x: Tensor<3>, layer: LinearWeights) -> Tensor<3> {
+    x.matmul(layer.weight.unsqueeze()) + layer.bias.unsqueeze()
+}
+
+fn plain_mlp(inputs: &Inputs) -> Tensor<3> {
+    let hidden = plain_linear(plain_norm(inputs.stream.clone(), inputs), inputs.fc1());
+    plain_linear(plain_gelu(hidden), inputs.fc2())
+}
+
+fn plain_attention(qkv: Tensor<3>) -> Tensor<3> {
+    let [batch, tokens, packed] = qkv.dims();
+    let (dim, width) = (packed / 3, packed / 3 / HEADS);
+    let parts = qkv.reshape([batch, tokens, 3, HEADS, width]).permute([2, 0, 3, 1, 4]);
+    let [q, k, v] = [0, 1, 2].map(|part| parts.clone().narrow(0, part, 1).squeeze_dim::<4>(0));
+    let scores = q.matmul(k.swap_dims(2, 3)) / (width as f64).sqrt();
+    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, tokens, dim])
+}
+
+/// A loss that weighs every number differently, and none negatively, so that sums do not cancel.
+fn loss(y: Tensor<3>) -> Tensor<1> {
+    let weights = waves(y.dims(), 0.77, &y.device()) + 1.0;
+    (y * weights).sum()
+}
+
+#[test]
+fn values_and_every_gradient_are_those_of_burns_own_operations() {
+    let device = Device::flex().autodiff();
+    for Pair { name, ours, burns } in PAIRS {
+        for (batch, tokens) in [(1, 1), (3, 5), (2, 17), (40, 9)] {
+            let what = format!("{name}, {batch} pictures of {tokens} tokens");
+            let inputs = Inputs::new(batch, tokens, &device);
+            let (actual, expected) = (ours(&inputs), burns(&inputs));
+            assert_close(&numbers(actual.clone()), &numbers(expected.clone()), &what);
+            let (actual, expected) = (inputs.gradients(loss(actual)), inputs.gradients(loss(expected)));
+            assert_eq!(actual.len(), expected.len(), "{what}");
+            for ((actual_name, actual), (expected_name, expected)) in actual.iter().zip(&expected) {
+                assert_eq!(actual_name, expected_name, "{what}");
+                assert_close(actual, expected, &format!("{what}, gradient of {actual_name}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn without_gradients_the_values_are_the_same() {
+    let (with, without) = (Inputs::new(3, 5, &Device::flex().autodiff()), Inputs::new(3, 5, &Device::flex()));
+    for Pair { name, ours, .. } in PAIRS {
+        assert_eq!(numbers(ours(&with)), numbers(ours(&without)), "{name}");
+    }
+}
+
+#[test]
+fn checkpointing_changes_nothing() {
+    let (plain, saving) = (Device::flex().autodiff(), Device::flex().autodiff().gradient_checkpointing());
+    for Pair { name, ours, .. } in PAIRS {
+        let [plain, saving] = [&plain, &saving].map(|device| {
+            let inputs = Inputs::new(3, 5, device);
+            inputs.gradients(loss(ours(&inputs)))
+        });
+        assert_eq!(plain, saving, "{name}");
+    }
+}
+
+#[test]
+fn shared_strided_and_constant_inputs_give_the_same_gradients() {
+    let device = Device::flex().autodiff();
+    for Pair { name, ours, burns } in PAIRS {
+        // The stream is a strided view, what was mixed a constant, and the output is used twice.
+        let inputs = Inputs::new(3, 5, &device);
+        let changed = || Inputs {
+            stream: inputs
+                .stream
+                .clone()
+                .swap_dims(0, 1)
+                .swap_dims(1, 0)
+                .flip([0])
+                .swap_dims(0, 1)
+                .swap_dims(0, 1),
+            qkv: inputs.qkv.clone().swap_dims(0, 1).reshape([5, 3, 18]).swap_dims(0, 1),
+            mixed: inputs.mixed.clone().detach(),
+            weight1: inputs.weight1.clone().transpose().mul_scalar(1.0).transpose(),
+            gamma: inputs.gamma.clone(),
+            beta: inputs.beta.clone(),
+            bias1: inputs.bias1.clone(),
+            weight2: inputs.weight2.clone(),
+            bias2: inputs.bias2.clone(),
+        };
+        let [actual, expected] = [ours, burns].map(|op| {
+            let y = op(&changed());
+            let other = y.clone().mul_scalar(0.5);
+            inputs.gradients(loss(y) + (other.clone() * other).sum())
+        });
+        assert!(actual.iter().all(|(leaf, _)| *leaf != "mixed"), "{name}");
+        for ((leaf, actual), (_, expected)) in actual.iter().zip(&expected) {
+            assert_close(actual, expected, &format!("{name}, gradient of {leaf}"));
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_a_nan() {
+    for Pair { name, ours, .. } in PAIRS {
+        let mut inputs = Inputs::new(2, 3, &Device::flex());
+        let spoil = |tensor: Tensor<3>| {
+            let [_, _, last] = tensor.dims();
+            let bad = Tensor::<3>::full([1, 1, last], f32::NAN, &tensor.device());
+            tensor.slice_assign([1..2, 1..2, 0..last], bad)
+        };
+        (inputs.stream, inputs.mixed, inputs.qkv) = (spoil(inputs.stream), spoil(inputs.mixed), spoil(inputs.qkv));
+        let y = numbers(ours(&inputs));
+        let half = y.len() / 2;
+        assert!(y[..half].iter().all(|v| v.is_finite()), "{name}: the first picture is sound");
+        assert!(y[half..].iter().any(|v| v.is_nan()), "{name}: the second is not");
+    }
+}
+
+#[test]
+fn the_composition_for_other_backends_gives_the_same() {
+    let inputs = Inputs::new(3, 5, &Device::flex());
+    let flex = |tensor: Tensor<3>| -> F<Flex> { primitive(tensor) };
+    let vector = |tensor: Tensor<1>| -> F<Flex> { primitive(tensor) };
+    let matrix = |tensor: Tensor<2>| -> F<Flex> { primitive(tensor) };
+    let norm = || NormTensors::<Flex> {
+        gamma: vector(inputs.gamma.clone()),
+        beta: vector(inputs.beta.clone()),
+        epsilon: 1e-6,
+    };
+    let mlp = || MlpTensors::<Flex> {
+        norm: norm(),
+        weight1: matrix(inputs.weight1.clone()),
+        bias1: vector(inputs.bias1.clone()),
+        weight2: matrix(inputs.weight2.clone()),
+        bias2: vector(inputs.bias2.clone()),
+    };
+    let g = || flex(waves([3, 5, 6], 0.41, &Device::flex()));
+    let stream = || flex(inputs.stream.clone());
+    let (y, hidden, statistics) = composed::mlp::<Flex>(stream(), mlp(), factors(&inputs));
+    let (fused, fused_hidden, fused_statistics) = Flex::mlp_forward(stream(), mlp(), factors(&inputs));
+    assert_close(&plain(fused), &plain(y), "mlp");
+    let expected = composed::mlp_backward::<Flex>(stream(), mlp(), hidden, statistics, factors(&inputs), g());
+    let actual = Flex::mlp_backward(stream(), mlp(), fused_hidden, fused_statistics, factors(&inputs), g());
+    for (actual, expected) in actual.into_iter().zip(expected) {
+        assert_close(&plain(actual), &plain(expected), "gradient of mlp");
+    }
+    let (y, logs) = composed::attention::<Flex>(flex(inputs.qkv.clone()), HEADS);
+    let (fused, fused_logs) = Flex::attention_forward(flex(inputs.qkv.clone()), HEADS);
+    assert_close(&plain(fused), &plain(y), "attention");
+    let expected = composed::attention_backward::<Flex>(flex(inputs.qkv.clone()), logs, g(), HEADS);
+    let actual = Flex::attention_backward(flex(inputs.qkv.clone()), fused_logs, g(), HEADS);
+    assert_close(&plain(actual), &plain(expected), "gradient of attention");
+    let expected = composed::gelu_backward::<Flex>(stream(), g());
+    assert_close(
+        &plain(Flex::exact_gelu_backward(stream(), g())),
+        &plain(expected),
+        "gradient of gelu",
+    );
+}
+
+#[test]
+fn adamw_and_the_sum_of_squares_are_those_of_burns_own_operations() {
+    let device = Device::flex();
+    let step = AdamWStep {
+        beta1: 0.9,
+        beta2: 0.95,
+        keep: 0.999,
+        rate: 0.01,
+        scale: 1.3,
+        epsilon: 1e-8,
+    };
+    let [p, g, m] = [0.7, 0.3, 0.9].map(|a| waves([50], a, &device));
+    let v = m.clone() * m.clone();
+    let kept = p.clone();
+    let actual = adamw(step, p.clone(), g.clone(), m.clone(), v.clone());
+    let (first, second) = (m * 0.9 + g.clone() * 0.1, v * 0.95 + g.clone() * g.clone() * 0.05);
+    let param = p * 0.999 - first.clone() * 0.01 / (second.clone().sqrt() * 1.3 + 1e-8);
+    for (actual, expected) in actual.into_iter().zip([param, first, second]) {
+        assert_close(&numbers(actual), &numbers(expected), "adamw");
+    }
+    assert_eq!(
+        numbers(kept),
+        numbers(waves([50], 0.7, &device)),
+        "a shared parameter is not written to"
+    );
+    let strided: Tensor<1> = waves([2, 25], 0.3, &device).transpose().reshape([50]);
+    assert_close(&numbers(sum_of_squares(strided)), &numbers((g.clone() * g).sum()), "squares");
+}
+
+/// The backend's own tensor.
+fn primitive<const D: usize>(tensor: Tensor<D>) -> F<Flex> {
+    burn::backend::flex::FlexTensor::from_data(tensor.into_data())
+}
+
+fn plain(tensor: F<Flex>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
