@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::device;
 use crate::experiment::settings::{DataSettings, TrainSettings};
-use crate::experiment::{Request, RunSpec, Scale, Stage, single_run};
+use crate::experiment::{Request, RunSpec, Scale, Stage, Values, single_run};
+use crate::kernels;
 use crate::methods::{self, Inputs, Method, MethodVisitor, StepInfo, with_method};
 use crate::rng::{Purpose, stream};
 use crate::train::learner::{Learner, Learning};
@@ -45,6 +46,19 @@ pub struct BenchReport {
     pub images_per_second: f64,
     /// Largest memory the process ever held, where the system tells.
     pub peak_mib: Option<f64>,
+    /// The matrix products of a step, on the CPU.
+    pub floor: Option<Floor>,
+}
+
+/// What a step on the CPU could not be faster than.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Floor {
+    /// Additions and multiplications in the matrix products of a step, in billions.
+    pub gflop: f64,
+    /// Billions a second that this machine's matrix products reach at best.
+    pub gflop_per_second: f64,
+    /// Time that the products of a step would take at that rate.
+    pub floor_ms: f64,
 }
 
 impl fmt::Display for BenchReport {
@@ -59,58 +73,110 @@ impl fmt::Display for BenchReport {
             f,
             "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}",
             self.step_ms, self.images_per_second
+        )?;
+        let Some(floor) = &self.floor else { return Ok(()) };
+        write!(
+            f,
+            "\n{:.1} GFLOP of matrix products a step, {:.0} GFLOP/s at best here: {:.1} ms, {:.0} % of the step",
+            floor.gflop,
+            floor.gflop_per_second,
+            floor.floor_ms,
+            100.0 * floor.floor_ms / self.step_ms
         )
     }
 }
 
-/// Trains a method on one made-up batch for `steps` steps, of which the first two are not counted.
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Wish<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The scale whose model and pictures are taken.
+    pub scale: &'a Scale,
+    /// Settings that differ from the scale's.
+    pub set: Values,
+    /// Pictures in one pass; a step has `train.accumulation` of them.
+    pub batch: usize,
+    /// Steps, of which the first two are not counted.
+    pub steps: usize,
+    /// The device.
+    pub device: &'a str,
+    /// Threads for computing.
+    pub threads: usize,
+}
+
+/// Trains a method on one made-up batch, of which the first two steps are not counted.
 ///
 /// # Errors
-/// An unknown method or device, one that does not train, or too few steps.
-pub fn bench(method: &str, scale: &Scale, batch: usize, steps: usize, device: &str, threads: usize) -> Result<BenchReport> {
-    if steps <= WARM_UP || batch == 0 {
+/// An unknown method, setting or device, a method that does not train, or too few steps.
+pub fn bench(wish: &Wish) -> Result<BenchReport> {
+    if wish.steps <= WARM_UP || wish.batch == 0 {
         bail!(
-            "--steps {steps} --batch {batch}: there must be at least {} steps and 1 picture",
+            "--steps {} --batch {}: there must be at least {} steps and 1 picture",
+            wish.steps,
+            wish.batch,
             WARM_UP + 1
         );
     }
-    device::use_threads(threads);
-    let run = single_run(Stage::Pretrain, method, scale, &methods::catalog(), &Request::default(), 0, None)?;
-    let opened = device::open(device)?;
-    let (times, parameters) = with_method(
-        method,
-        Timed {
-            run: &run,
-            batch,
-            steps,
-            device: opened,
-        },
-    )
-    .map_err(Error::msg)??;
-    let step_ms = median(times);
+    device::use_threads(wish.threads);
+    kernels::keep_freed_memory();
+    let request = Request {
+        set: wish.set.clone(),
+        ..Request::default()
+    };
+    let run = single_run(Stage::Pretrain, wish.method, wish.scale, &methods::catalog(), &request, 0, None)?;
+    let train: TrainSettings = run.section("train").map_err(Error::msg)?;
+    let timed = Timed {
+        run: &run,
+        batch: wish.batch,
+        steps: wish.steps,
+        passes: train.accumulation,
+        device: device::open(wish.device)?,
+    };
+    let timing = with_method(wish.method, timed).map_err(Error::msg)??;
+    let step_ms = median(timing.milliseconds);
+    let peak_mib = peak_memory_mib();
     Ok(BenchReport {
-        method: method.to_owned(),
-        scale: scale.name.clone(),
-        device: device.to_owned(),
-        threads,
-        batch_size: batch,
-        steps: steps - WARM_UP,
-        parameters,
+        method: wish.method.to_owned(),
+        scale: wish.scale.name.clone(),
+        device: wish.device.to_owned(),
+        threads: wish.threads,
+        batch_size: wish.batch * train.accumulation,
+        steps: wish.steps - WARM_UP,
+        parameters: timing.parameters,
         step_ms,
-        images_per_second: 1000.0 * batch as f64 / step_ms,
-        peak_mib: peak_memory_mib(),
+        images_per_second: 1000.0 * (wish.batch * train.accumulation) as f64 / step_ms,
+        peak_mib,
+        floor: (timing.gflop > 0.0).then(|| floor(timing.gflop)),
     })
+}
+
+fn floor(gflop: f64) -> Floor {
+    let gflop_per_second = kernels::work::matrix_rate() / 1e9;
+    Floor {
+        gflop,
+        gflop_per_second,
+        floor_ms: 1000.0 * gflop / gflop_per_second,
+    }
+}
+
+struct Timing {
+    milliseconds: Vec<f64>,
+    parameters: usize,
+    /// Of a step.
+    gflop: f64,
 }
 
 struct Timed<'a> {
     run: &'a RunSpec,
     batch: usize,
     steps: usize,
+    passes: usize,
     device: Device,
 }
 
 impl MethodVisitor for Timed<'_> {
-    type Out = Result<(Vec<f64>, usize)>;
+    type Out = Result<Timing>;
 
     fn visit<M: Method>(self) -> Self::Out {
         if !M::INFO.trains {
@@ -129,23 +195,26 @@ impl MethodVisitor for Timed<'_> {
         );
         let optimizer = Optimizer::adamw(&train, &model);
         let mut learning = Learning::new(model, optimizer, self.device);
-        let mut times = Vec::new();
+        let (mut times, operations) = (Vec::new(), kernels::work::operations());
         for step in 0..self.steps as u64 {
-            let info = StepInfo {
+            let info = |pass: u64| StepInfo {
                 seed: 0,
-                step,
-                steps: self.steps as u64,
+                step: step * self.passes as u64 + pass,
+                steps: (self.steps * self.passes) as u64,
                 indices: (0..self.batch as u32).collect(),
             };
+            let passes = (0..self.passes as u64).map(|pass| (inputs.clone(), info(pass))).collect();
             let began = Instant::now();
             // Reading the loss waits for a GPU to finish.
-            learning
-                .step(vec![(inputs.clone(), info)], 1e-4, true)
-                .check(step)
-                .map_err(Error::msg)?;
+            learning.step(passes, 1e-4, true).check(step).map_err(Error::msg)?;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        Ok((times.split_off(WARM_UP), parameters))
+        let operations = kernels::work::operations() - operations;
+        Ok(Timing {
+            milliseconds: times.split_off(WARM_UP),
+            parameters,
+            gflop: operations as f64 / self.steps as f64 / 1e9,
+        })
     }
 }
 
@@ -188,6 +257,33 @@ fn peak_memory_mib() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Value;
+
+    fn wish<'a>(method: &'a str, scale: &'a Scale, steps: usize) -> Wish<'a> {
+        Wish {
+            method,
+            scale,
+            set: Values::default(),
+            batch: 4,
+            steps,
+            device: "cpu",
+            threads: 2,
+        }
+    }
+
+    #[test]
+    fn passes_of_a_step_and_their_arithmetic_are_counted() {
+        let smoke = Scale::built_in().remove(0);
+        let once = bench(&wish("mae", &smoke, 3)).unwrap();
+        let set = |key: &str, value| Values::from([("train".to_owned(), [(key.to_owned(), value)].into())]);
+        let twice = bench(&Wish {
+            set: set("accumulation", Value::Int(2)),
+            ..wish("mae", &smoke, 3)
+        });
+        assert_eq!(twice.unwrap().batch_size, 8);
+        let floor = once.floor.unwrap();
+        assert!(floor.gflop > 0.0 && floor.floor_ms > 0.0);
+    }
 
     #[test]
     fn the_median_is_the_middle() {
@@ -199,17 +295,12 @@ mod tests {
     fn every_method_that_trains_is_measured_and_the_others_are_refused() {
         let smoke = Scale::built_in().remove(0);
         for method in methods::METHODS {
-            let report = bench(method.name, &smoke, 4, 3, "cpu", 2);
+            let report = bench(&wish(method.name, &smoke, 3));
             assert_eq!(report.is_ok(), method.trains, "{}", method.name);
             let Ok(report) = report else { continue };
             assert!(report.step_ms > 0.0 && report.parameters > 1000);
             assert!((report.images_per_second * report.step_ms - 4000.0).abs() < 1e-6);
         }
-        assert!(
-            bench("mae", &smoke, 4, 2, "cpu", 2)
-                .unwrap_err()
-                .to_string()
-                .contains("at least 3 steps")
-        );
+        assert!(bench(&wish("mae", &smoke, 2)).unwrap_err().to_string().contains("at least 3 steps"));
     }
 }

@@ -36,14 +36,15 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => {
-            let report = bench::bench(
-                &args.method,
-                &find_scale(&args.scale)?,
-                args.batch,
-                args.steps,
-                &args.device,
-                threads(args.threads),
-            )?;
+            let report = bench::bench(&bench::Wish {
+                method: &args.method,
+                scale: &find_scale(&args.scale)?,
+                set: settings(&args.set, &methods::catalog())?,
+                batch: args.batch,
+                steps: args.steps,
+                device: &args.device,
+                threads: threads(args.threads),
+            })?;
             print(&if args.json {
                 serde_json::to_string(&report)?
             } else {

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::device;
 use crate::evaluate::{self, Work};
 use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, Position, RunDir, RunFile, State};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::report::Reporter;
 use crate::train::{Ended, Pace, Session};
+use crate::{device, kernels};
 
 /// How a run is worked on. None of it is part of the run's identity, but the number of threads decides the
 /// last bits of a CPU's sums.
@@ -98,6 +98,7 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
         return Outcome::Finished;
     }
     device::use_threads(options.threads);
+    kernels::keep_freed_memory();
     let began = Instant::now();
     let (mut reporter, checkpoints) = match begin(dir, options, history.attempt + 1) {
         Ok(begun) => begun,

@@ -7,7 +7,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 
 use super::backend::{F, Kernels, MlpTensors, NormTensors, Statistics};
-use super::ops::{Factors, TransformerOps};
+use super::ops::{BlockExtras, Factors, TransformerOps};
+use super::recompute::{self, BlockTensors};
 
 #[derive(Debug)]
 struct Gelu;
@@ -29,6 +30,9 @@ struct MlpResidual;
 
 #[derive(Debug)]
 struct Attention;
+
+#[derive(Debug)]
+struct RecomputedBlock;
 
 impl<B: Kernels> Backward<B, 1> for Gelu {
     type State = F<B>;
@@ -99,6 +103,15 @@ impl<B: Kernels> Backward<B, 1> for Attention {
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (parents, (qkv, logs, heads), g) = taken::<B, _, 1>(ops, grads);
         register::<B, 1>(parents, [B::attention_backward(qkv, logs, g, heads)], grads);
+    }
+}
+
+impl<B: Kernels> Backward<B, 13> for RecomputedBlock {
+    type State = (F<B>, BlockTensors<B>, BlockExtras);
+
+    fn backward(self, ops: Ops<Self::State, 13>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (parents, (x, block, extras), g) = taken::<B, _, 13>(ops, grads);
+        register::<B, 13>(parents, recompute::gradients::<B>(x, block, &extras, g), grads);
     }
 }
 
@@ -213,6 +226,71 @@ impl<B: Kernels, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         let (y, logs) = B::attention_forward(qkv.clone(), heads);
         match Attention.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((qkv, logs, heads), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn recomputed_block(
+        x: F<Self>,
+        gamma1: F<Self>,
+        beta1: F<Self>,
+        qkv_weight: F<Self>,
+        qkv_bias: F<Self>,
+        proj_weight: F<Self>,
+        proj_bias: F<Self>,
+        gamma2: F<Self>,
+        beta2: F<Self>,
+        weight1: F<Self>,
+        bias1: F<Self>,
+        weight2: F<Self>,
+        bias2: F<Self>,
+        extras: BlockExtras,
+    ) -> F<Self> {
+        let weights = [
+            gamma1,
+            beta1,
+            qkv_weight,
+            qkv_bias,
+            proj_weight,
+            proj_bias,
+            gamma2,
+            beta2,
+            weight1,
+            bias1,
+            weight2,
+            bias2,
+        ];
+        let ((x, x_node), parts) = (x.into_parts(), weights.map(|weight| weight.into_parts()));
+        let [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12] = parts;
+        let norm1 = NormTensors {
+            gamma: p1.0,
+            beta: p2.0,
+            epsilon: extras.epsilon,
+        };
+        let norm2 = NormTensors {
+            gamma: p7.0,
+            beta: p8.0,
+            epsilon: extras.epsilon,
+        };
+        let mlp = MlpTensors {
+            norm: norm2,
+            weight1: p9.0,
+            bias1: p10.0,
+            weight2: p11.0,
+            bias2: p12.0,
+        };
+        let block = BlockTensors {
+            norm1,
+            qkv_weight: p3.0,
+            qkv_bias: p4.0,
+            proj_weight: p5.0,
+            proj_bias: p6.0,
+            mlp,
+        };
+        let y = recompute::value::<B>(x.clone(), block.clone(), &extras);
+        let nodes = [x_node, p1.1, p2.1, p3.1, p4.1, p5.1, p6.1, p7.1, p8.1, p9.1, p10.1, p11.1, p12.1];
+        match RecomputedBlock.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, block, extras), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

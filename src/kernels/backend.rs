@@ -93,6 +93,11 @@ pub trait Kernels: Backend {
         composed::mlp::<Self>(stream, mlp, factors)
     }
 
+    /// The stream after the branch alone.
+    fn mlp_value(stream: F<Self>, mlp: MlpTensors<Self>, factors: Factors) -> F<Self> {
+        Self::mlp_forward(stream, mlp, factors).0
+    }
+
     /// The gradients of the stream, gamma, beta, both weights and biases.
     fn mlp_backward(
         stream: F<Self>,

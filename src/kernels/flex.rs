@@ -11,7 +11,7 @@ use super::slices::attention::Shape as AttentionShape;
 use super::slices::layer_norm::Norm;
 use super::slices::linear::{Layer, Residual};
 use super::slices::mlp::Mlp;
-use super::{composed, slices};
+use super::{composed, slices, work};
 
 impl Kernels for Flex {
     fn exact_gelu_forward(x: FlexTensor) -> FlexTensor {
@@ -61,6 +61,7 @@ impl Kernels for Flex {
             factors: factors.as_slice(),
             tokens: tokens(&x),
         });
+        work::count(products(&x, &weight));
         let y = slices::linear::forward(numbers(&x), layer(&weight, &bias), residual);
         tensor(y, with_last(x.shape(), weight.shape()[1]))
     }
@@ -70,6 +71,7 @@ impl Kernels for Flex {
             return composed::linear_backward::<Self>(x, weight, g, factors, want_x);
         }
         let (x, weight, g) = (dense(x), dense(weight), dense(g));
+        work::count(products(&x, &weight) * if want_x { 2 } else { 1 });
         let factors = (factors.as_slice(), tokens(&x));
         let gradients = slices::linear::backward(numbers(&x), numbers(&weight), weight.shape()[1], numbers(&g), factors, want_x);
         LinearGradients {
@@ -85,6 +87,7 @@ impl Kernels for Flex {
             return (composed::linear::<Self>(normed, weight, bias, None), statistics);
         }
         let (x, norm, weight, bias) = (dense(x), dense_norm(norm), dense(weight), dense(bias));
+        work::count(products(&x, &weight));
         let projected = slices::norm_linear::forward(numbers(&x), norm_slices(&norm), layer(&weight, &bias));
         let y = tensor(projected.y, with_last(x.shape(), weight.shape()[1]));
         (y, statistics(projected.mean, projected.rstd))
@@ -102,6 +105,7 @@ impl Kernels for Flex {
         }
         let (x, norm, weight, g) = (dense(x), dense_norm(norm), dense(weight), dense(g));
         let kept = (numbers(&statistics.mean), numbers(&statistics.rstd));
+        work::count(2 * products(&x, &weight));
         let got = slices::norm_linear::backward(numbers(&x), norm_slices(&norm), numbers(&weight), kept, numbers(&g));
         let dx = tensor(got.dx, x.shape());
         [
@@ -126,9 +130,27 @@ impl Kernels for Flex {
             return composed::mlp::<Self>(stream, mlp, factors);
         }
         let (x, mlp) = (dense(stream), dense_mlp(mlp));
+        work::count(2 * products(&x, &mlp.weight1));
         let out = slices::mlp::forward(numbers(&x), mlp_slices(&mlp, &factors, tokens(&x)));
         let hidden = tensor(out.hidden, with_last(x.shape(), mlp.weight1.shape()[1]));
         (tensor(out.y, x.shape()), hidden, statistics(out.mean, out.rstd))
+    }
+
+    fn mlp_value(stream: FlexTensor, mlp: MlpTensors<Self>, factors: Factors) -> FlexTensor {
+        if !single_precision(&[
+            &stream,
+            &mlp.norm.gamma,
+            &mlp.norm.beta,
+            &mlp.weight1,
+            &mlp.bias1,
+            &mlp.weight2,
+            &mlp.bias2,
+        ]) {
+            return composed::mlp::<Self>(stream, mlp, factors).0;
+        }
+        let (x, mlp) = (dense(stream), dense_mlp(mlp));
+        work::count(2 * products(&x, &mlp.weight1));
+        tensor(slices::mlp::value(numbers(&x), mlp_slices(&mlp, &factors, tokens(&x))), x.shape())
     }
 
     fn mlp_backward(
@@ -148,6 +170,7 @@ impl Kernels for Flex {
             mean: numbers(&statistics.mean),
             rstd: numbers(&statistics.rstd),
         };
+        work::count(4 * products(&x, &mlp.weight1));
         let got = slices::mlp::backward(numbers(&x), mlp_slices(&mlp, &factors, tokens(&x)), kept, numbers(&g));
         let (dw1, dw2) = (tensor(got.dw1, mlp.weight1.shape()), tensor(got.dw2, mlp.weight2.shape()));
         let [dgamma, dbeta, db1, db2] = [got.dgamma, got.dbeta, got.db1, got.db2].map(vector);
@@ -160,6 +183,7 @@ impl Kernels for Flex {
         }
         let qkv = dense(qkv);
         let (shape, sizes) = (qkv.shape(), attention_shape(&qkv, heads));
+        work::count(2 * scores(&qkv));
         let (mixed, logs) = slices::attention::forward(numbers(&qkv), sizes);
         let logs = tensor(logs, Shape::from([shape[0], heads, shape[1]]));
         (tensor(mixed, with_last(shape.clone(), shape[2] / 3)), logs)
@@ -170,6 +194,7 @@ impl Kernels for Flex {
             return composed::attention_backward::<Self>(qkv, logs, g, heads);
         }
         let (qkv, g) = (dense(qkv), dense(g));
+        work::count(5 * scores(&qkv));
         let dqkv = slices::attention::backward(numbers(&qkv), attention_shape(&qkv, heads), numbers(&logs), numbers(&g));
         tensor(dqkv, qkv.shape())
     }
@@ -201,6 +226,16 @@ impl Kernels for Flex {
         }
         vector(vec![slices::squares::sum(numbers(&dense(x))) as f32])
     }
+}
+
+/// Multiplications of `x W`.
+fn products(x: &FlexTensor, weight: &FlexTensor) -> usize {
+    x.shape().num_elements() * weight.shape()[1]
+}
+
+/// Multiplications of queries and keys.
+fn scores(qkv: &FlexTensor) -> usize {
+    qkv.shape().num_elements() / 3 * qkv.shape()[1]
 }
 
 fn single_precision(tensors: &[&FlexTensor]) -> bool {

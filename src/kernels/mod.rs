@@ -9,16 +9,20 @@ mod autodiff;
 mod backend;
 mod composed;
 mod flex;
+mod memory;
 mod ops;
+mod recompute;
 mod slices;
 #[cfg(test)]
 mod tests;
+pub mod work;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
+pub use memory::keep_freed_memory;
 pub use ops::Factors;
-use ops::{OptimizerOps, TransformerOps};
+use ops::{BlockExtras, OptimizerOps, TransformerOps};
 pub use slices::adamw::Step as AdamWStep;
 
 /// GELU with the exact normal distribution.
@@ -105,6 +109,70 @@ pub fn mlp_residual(stream: Tensor<3>, norm: NormWeights, fc1: LinearWeights, fc
         fc2.bias.into_dispatch(),
         factors,
         norm.epsilon as f32,
+    ))
+}
+
+/// The weights of a pre-norm block.
+#[derive(Clone, Debug)]
+pub struct BlockWeights {
+    /// Norm before the attention.
+    pub norm1: NormWeights,
+    /// Queries, keys and values.
+    pub qkv: LinearWeights,
+    /// After the heads.
+    pub proj: LinearWeights,
+    /// Norm before the MLP.
+    pub norm2: NormWeights,
+    /// To the hidden width.
+    pub fc1: LinearWeights,
+    /// And back.
+    pub fc2: LinearWeights,
+    /// Attention heads.
+    pub heads: usize,
+}
+
+/// A pre-norm block whose two branches are multiplied by a factor a picture.
+///
+/// # Shapes
+/// x and output: `[batch, tokens, dim]`
+pub fn block(x: Tensor<3>, weights: BlockWeights, attention_factors: Factors, mlp_factors: Factors) -> Tensor<3> {
+    let qkv = norm_linear(x.clone(), weights.norm1, weights.qkv);
+    let x = linear_residual(attention(qkv, weights.heads), weights.proj, x, attention_factors);
+    mlp_residual(x, weights.norm2, weights.fc1, weights.fc2, mlp_factors)
+}
+
+/// [`block`], keeping nothing but `x` for the gradient: everything is worked out again there.
+pub fn recomputed_block(x: Tensor<3>, weights: BlockWeights, attention_factors: Factors, mlp_factors: Factors) -> Tensor<3> {
+    let BlockWeights {
+        norm1,
+        qkv,
+        proj,
+        norm2,
+        fc1,
+        fc2,
+        heads,
+    } = weights;
+    let extras = BlockExtras {
+        attention_factors,
+        mlp_factors,
+        epsilon: norm1.epsilon as f32,
+        heads,
+    };
+    Tensor::from_dispatch(Dispatch::recomputed_block(
+        x.into_dispatch(),
+        norm1.gamma.into_dispatch(),
+        norm1.beta.into_dispatch(),
+        qkv.weight.into_dispatch(),
+        qkv.bias.into_dispatch(),
+        proj.weight.into_dispatch(),
+        proj.bias.into_dispatch(),
+        norm2.gamma.into_dispatch(),
+        norm2.beta.into_dispatch(),
+        fc1.weight.into_dispatch(),
+        fc1.bias.into_dispatch(),
+        fc2.weight.into_dispatch(),
+        fc2.bias.into_dispatch(),
+        extras,
     ))
 }
 

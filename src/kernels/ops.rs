@@ -8,6 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
 use super::backend::{Kernels, MlpTensors, NormTensors};
+use super::recompute::{self, BlockTensors};
 use super::slices::adamw::Step;
 
 /// What the branches of pictures are multiplied by: one factor each, or none at all for 1 everywhere.
@@ -24,6 +25,19 @@ impl Factors {
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
+}
+
+/// What a block needs besides tensors.
+#[derive(Clone, Debug)]
+pub struct BlockExtras {
+    /// Of the attention branch.
+    pub attention_factors: Factors,
+    /// Of the MLP branch.
+    pub mlp_factors: Factors,
+    /// Added to the variance in both norms.
+    pub epsilon: f32,
+    /// Attention heads.
+    pub heads: usize,
 }
 
 /// What a transformer is made of.
@@ -69,6 +83,27 @@ pub trait TransformerOps: Backend {
     ) -> FloatTensor<Self>;
 
     fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the macro tells tensors by their types, so they cannot be grouped"
+    )]
+    fn recomputed_block(
+        x: FloatTensor<Self>,
+        gamma1: FloatTensor<Self>,
+        beta1: FloatTensor<Self>,
+        qkv_weight: FloatTensor<Self>,
+        qkv_bias: FloatTensor<Self>,
+        proj_weight: FloatTensor<Self>,
+        proj_bias: FloatTensor<Self>,
+        gamma2: FloatTensor<Self>,
+        beta2: FloatTensor<Self>,
+        weight1: FloatTensor<Self>,
+        bias1: FloatTensor<Self>,
+        weight2: FloatTensor<Self>,
+        bias2: FloatTensor<Self>,
+        extras: BlockExtras,
+    ) -> FloatTensor<Self>;
 }
 
 /// What an optimizer is made of; it never runs where gradients are recorded.
@@ -150,6 +185,52 @@ macro_rules! without_gradients {
 
             fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
                 Self::attention_forward(qkv, heads).0
+            }
+
+            fn recomputed_block(
+                x: FloatTensor<Self>,
+                gamma1: FloatTensor<Self>,
+                beta1: FloatTensor<Self>,
+                qkv_weight: FloatTensor<Self>,
+                qkv_bias: FloatTensor<Self>,
+                proj_weight: FloatTensor<Self>,
+                proj_bias: FloatTensor<Self>,
+                gamma2: FloatTensor<Self>,
+                beta2: FloatTensor<Self>,
+                weight1: FloatTensor<Self>,
+                bias1: FloatTensor<Self>,
+                weight2: FloatTensor<Self>,
+                bias2: FloatTensor<Self>,
+                extras: BlockExtras,
+            ) -> FloatTensor<Self> {
+                let (norm1, norm2) = (
+                    NormTensors {
+                        gamma: gamma1,
+                        beta: beta1,
+                        epsilon: extras.epsilon,
+                    },
+                    NormTensors {
+                        gamma: gamma2,
+                        beta: beta2,
+                        epsilon: extras.epsilon,
+                    },
+                );
+                let mlp = MlpTensors {
+                    norm: norm2,
+                    weight1,
+                    bias1,
+                    weight2,
+                    bias2,
+                };
+                let block = BlockTensors {
+                    norm1,
+                    qkv_weight,
+                    qkv_bias,
+                    proj_weight,
+                    proj_bias,
+                    mlp,
+                };
+                recompute::value::<Self>(x, block, &extras)
             }
         }
 

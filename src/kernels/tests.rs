@@ -176,6 +176,38 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
+#[test]
+fn a_recomputed_block_is_the_block() {
+    let device = Device::flex().autodiff();
+    let inputs = Inputs::new(4, 5, &device);
+    let square = || inputs.weight1.clone().matmul(inputs.weight2.clone()); // [dim, dim]
+    let weights = || BlockWeights {
+        norm1: inputs.norm(),
+        qkv: LinearWeights {
+            weight: Tensor::cat(vec![square(), square() * 0.5, square() * 2.0], 1),
+            bias: inputs.beta.clone().repeat_dim(0, 3),
+        },
+        proj: LinearWeights {
+            weight: square(),
+            bias: inputs.bias2.clone(),
+        },
+        norm2: inputs.norm(),
+        fc1: inputs.fc1(),
+        fc2: inputs.fc2(),
+        heads: HEADS,
+    };
+    let run = |block: fn(Tensor<3>, BlockWeights, Factors, Factors) -> Tensor<3>| {
+        let y = block(inputs.stream.clone(), weights(), factors(&inputs), factors(&inputs));
+        (numbers(y.clone()), inputs.gradients(loss(y)))
+    };
+    let (plain, recomputed) = (run(block), run(recomputed_block));
+    assert_eq!(plain.0, recomputed.0);
+    assert_eq!(plain.1.len(), 7);
+    for ((name, plain), (_, recomputed)) in plain.1.iter().zip(&recomputed.1) {
+        assert_close(recomputed, plain, name);
+    }
+}
+
 /// 0, 1.5, 0, 1.5 ... for the pictures.
 fn factors(inputs: &Inputs) -> Factors {
     Factors::new((0..inputs.stream.dims()[0]).map(|i| 1.5 * (i % 2) as f32).collect())

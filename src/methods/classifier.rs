@@ -142,6 +142,7 @@ mod tests {
             heads: 2,
             mlp_ratio: 2.0,
             position: Position::SinCos,
+            recompute: false,
         };
         Classifier::new(Vit::new(&config, 5, device), 3, &settings(pooling), 0.0, 5, device)
     }

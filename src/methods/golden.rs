@@ -7,7 +7,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Masks;
-use super::mae::{DecoderConfig, Mae, MaeOptions};
+use super::mae::{Mae, MaeOptions};
+use super::masked_decoder::DecoderConfig;
+use super::rmae::{Rmae, RmaeOptions};
 use crate::vit::{Position, Vit, VitConfig};
 use crate::weights::{HostTensor, ParamPath, Weights, from_timm, read};
 
@@ -46,14 +48,7 @@ impl Golden {
 
     /// The hidden patches, 12 of 16.
     pub fn masks(&self) -> Masks {
-        Masks::given(
-            self.tensor("in.masked")
-                .data
-                .chunks(16)
-                .map(|mask| mask.iter().map(|v| *v > 0.5).collect())
-                .collect(),
-        )
-        .unwrap()
+        masks(self.tensor("in.masked"))
     }
 
     /// The backbone with the golden weights.
@@ -63,17 +58,21 @@ impl Golden {
 
     /// MAE with the golden weights.
     pub fn mae(&self, device: &Device) -> Mae {
-        let decoder = DecoderConfig {
-            dim: 16,
-            depth: 2,
-            heads: 2,
-            mlp_ratio: 4.0,
-        };
         let options = MaeOptions {
             mask_ratio: 0.75,
             norm_pix_loss: true,
         };
-        from_timm(Mae::build(&config(), &decoder, options, 0, device), &self.weights()).unwrap()
+        from_timm(Mae::build(&config(), &decoder(), options, 0, device), &self.weights()).unwrap()
+    }
+
+    /// R-MAE with the golden weights.
+    pub fn rmae(&self, options: RmaeOptions, device: &Device) -> Rmae {
+        from_timm(Rmae::build(&config(), &decoder(), options, 0, device), &self.weights()).unwrap()
+    }
+
+    /// The patches hidden from the second view of the dagger variant, 4 of 16.
+    pub fn second_masks(&self) -> Masks {
+        masks(self.tensor("in.masked_t2_dagger"))
     }
 
     fn weights(&self) -> Weights {
@@ -129,7 +128,22 @@ fn config() -> VitConfig {
         heads: 3,
         mlp_ratio: 4.0,
         position: Position::SinCos,
+        recompute: false,
     }
+}
+
+fn decoder() -> DecoderConfig {
+    DecoderConfig {
+        dim: 16,
+        depth: 2,
+        heads: 2,
+        mlp_ratio: 4.0,
+    }
+}
+
+fn masks(tensor: &HostTensor) -> Masks {
+    let hidden = |mask: &[f32]| mask.iter().map(|v| *v > 0.5).collect();
+    Masks::given(tensor.data.chunks(16).map(hidden).collect()).unwrap()
 }
 
 fn timm(name: &str) -> String {

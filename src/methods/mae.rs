@@ -3,16 +3,16 @@
 //! Most patches are hidden; an encoder reads the visible ones; a small decoder, given a mask token at every
 //! hidden place, predicts the hidden pixels. Switches the paper leaves open are options of their own.
 
-use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::masking::keep_count;
+use super::masked_decoder::{DecoderConfig, MaskedDecoder};
+use super::masking::check_ratio;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
-use crate::experiment::settings::{ModelSettings, TrainSettings};
+use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
 use crate::section;
-use crate::vit::{Block, DropPath, Vit, VitConfig, gather_tokens, initialise, layer_norm, linear, normalise, patchify, sincos_table};
+use crate::vit::{DropPath, Vit, VitConfig, patchify};
 
 section! {
     /// What MAE adds.
@@ -27,29 +27,11 @@ section! {
 /// Added to a patch's variance before the root (MAE repository).
 const TARGET_EPSILON: f64 = 1e-6;
 
-/// Sizes of the decoder.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DecoderConfig {
-    /// Width.
-    pub dim: usize,
-    /// Blocks.
-    pub depth: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Hidden width of the MLP as a multiple of the width.
-    pub mlp_ratio: f64,
-}
-
-/// Encoder and decoder, with the MAE repository's field names.
+/// Encoder and decoder.
 #[derive(Module, Debug)]
 pub struct Mae {
     encoder: Vit,
-    decoder_embed: Linear,
-    mask_token: Param<Tensor<3>>,
-    decoder_pos_embed: Param<Tensor<3>>,
-    decoder_blocks: Vec<Block>,
-    decoder_norm: LayerNorm,
-    decoder_pred: Linear,
+    decoder: MaskedDecoder,
     #[module(skip)]
     options: MaeOptions,
     drop_path: f64,
@@ -94,27 +76,9 @@ impl Method for Mae {
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
-        let (options, model) = (run.section::<MaeOptions>("method")?, run.section::<ModelSettings>("model")?);
-        let (vit, train) = (vit_config(run)?, run.section::<TrainSettings>("train")?);
-        let decoder = DecoderConfig {
-            dim: model.decoder_dim,
-            depth: model.decoder_depth,
-            heads: model.decoder_heads,
-            mlp_ratio: model.mlp_ratio,
-        };
-        let (patches, keep) = (vit.patches(), keep_count(vit.patches(), options.mask_ratio));
-        if keep == 0 || keep == patches {
-            let ratio = options.mask_ratio;
-            return Err(format!(
-                "method.mask_ratio = {ratio} keeps {keep} of {patches} patches: at least one must be hidden and one visible"
-            ));
-        }
-        if !decoder.dim.is_multiple_of(4) || !decoder.dim.is_multiple_of(decoder.heads) {
-            let (dim, heads) = (decoder.dim, decoder.heads);
-            return Err(format!(
-                "model.decoder_dim = {dim} is not allowed: it must be a multiple of 4 and of model.decoder_heads = {heads}"
-            ));
-        }
+        let (options, train) = (run.section::<MaeOptions>("method")?, run.section::<TrainSettings>("train")?);
+        let (vit, decoder) = (vit_config(run)?, DecoderConfig::from_run(run)?);
+        check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
         Ok(Mae {
             drop_path: train.drop_path,
             ..Mae::build(&vit, &decoder, options, run.seed, device)
@@ -137,23 +101,9 @@ impl Method for Mae {
 impl Mae {
     /// Makes the model with MAE's first weights.
     pub fn build(vit: &VitConfig, decoder: &DecoderConfig, options: MaeOptions, seed: u64, device: &Device) -> Mae {
-        let block = |_| Block::new(decoder.dim, decoder.heads, decoder.mlp_ratio, device);
-        let rest = Decoder {
-            decoder_embed: LinearConfig::new(vit.dim, decoder.dim).init(device),
-            mask_token: Param::from_tensor(Tensor::zeros([1, 1, decoder.dim], device)),
-            decoder_blocks: (0..decoder.depth).map(block).collect(),
-            decoder_norm: layer_norm(decoder.dim, device),
-            decoder_pred: LinearConfig::new(decoder.dim, vit.patch_values()).init(device),
-        };
-        let rest = initialise(rest, seed);
         Mae {
             encoder: Vit::new(vit, seed, device),
-            decoder_embed: rest.decoder_embed,
-            mask_token: rest.mask_token,
-            decoder_pos_embed: sincos_table(decoder.dim, vit.grid(), device).set_require_grad(false),
-            decoder_blocks: rest.decoder_blocks,
-            decoder_norm: rest.decoder_norm,
-            decoder_pred: rest.decoder_pred,
+            decoder: MaskedDecoder::new(vit, decoder, seed, device),
             options,
             drop_path: 0.0,
         }
@@ -162,49 +112,28 @@ impl Mae {
     /// The loss of `images` `[batch, 3, side, side]` with given patches hidden, `[1]`.
     pub fn masked_loss(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
         let predicted = self.predict(images.clone(), masks, drop);
-        masked_mean_square(predicted, self.target(images), masks)
+        let hidden = masks.hidden(&predicted.device());
+        masked_mean_square(predicted, self.target(images), hidden)
     }
 
     /// Predicted patches, `[batch, patches, p*p*3]`.
     fn predict(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<3> {
-        let visible = gather_tokens(self.encoder.embed(images.clone()), masks.ids_keep(&images.device())); // [B, K, D]
-        self.decode(self.encoder.encode(visible, drop), masks)
-    }
-
-    /// # Shapes
-    /// latent: `[batch, 1 + kept, dim]`, the class token first; output: `[batch, patches, p*p*3]`
-    fn decode(&self, latent: Tensor<3>, masks: &Masks) -> Tensor<3> {
-        let patches = self.encoder.config().patches();
-        let visible = linear(&self.decoder_embed, latent); // [B, 1+K, D']
-        let [batch, with_class, dim] = visible.dims();
-        let kept = with_class - 1;
-        let mask_tokens = self.mask_token.val().expand([batch, patches - kept, dim]);
-        let shuffled = Tensor::cat(vec![visible.clone().narrow(1, 1, kept), mask_tokens], 1); // [B, N, D']
-        let tokens = gather_tokens(shuffled, masks.ids_restore(&visible.device()));
-        let tokens = Tensor::cat(vec![visible.narrow(1, 0, 1), tokens], 1) + self.decoder_pos_embed.val(); // [B, 1+N, D']
-        let tokens = self.decoder_blocks.iter().fold(tokens, |tokens, block| block.forward(tokens));
-        let patch_tokens = normalise(&self.decoder_norm, tokens).narrow(1, 1, patches);
-        linear(&self.decoder_pred, patch_tokens)
+        let visible = self.encoder.embed_visible(images.clone(), masks.ids_keep(&images.device())); // [B, K, D]
+        self.decoder.forward(self.encoder.encode(visible, drop), masks)
     }
 
     fn target(&self, images: Tensor<4>) -> Tensor<3> {
-        let patches = patchify(images, self.encoder.config().patch_size);
-        if self.options.norm_pix_loss {
-            normalise_patches(patches)
-        } else {
-            patches
-        }
+        target_patches(images, self.encoder.config().patch_size, self.options.norm_pix_loss)
     }
 }
 
-/// What stands between encoder and prediction, for its first weights.
-#[derive(Module, Debug)]
-struct Decoder {
-    decoder_embed: Linear,
-    mask_token: Param<Tensor<3>>,
-    decoder_blocks: Vec<Block>,
-    decoder_norm: LayerNorm,
-    decoder_pred: Linear,
+/// What is to be predicted: the pixels of every patch, normalised patch by patch if asked for.
+///
+/// # Shapes
+/// images: `[batch, 3, side, side]`; output: `[batch, patches, p*p*3]`
+pub fn target_patches(images: Tensor<4>, patch_size: usize, normalised: bool) -> Tensor<3> {
+    let patches = patchify(images, patch_size);
+    if normalised { normalise_patches(patches) } else { patches }
 }
 
 /// Each patch less its mean, divided by its deviation: unbiased variance over all pixels and channels.
@@ -216,15 +145,16 @@ pub fn normalise_patches(patches: Tensor<3>) -> Tensor<3> {
     (patches - mean) / (variance + TARGET_EPSILON).sqrt()
 }
 
-/// Mean over a patch's values, then over the hidden patches of the whole batch: sum / sum.
+/// Mean over a patch's values, then over the patches of `region` (1 inside, 0 outside) of the whole batch:
+/// sum / sum.
 ///
 /// # Shapes
-/// predicted, target: `[batch, patches, values]`; output: `[1]`
-pub fn masked_mean_square(predicted: Tensor<3>, target: Tensor<3>, masks: &Masks) -> Tensor<1> {
-    let hidden = masks.hidden(&predicted.device());
+/// predicted, target: `[batch, patches, values]`; region: `[batch, patches]`; output: `[1]`
+pub fn masked_mean_square(predicted: Tensor<3>, target: Tensor<3>, region: Tensor<2>) -> Tensor<1> {
     let error = predicted - target;
     let error = (error.clone() * error).mean_dim(2).squeeze_dim::<2>(2); // [B, N]
-    (error * hidden.clone()).sum() / hidden.sum()
+    // An empty region has no error, and not an undefined one.
+    (error * region.clone()).sum() / region.sum().clamp_min(1.0)
 }
 
 #[cfg(test)]
@@ -251,7 +181,7 @@ mod tests {
             (normalise_patches(target.clone()), 1.717_781_325_989_446_3),
             (target, 1.132_522_846_531_332_2),
         ] {
-            let loss = masked_mean_square(waves([1, 4, 48], 0.21, 0.5), target, &masks).into_scalar::<f64>();
+            let loss = masked_mean_square(waves([1, 4, 48], 0.21, 0.5), target, masks.hidden(&Device::flex())).into_scalar::<f64>();
             assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} is not {expected}");
         }
     }
@@ -293,7 +223,7 @@ mod tests {
         let noise = waves(patches.dims(), 1.3, 0.4);
         let latent = |patches: Tensor<3>| {
             let tokens = mae.encoder.embed(crate::vit::unpatchify(patches, 4));
-            HostTensor::from_tensor(&mae.encoder.encode(gather_tokens(tokens, masks.ids_keep(&device)), None))
+            HostTensor::from_tensor(&mae.encoder.encode(crate::vit::gather_tokens(tokens, masks.ids_keep(&device)), None))
         };
         let plain = latent(patches.clone());
         assert_eq!(plain, latent(patches.clone() + noise.clone() * hidden.clone()));

@@ -18,9 +18,14 @@ pub struct Masks {
 impl Masks {
     /// Masks of a training batch, a stream of its own for every place in the batch.
     pub fn random(seed: u64, step: u64, batch: usize, patches: usize, mask_ratio: f64) -> Masks {
+        Masks::random_view(0, seed, step, batch, patches, mask_ratio)
+    }
+
+    /// As [`Masks::random`], independent for every `view` of the pictures.
+    pub fn random_view(view: u64, seed: u64, step: u64, batch: usize, patches: usize, mask_ratio: f64) -> Masks {
         let keep = keep_count(patches, mask_ratio);
         let masked = (0..batch as u64)
-            .map(|place| hide(&mut stream(seed, Purpose::Mask, step, place), patches, keep))
+            .map(|place| hide(&mut stream(seed, Purpose::Mask, step, view << 32 | place), patches, keep))
             .collect();
         Masks { masked, keep }
     }
@@ -60,27 +65,30 @@ impl Masks {
         ints(ids.collect(), [self.masked.len(), self.keep], device)
     }
 
-    /// Where each patch stands once the hidden ones are appended to the visible ones, `[batch, patches]`.
-    pub fn ids_restore(&self, device: &Device) -> Tensor<2, Int> {
-        let mut ids = Vec::with_capacity(self.masked.len() * self.patches());
-        for mask in &self.masked {
-            let (mut visible, mut hidden) = (0, self.keep as i64);
-            for &is_hidden in mask {
-                let next = if is_hidden { &mut hidden } else { &mut visible };
-                ids.push(*next);
-                *next += 1;
-            }
-        }
-        ints(ids, [self.masked.len(), self.patches()], device)
-    }
-
     /// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`.
     pub fn hidden(&self, device: &Device) -> Tensor<2> {
         let values: Vec<f32> = self.masked.iter().flatten().map(|&hidden| f32::from(u8::from(hidden))).collect();
         Tensor::from_data(TensorData::new(values, [self.masked.len(), self.patches()]), device)
     }
 
-    fn patches(&self) -> usize {
+    /// The same pictures with exactly the other patches hidden.
+    pub fn complement(&self) -> Masks {
+        Masks {
+            masked: self.masked.iter().map(|mask| mask.iter().map(|hidden| !hidden).collect()).collect(),
+            keep: self.patches() - self.keep,
+        }
+    }
+
+    /// Nothing hidden.
+    pub fn none(batch: usize, patches: usize) -> Masks {
+        Masks {
+            masked: vec![vec![false; patches]; batch],
+            keep: patches,
+        }
+    }
+
+    /// Patches of a picture.
+    pub fn patches(&self) -> usize {
         self.masked.first().map_or(0, Vec::len)
     }
 }
@@ -90,6 +98,20 @@ impl Masks {
 pub fn keep_count(patches: usize, mask_ratio: f64) -> usize {
     let visible = 1_000_000 - (mask_ratio.clamp(0.0, 1.0) * 1e6).round() as usize;
     patches * visible / 1_000_000
+}
+
+/// Checks that a mask ratio leaves something to see and something to predict.
+///
+/// # Errors
+/// One sentence with the setting's name and what it keeps.
+pub fn check_ratio(setting: &str, mask_ratio: f64, patches: usize) -> Result<(), String> {
+    let keep = keep_count(patches, mask_ratio);
+    if keep == 0 || keep == patches {
+        return Err(format!(
+            "{setting} = {mask_ratio} keeps {keep} of {patches} patches: at least one must be hidden and one visible"
+        ));
+    }
+    Ok(())
 }
 
 /// Hides all but `keep` of `patches`. Ranks random numbers instead of calling a shuffle, whose draws could
@@ -158,21 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn ids_restore_undoes_ids_keep() {
+    fn visible_patches_are_named_in_order_and_the_complement_names_the_others() {
         let device = Device::flex();
         let masks = Masks::random(1, 2, 5, 20, 0.6);
-        let keep: Vec<i64> = masks.ids_keep(&device).into_data().iter::<i64>().collect();
-        let restore: Vec<i64> = masks.ids_restore(&device).into_data().iter::<i64>().collect();
-        for (place, mask) in masks.masked.iter().enumerate() {
-            let mut slots: Vec<i64> = restore[place * 20..][..20].to_vec();
-            for (patch, &hidden) in mask.iter().enumerate() {
-                let slot = restore[place * 20 + patch];
-                assert_eq!(hidden, slot >= 8);
-                assert!(hidden || keep[place * 8 + slot as usize] == patch as i64);
-            }
-            slots.sort_unstable();
-            assert_eq!(slots, (0..20).collect::<Vec<i64>>());
+        let ids = |masks: &Masks| masks.ids_keep(&device).into_data().iter::<i64>().collect::<Vec<i64>>();
+        let (visible, hidden) = (ids(&masks), ids(&masks.complement()));
+        for (picture, mask) in masks.masked.iter().enumerate() {
+            let (visible, hidden) = (&visible[picture * 8..][..8], &hidden[picture * 12..][..12]);
+            assert!(visible.is_sorted() && hidden.is_sorted());
+            assert!(visible.iter().all(|&id| !mask[id as usize]) && hidden.iter().all(|&id| mask[id as usize]));
         }
+        assert_eq!(ids(&Masks::none(1, 3)), [0, 1, 2]);
     }
 
     #[test]

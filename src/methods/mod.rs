@@ -6,14 +6,16 @@ pub mod classifier;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod mae;
+pub mod masked_decoder;
 pub mod masking;
 pub mod random_init;
+pub mod rmae;
 mod supervised;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::experiment::settings::{DataSettings, ModelSettings};
+use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Catalog, MethodInfo, RunSpec};
 use crate::vit::{Vit, VitConfig};
 
@@ -139,7 +141,7 @@ macro_rules! methods {
     };
 }
 
-methods!(mae::Mae, supervised::Supervised, random_init::RandomInit);
+methods!(mae::Mae, rmae::Rmae, supervised::Supervised, random_init::RandomInit);
 
 /// The registry as plain data.
 pub fn catalog() -> Catalog {
@@ -151,7 +153,9 @@ pub fn catalog() -> Catalog {
 /// # Errors
 /// Names the setting that does not fit.
 pub fn vit_config(run: &RunSpec) -> Result<VitConfig, String> {
-    VitConfig::from_settings(&run.section::<DataSettings>("data")?, &run.section::<ModelSettings>("model")?)
+    // A random encoder has no training settings, and nothing to remember.
+    let recompute = run.section::<TrainSettings>("train").is_ok_and(|train| train.recompute);
+    VitConfig::from_settings(&run.section("data")?, &run.section("model")?, recompute)
 }
 
 /// The rule of [`Trainable::layer_of`].
@@ -309,6 +313,9 @@ mod tests {
     #[test]
     fn an_unknown_method_is_answered_with_the_known_ones() {
         let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
-        assert_eq!(error, "method `mea` is not known: it must be one of mae, supervised, random_init");
+        assert_eq!(
+            error,
+            "method `mea` is not known: it must be one of mae, rmae, supervised, random_init"
+        );
     }
 }

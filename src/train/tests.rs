@@ -96,7 +96,7 @@ fn three_adamw_steps_match_torch() {
     let (images, masks) = (golden.images(&device), golden.masks());
     for expected in golden.scalars["mae.adamw_losses"].as_array().unwrap() {
         let predicted = mae.reconstruct(images.clone(), &masks).unwrap();
-        let loss = masked_mean_square(predicted, normalise_patches(patchify(images.clone(), 4)), &masks);
+        let loss = masked_mean_square(predicted, normalise_patches(patchify(images.clone(), 4)), masks.hidden(&device));
         let gradients = NamedGradients::of(&mae, &loss);
         let (value, expected) = (f64::from(super::gradients::scalar(loss)), expected.as_f64().unwrap());
         assert!((value / expected - 1.0).abs() < 1e-5, "{value} is not {expected}");
@@ -117,7 +117,7 @@ fn layer_decay_and_weight_decay_follow_the_place_of_a_parameter() {
         ("encoder.blocks.0.attn.qkv.weight", 0.5f64.powi(3), 0.05),
         ("encoder.blocks.2.mlp.fc1.bias", 0.5, 0.0),
         ("encoder.norm.gamma", 1.0, 0.0),
-        ("decoder_pred.weight", 1.0, 0.05),
+        ("decoder.decoder_pred.weight", 1.0, 0.05),
     ] {
         let group = optimizer.group(path).unwrap();
         assert_eq!((group.lr_scale, group.weight_decay), (scale, decay), "{path}");
@@ -164,8 +164,9 @@ impl Trainable for FixedMasks {
         let masks = Masks::for_evaluation(0, &step.indices, 4, 0.5);
         let images = inputs.views[0].clone();
         let predicted = self.encoder.reconstruct(images.clone(), &masks).unwrap();
+        let hidden = masks.hidden(&images.device());
         Losses {
-            total: masked_mean_square(predicted, normalise_patches(patchify(images, 4)), &masks),
+            total: masked_mean_square(predicted, normalise_patches(patchify(images, 4)), hidden),
             terms: Vec::new(),
         }
     }
@@ -336,7 +337,7 @@ fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
     train_in(dir.path(), &mut course, None).unwrap();
     let mut checkpoint = checkpoints.latest().unwrap().unwrap();
     checkpoint.model.insert(
-        "mask_token".to_owned(),
+        "decoder.mask_token".to_owned(),
         HostTensor {
             shape: vec![1, 1, 3],
             data: vec![0.0; 3],
@@ -345,7 +346,7 @@ fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
     checkpoints.write(&checkpoint).unwrap();
     let error = train_in(dir.path(), &mut Toy::new(&stop), None).unwrap_err().to_string();
     assert!(
-        error.contains("`mask_token`") && error.contains("[1, 1, 3]") && error.contains("[1, 1, 16]"),
+        error.contains("`decoder.mask_token`") && error.contains("[1, 1, 3]") && error.contains("[1, 1, 16]"),
         "{error}"
     );
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::drop_path::BlockDrop;
 use super::{NORM_EPSILON, layer_norm};
-use crate::kernels::{self, Factors, LinearWeights, NormWeights};
+use crate::kernels::{self, BlockWeights, Factors, LinearWeights, NormWeights};
 
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
@@ -15,11 +15,13 @@ pub struct Block {
     attn: Attention,
     norm2: LayerNorm,
     mlp: Mlp,
+    recompute: bool,
 }
 
 impl Block {
-    /// Makes a block; its weights come from [`super::initialise`].
-    pub fn new(dim: usize, heads: usize, mlp_ratio: f64, device: &Device) -> Block {
+    /// Makes a block; its weights come from [`super::initialise`]. With `recompute` it keeps nothing but its input
+    /// for the gradient and works everything out again there.
+    pub fn new(dim: usize, heads: usize, mlp_ratio: f64, recompute: bool, device: &Device) -> Block {
         let hidden = (dim as f64 * mlp_ratio) as usize; // timm rounds down too.
         Block {
             norm1: layer_norm(dim, device),
@@ -29,6 +31,7 @@ impl Block {
                 fc1: LinearConfig::new(dim, hidden).init(device),
                 fc2: LinearConfig::new(hidden, dim).init(device),
             },
+            recompute,
         }
     }
 
@@ -45,11 +48,20 @@ impl Block {
     }
 
     fn forward_with(&self, x: Tensor<3>, attention: Factors, mlp: Factors) -> Tensor<3> {
-        let qkv = kernels::norm_linear(x.clone(), norm_weights(&self.norm1), linear_weights(&self.attn.qkv));
-        let mixed = kernels::attention(qkv, self.attn.heads);
-        let x = kernels::linear_residual(mixed, linear_weights(&self.attn.proj), x, attention);
-        let (fc1, fc2) = (linear_weights(&self.mlp.fc1), linear_weights(&self.mlp.fc2));
-        kernels::mlp_residual(x, norm_weights(&self.norm2), fc1, fc2, mlp)
+        let weights = BlockWeights {
+            norm1: norm_weights(&self.norm1),
+            qkv: linear_weights(&self.attn.qkv),
+            proj: linear_weights(&self.attn.proj),
+            norm2: norm_weights(&self.norm2),
+            fc1: linear_weights(&self.mlp.fc1),
+            fc2: linear_weights(&self.mlp.fc2),
+            heads: self.attn.heads,
+        };
+        if self.recompute {
+            kernels::recomputed_block(x, weights, attention, mlp)
+        } else {
+            kernels::block(x, weights, attention, mlp)
+        }
     }
 }
 

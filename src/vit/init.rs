@@ -103,6 +103,7 @@ mod tests {
             heads: 4,
             mlp_ratio: 4.0,
             position,
+            recompute: false,
         }
     }
 

@@ -48,6 +48,8 @@ pub struct VitConfig {
     pub mlp_ratio: f64,
     /// How tokens know their place.
     pub position: Position,
+    /// Whether a block is worked out again for its gradient instead of being remembered.
+    pub recompute: bool,
 }
 
 impl VitConfig {
@@ -55,7 +57,7 @@ impl VitConfig {
     ///
     /// # Errors
     /// Names the settings that do not fit together.
-    pub fn from_settings(data: &DataSettings, model: &ModelSettings) -> Result<VitConfig, String> {
+    pub fn from_settings(data: &DataSettings, model: &ModelSettings, recompute: bool) -> Result<VitConfig, String> {
         let config = VitConfig {
             image_size: data.image_size,
             patch_size: model.patch_size,
@@ -68,6 +70,7 @@ impl VitConfig {
             } else {
                 Position::Learned
             },
+            recompute,
         };
         if !config.image_size.is_multiple_of(config.patch_size) {
             return Err(format!(
@@ -132,7 +135,7 @@ impl Vit {
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
             pos_embed,
             blocks: (0..config.depth)
-                .map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, device))
+                .map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, config.recompute, device))
                 .collect(),
             norm: layer_norm(config.dim, device),
             config: config.clone(),
@@ -167,8 +170,25 @@ impl Vit {
     /// # Shapes
     /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
     pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
-        let positions = self.pos_embed.val().narrow(1, 1, self.config.patches());
-        self.patch_embed.forward(images) + positions
+        let tokens = self.patch_embed.project(self.patch_embed.patches(images));
+        tokens + self.patch_positions()
+    }
+
+    /// As [`Vit::embed`] for the patches named by `ids` alone: the others are not even projected.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; ids: `[batch, kept]`; output: `[batch, kept, dim]`
+    pub fn embed_visible(&self, images: Tensor<4>, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, kept] = ids.dims();
+        let positions = self.patch_positions().squeeze_dim::<2>(0); // [N, D]
+        let positions = positions.select(0, ids.clone().reshape([batch * kept]));
+        let tokens = self.patch_embed.project(gather_tokens(self.patch_embed.patches(images), ids));
+        tokens + positions.reshape([batch, kept, self.config.dim])
+    }
+
+    /// `[1, patches, dim]`
+    fn patch_positions(&self) -> Tensor<3> {
+        self.pos_embed.val().narrow(1, 1, self.config.patches())
     }
 
     /// The class token in front, every block, the final norm.
@@ -251,6 +271,7 @@ mod tests {
             heads: 2,
             mlp_ratio: 2.0,
             position: Position::SinCos,
+            recompute: false,
         };
         let vit = Vit::new(&config, 1, &device);
         let images = Tensor::<1, Int>::arange(0..8 * 192, &device).float().reshape([8, 3, 8, 8]).sin();
@@ -282,7 +303,7 @@ mod tests {
             decoder_depth: 1,
             decoder_heads: 2,
         };
-        assert!(VitConfig::from_settings(&data, &model).is_ok());
+        assert!(VitConfig::from_settings(&data, &model, false).is_ok());
         for (model, expected) in [
             (
                 ModelSettings {
@@ -304,7 +325,7 @@ mod tests {
                 "model.dim = 66 is not a multiple of 4, as a sine-cosine position table needs",
             ),
         ] {
-            assert_eq!(VitConfig::from_settings(&data, &model).unwrap_err(), expected);
+            assert_eq!(VitConfig::from_settings(&data, &model, false).unwrap_err(), expected);
         }
     }
 }

@@ -3,6 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
+use crate::kernels::{self, LinearWeights};
+
 /// Projects every patch to a token; named and shaped as timm's convolution.
 #[derive(Module, Debug)]
 pub struct PatchEmbed {
@@ -30,21 +32,30 @@ impl PatchEmbed {
         }
     }
 
+    /// Pictures as patches in the order of the convolution's kernel: channel, row, column.
+    ///
     /// # Shapes
-    /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
-        let weight = self.proj.weight.val();
-        let [dim, channels, patch, _] = weight.dims();
+    /// images: `[batch, 3, side, side]`; output: `[batch, patches, 3*patch*patch]`
+    pub fn patches(&self, images: Tensor<4>) -> Tensor<3> {
+        let [_, channels, patch, _] = self.proj.weight.dims();
         let [batch, _, side, _] = images.dims();
-        let (grid, values) = (side / patch, channels * patch * patch);
-        // Inside a patch in the order of the convolution's kernel: channel, row, column.
+        let grid = side / patch;
         let patches = images
             .reshape([batch, channels, grid, patch, grid, patch])
             .permute([0, 2, 4, 1, 3, 5]);
-        let tokens = patches
-            .reshape([batch * grid * grid, values])
-            .matmul(weight.reshape([dim, values]).transpose());
-        (tokens + self.proj.bias.val().unsqueeze()).reshape([batch, grid * grid, dim])
+        patches.reshape([batch, grid * grid, channels * patch * patch])
+    }
+
+    /// Patches to tokens.
+    ///
+    /// # Shapes
+    /// patches: `[batch, count, 3*patch*patch]`; output: `[batch, count, dim]`
+    pub fn project(&self, patches: Tensor<3>) -> Tensor<3> {
+        let weight = self.proj.weight.val();
+        let [dim, channels, patch, _] = weight.dims();
+        let weight = weight.reshape([dim, channels * patch * patch]).transpose();
+        let bias = self.proj.bias.val();
+        kernels::linear(patches, LinearWeights { weight, bias })
     }
 }
 

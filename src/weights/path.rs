@@ -27,7 +27,7 @@ impl ParamPath {
 
     /// The timm name, for example `blocks.0.norm1.weight`.
     pub fn timm(&self) -> String {
-        let start = usize::from(self.names.len() > 1 && self.names[0] == "encoder");
+        let start = usize::from(self.names.len() > 1 && matches!(self.names[0].as_str(), "encoder" | "decoder"));
         let mut names: Vec<&str> = self.names[start..].iter().map(String::as_str).collect();
         if let Some(last) = names.last_mut() {
             *last = match *last {

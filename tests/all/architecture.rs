@@ -31,12 +31,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "weights",
         ],
     ),
-    ("bench", &["data", "device", "experiment", "methods", "rng", "train"]),
+    ("bench", &["data", "device", "experiment", "kernels", "methods", "rng", "train"]),
     ("store", &["experiment", "run_dir"]),
     ("jobs", &["experiment", "run_dir", "store"]),
     (
         "jobs/worker",
-        &["data", "device", "evaluate", "experiment", "methods", "run_dir", "train"],
+        &["data", "device", "evaluate", "experiment", "kernels", "methods", "run_dir", "train"],
     ),
     ("web", &["charts", "experiment", "jobs", "run_dir", "store"]),
     (

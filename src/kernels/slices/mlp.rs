@@ -61,7 +61,7 @@ pub struct Gradients {
     pub db2: Vec<f32>,
 }
 
-/// The stream after the branch.
+/// The stream after the branch, and what its gradient needs.
 pub fn forward(x: &[f32], mlp: Mlp) -> Forwarded {
     let (d, h) = mlp.fc1.sizes();
     let rows = x.len() / d;
@@ -80,9 +80,7 @@ pub fn forward(x: &[f32], mlp: Mlp) -> Forwarded {
                 normed.copy_from_slice(x);
                 normalise(normed, mlp.norm, mean.zeros(), rstd.zeros());
                 active.copy_from_slice(apply(normed, mlp.fc1, hidden));
-                gelu(active);
-                let y = apply(active, mlp.fc2, y);
-                Factors::new(mlp.factors, mlp.tokens).add_to(x, y, d, place * task);
+                second_half(x, active, mlp, y, place * task);
             });
         });
     Forwarded {
@@ -91,6 +89,38 @@ pub fn forward(x: &[f32], mlp: Mlp) -> Forwarded {
         mean: mean.finish(),
         rstd: rstd.finish(),
     }
+}
+
+/// The stream after the branch alone.
+pub fn value(x: &[f32], mlp: Mlp) -> Vec<f32> {
+    let (d, h) = mlp.fc1.sizes();
+    let rows = x.len() / d;
+    let task = task_rows(rows, 3 * d + h);
+    let mut y = Output::new(rows * d);
+    x.par_chunks(task * d)
+        .zip(y.slots(task * d))
+        .enumerate()
+        .for_each(|(place, (x, y))| {
+            let rows = x.len() / d;
+            with_scratch(x.len() + rows * (h + 2), |scratch| {
+                let (normed, rest) = scratch.split_at_mut(x.len());
+                let (active, statistics) = rest.split_at_mut(rows * h);
+                let (mean, rstd) = statistics.split_at_mut(rows);
+                normed.copy_from_slice(x);
+                normalise(normed, mlp.norm, mean, rstd);
+                active.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(mlp.fc1.b));
+                MatrixMut::rows(active, h).add_product(Matrix::rows(normed, d), Matrix::rows(mlp.fc1.w, h));
+                second_half(x, active, mlp, y, place * task);
+            });
+        });
+    y.finish()
+}
+
+/// From what the GELU reads to the stream, for rows the first of which is row `first` of all.
+fn second_half(x: &[f32], hidden: &mut [f32], mlp: Mlp, y: Slot, first: usize) {
+    gelu(hidden);
+    let y = apply(hidden, mlp.fc2, y);
+    Factors::new(mlp.factors, mlp.tokens).add_to(x, y, mlp.norm.gamma.len(), first);
 }
 
 /// What [`forward`] found and the gradient needs.
@@ -253,6 +283,7 @@ mod tests {
                 let (wx, wg) = (wide(&x), wide(&g));
                 let wide_weights: Vec<Vec<f64>> = weights.iter().map(|w| wide(w)).collect();
                 let out = forward(&x, mlp);
+                assert_eq!(out.y, value(&x, mlp));
                 assert_close(&out.y, &expected(&wx, &wide_weights, &factors, tokens), 2e-6, "values");
                 let got = backward(&x, mlp, out.kept(), &g);
                 let dx = slopes(&wx, |x| dot(&expected(x, &wide_weights, &factors, tokens), &wg));
