@@ -2,6 +2,7 @@
 
 mod export;
 mod listing;
+mod pictures;
 mod serve;
 mod study;
 
@@ -15,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 use crate::experiment::{Catalog, Scale, Study, Values};
 use crate::jobs::worker::{self, WorkOptions};
 use crate::run_dir::RunDir;
-use crate::settings::{Command, Data, Inspect, Work};
-use crate::{bench, data, device, jobs, methods};
+use crate::settings::{Command, Data, Work};
+use crate::{bench, device, jobs, methods};
 
 /// Runs one command.
 ///
@@ -32,7 +33,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
         Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
-        Command::Data(Data::Inspect(args)) => inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Inspect(args)) => pictures::inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Bench(args)) => pictures::bench(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => {
@@ -86,18 +88,6 @@ fn reindex(data_dir: &Path) -> anyhow::Result<()> {
     let runtime = runtime()?;
     let runs = runtime.block_on(jobs::reindex(data_dir))?;
     print(&format!("{runs} runs indexed from {}", data_dir.join("runs").display()))
-}
-
-fn inspect(args: &Inspect) -> anyhow::Result<()> {
-    let cache = args.data_dir.data_dir.join("cache");
-    data::inspect(
-        &args.source,
-        args.image_size,
-        &cache,
-        &args.contact_sheet,
-        &mut io::stdout(),
-        args.json,
-    )
 }
 
 /// All the machine's threads unless told otherwise.

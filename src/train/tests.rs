@@ -18,7 +18,7 @@ use super::length::Length;
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::{At, Course, Ended, Load, Pace, Session, upload};
-use crate::data::loader::Batch;
+use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::mae::{Mae, masked_mean_square, normalise_patches};
@@ -275,7 +275,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
         batches_per_epoch: 3,
         accumulation: 2,
     };
-    let load: Load = &mut |first| Ok(Box::new((first..18).map(|step| Ok(batch(step, 4)))));
+    let load: Load = &mut |first| Ok((Box::new((first..18).map(|step| Ok(batch(step, 4)))), Meter::default()));
     session.train(course, &settings(), length, load)
 }
 

@@ -1,0 +1,63 @@
+//! `umbra data`: pictures before they are trained on.
+
+use std::io;
+
+use super::{catalog, find_scale, print, settings, threads};
+use crate::data::{self, Keep};
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::settings::{Inspect, LoaderBench};
+
+/// The method whose pretraining is measured: what a picture goes through before it hardly differs between methods.
+const METHOD: &str = "mae";
+
+/// Says what a source has.
+///
+/// # Errors
+/// A source that cannot be opened, or a file that cannot be written.
+pub fn inspect(args: &Inspect) -> anyhow::Result<()> {
+    let cache = args.data_dir.cache();
+    data::inspect(
+        &args.source,
+        args.image_size,
+        &cache,
+        &args.contact_sheet,
+        &mut io::stdout(),
+        args.json,
+    )
+}
+
+/// Measures the loader.
+///
+/// # Errors
+/// A setting that cannot be, or a source that cannot be opened.
+pub fn bench(args: &LoaderBench) -> anyhow::Result<()> {
+    let run = run_of(args, &find_scale(&args.scale)?)?;
+    let keep = if args.decode { Keep::Nothing } else { Keep::Small };
+    let report = data::bench(&run, keep, &args.data_dir.cache(), threads(args.threads), args.seconds)?;
+    print(&if args.json {
+        serde_json::to_string(&report)?
+    } else {
+        report.to_string()
+    })
+}
+
+/// The run whose loader is measured.
+fn run_of(args: &LoaderBench, scale: &Scale) -> anyhow::Result<RunSpec> {
+    let (catalog, mut request) = (catalog(), Request::default());
+    request.data = Some(args.source.clone());
+    for (section, key, value) in [("data", "image_size", args.image_size), ("train", "batch_size", args.batch)] {
+        if let Some(value) = value {
+            let section = request.set.entry(section.to_owned()).or_default();
+            section.insert(key.to_owned(), Value::Int(value));
+        }
+    }
+    let resolve = |stage, request: &Request, parent: Option<&RunSpec>| single_run(stage, METHOD, scale, &catalog, request, 0, parent);
+    let mut wished = request.clone();
+    for (section, keys) in settings(&args.set, &catalog)? {
+        wished.set.entry(section).or_default().extend(keys);
+    }
+    Ok(match args.stage.as_str() {
+        "finetune" => resolve(Stage::Finetune, &wished, Some(&resolve(Stage::Pretrain, &request, None)?))?,
+        _ => resolve(Stage::Pretrain, &wished, None)?,
+    })
+}
