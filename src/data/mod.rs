@@ -19,6 +19,7 @@ mod layout;
 pub mod loader;
 pub mod mix;
 mod prepare;
+mod resizer;
 mod shapes;
 mod sheet;
 mod source;
