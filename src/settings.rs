@@ -202,6 +202,8 @@ pub enum Data {
     /// Count, measure and show the pictures of a source.
     Inspect(Inspect),
     /// Measure how many pictures a second the loader makes, decoding and augmentation included.
+    /// Remove decoded pictures that no run used for a while; what is wanted again is decoded again.
+    Clean(Clean),
     Bench(LoaderBench),
 }
 
@@ -223,6 +225,17 @@ pub struct Inspect {
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub data_dir: DataDir,
 }
+/// `umbra data clean`
+#[derive(Args, Debug)]
+pub struct Clean {
+    /// Days without use; 0 removes everything that is not being written.
+    #[arg(long, default_value_t = 30)]
+    pub days: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
 
 /// `umbra data bench`
 #[derive(Args, Debug)]

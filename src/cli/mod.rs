@@ -35,6 +35,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Inspect(args)) => pictures::inspect(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Bench(args)) => pictures::bench(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Clean(args)) => pictures::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => {

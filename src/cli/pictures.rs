@@ -1,14 +1,16 @@
 //! `umbra data`: pictures before they are trained on.
 
 use std::io;
+use std::time::Duration;
 
 use super::{catalog, find_scale, print, settings, threads};
-use crate::data::{self, Keep};
+use crate::data::{self, Cleaned, Keep};
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
-use crate::settings::{Inspect, LoaderBench};
+use crate::settings::{Clean, Inspect, LoaderBench};
 
 /// The method whose pretraining is measured: what a picture goes through before it hardly differs between methods.
 const METHOD: &str = "mae";
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Says what a source has.
 ///
@@ -39,6 +41,20 @@ pub fn bench(args: &LoaderBench) -> anyhow::Result<()> {
     } else {
         report.to_string()
     })
+}
+
+/// Removes cache files that were not used for a while.
+///
+/// # Errors
+/// A folder or file that cannot be read or removed.
+pub fn clean(args: &Clean) -> anyhow::Result<()> {
+    let cache = args.data_dir.cache();
+    let Cleaned { caches, bytes } = data::clean(&cache, DAY * args.days)?;
+    print(&format!(
+        "removed {caches} data sets, {:.1} MiB, from {}",
+        bytes as f64 / f64::from(1 << 20),
+        cache.display()
+    ))
 }
 
 /// The run whose loader is measured.

@@ -10,6 +10,7 @@ mod builtin;
 mod cache;
 mod choose;
 mod cifar;
+mod clean;
 mod colours;
 mod decode;
 mod folder;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::settings::DataSettings;
 
 pub use bench::{LoaderReport, bench};
+pub use clean::{Cleaned, clean};
 pub use inspect::inspect;
 pub use split::Split;
 
