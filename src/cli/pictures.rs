@@ -59,14 +59,13 @@ pub fn clean(args: &Clean) -> anyhow::Result<()> {
 
 /// The run whose loader is measured.
 fn run_of(args: &LoaderBench, scale: &Scale) -> anyhow::Result<RunSpec> {
-    let (catalog, mut request) = (catalog(), Request::default());
-    request.data = Some(args.source.clone());
-    for (section, key, value) in [("data", "image_size", args.image_size), ("train", "batch_size", args.batch)] {
-        if let Some(value) = value {
-            let section = request.set.entry(section.to_owned()).or_default();
-            section.insert(key.to_owned(), Value::Int(value));
-        }
-    }
+    let catalog = catalog();
+    let wishes = [("data", "image_size", args.image_size), ("train", "batch_size", args.batch)];
+    let wishes = wishes.map(|(section, key, value)| value.map(|value| (section, key, Value::Int(value))));
+    let request = Request {
+        data: Some(args.source.clone()),
+        ..Request::of(wishes.iter().flatten())
+    };
     let resolve = |stage, request: &Request, parent: Option<&RunSpec>| single_run(stage, METHOD, scale, &catalog, request, 0, parent);
     let mut wished = request.clone();
     for (section, keys) in settings(&args.set, &catalog)? {

@@ -48,15 +48,8 @@ fn tiny(method: &str) -> RunSpec {
         ("train", "base_lr", Value::Float(0.3)),
         ("train", "drop_path", Value::Float(0.0)),
     ];
-    let mut request = Request::default();
-    for (section, key, value) in set {
-        request.set.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
-    }
     let catalog = methods::catalog();
-    // Not every method has every section.
-    request
-        .set
-        .retain(|section, _| section != "train" || catalog.get(method).unwrap().trains);
+    let request = Request::of(&set).fitting(Stage::Pretrain, catalog.get(method).unwrap());
     single_run(Stage::Pretrain, method, &Scale::built_in()[0], &catalog, &request, 5, None).unwrap()
 }
 
