@@ -91,11 +91,9 @@ pub struct Serve {
     pub token: Option<String>,
 }
 
-/// `umbra run`
-#[derive(Args, Debug)]
-pub struct RunStudy {
-    /// The study, as `umbra studies` lists it.
-    pub study: String,
+/// Which runs of a study: they are the same runs only if all of it is the same.
+#[derive(Args, Clone, Debug)]
+pub struct StudyChoice {
     /// The scale.
     #[arg(long, default_value = "smoke")]
     pub scale: String,
@@ -108,6 +106,16 @@ pub struct RunStudy {
     /// A setting for every run that has it, such as `train.epochs=5`; may be given more than once.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `umbra run`
+#[derive(Args, Debug)]
+pub struct RunStudy {
+    /// The study, as `umbra studies` lists it.
+    pub study: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: StudyChoice,
     /// Print the table as JSON.
     #[arg(long)]
     pub json: bool,
@@ -143,18 +151,9 @@ pub struct Export {
     /// csv, json, md; for a run also safetensors, its model under timm's names.
     #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "safetensors"])]
     pub format: String,
-    /// The scale of a study.
-    #[arg(long, default_value = "smoke")]
-    pub scale: String,
-    /// The pictures of a study; the scale's own if left out.
-    #[arg(long)]
-    pub data: Option<String>,
-    /// The seeds of a study; the scale's own number if left out.
-    #[arg(long)]
-    pub seeds: Option<u64>,
-    /// A setting the study was run with, such as `train.epochs=5`; may be given more than once.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub set: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: StudyChoice,
     /// Where to write; the terminal if left out.
     #[arg(long, short)]
     pub output: Option<PathBuf>,
@@ -202,9 +201,9 @@ pub enum Data {
     /// Count, measure and show the pictures of a source.
     Inspect(Inspect),
     /// Measure how many pictures a second the loader makes, decoding and augmentation included.
+    Bench(LoaderBench),
     /// Remove decoded pictures that no run used for a while; what is wanted again is decoded again.
     Clean(Clean),
-    Bench(LoaderBench),
 }
 
 /// `umbra data inspect`
@@ -225,6 +224,7 @@ pub struct Inspect {
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub data_dir: DataDir,
 }
+
 /// `umbra data clean`
 #[derive(Args, Debug)]
 pub struct Clean {
@@ -235,7 +235,6 @@ pub struct Clean {
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub data_dir: DataDir,
 }
-
 
 /// `umbra data bench`
 #[derive(Args, Debug)]

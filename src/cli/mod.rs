@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::experiment::{Catalog, Scale, Study, Values};
+use crate::experiment::{Catalog, Plan, Request, Scale, Study, Values, plan};
 use crate::jobs::worker::{self, WorkOptions};
 use crate::run_dir::RunDir;
-use crate::settings::{Command, Data, Work};
+use crate::settings::{Command, Data, StudyChoice, Work};
 use crate::{bench, device, jobs, methods};
 
 /// Runs one command.
@@ -106,6 +106,18 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn catalog() -> Catalog {
     methods::catalog()
+}
+
+/// The study of that name and the runs of it that were chosen.
+fn planned(name: &str, choice: &StudyChoice) -> anyhow::Result<(Study, Plan)> {
+    let (study, scale, catalog) = (find_study(name)?, find_scale(&choice.scale)?, catalog());
+    let request = Request {
+        data: choice.data.clone(),
+        seeds: choice.seeds,
+        set: settings(&choice.set, &catalog)?,
+    };
+    let plan = plan(&study, &scale, &catalog, &request)?;
+    Ok((study, plan))
 }
 
 fn find_study(name: &str) -> anyhow::Result<Study> {
