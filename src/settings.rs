@@ -50,6 +50,13 @@ pub struct DataDir {
     pub data_dir: PathBuf,
 }
 
+impl DataDir {
+    /// The folder of the picture cache.
+    pub fn cache(&self) -> PathBuf {
+        self.data_dir.join("cache")
+    }
+}
+
 /// How workers are started.
 #[derive(Args, Clone, Debug)]
 pub struct Workers {
@@ -84,11 +91,9 @@ pub struct Serve {
     pub token: Option<String>,
 }
 
-/// `umbra run`
-#[derive(Args, Debug)]
-pub struct RunStudy {
-    /// The study, as `umbra studies` lists it.
-    pub study: String,
+/// Which runs of a study: they are the same runs only if all of it is the same.
+#[derive(Args, Clone, Debug)]
+pub struct StudyChoice {
     /// The scale.
     #[arg(long, default_value = "smoke")]
     pub scale: String,
@@ -101,6 +106,16 @@ pub struct RunStudy {
     /// A setting for every run that has it, such as `train.epochs=5`; may be given more than once.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `umbra run`
+#[derive(Args, Debug)]
+pub struct RunStudy {
+    /// The study, as `umbra studies` lists it.
+    pub study: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: StudyChoice,
     /// Print the table as JSON.
     #[arg(long)]
     pub json: bool,
@@ -136,18 +151,9 @@ pub struct Export {
     /// csv, json, md; for a run also safetensors, its model under timm's names.
     #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "safetensors"])]
     pub format: String,
-    /// The scale of a study.
-    #[arg(long, default_value = "smoke")]
-    pub scale: String,
-    /// The pictures of a study; the scale's own if left out.
-    #[arg(long)]
-    pub data: Option<String>,
-    /// The seeds of a study; the scale's own number if left out.
-    #[arg(long)]
-    pub seeds: Option<u64>,
-    /// A setting the study was run with, such as `train.epochs=5`; may be given more than once.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub set: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: StudyChoice,
     /// Where to write; the terminal if left out.
     #[arg(long, short)]
     pub output: Option<PathBuf>,
@@ -194,6 +200,10 @@ pub struct Devices {
 pub enum Data {
     /// Count, measure and show the pictures of a source.
     Inspect(Inspect),
+    /// Measure how many pictures a second the loader makes, decoding and augmentation included.
+    Bench(LoaderBench),
+    /// Remove decoded pictures that no run used for a while; what is wanted again is decoded again.
+    Clean(Clean),
 }
 
 /// `umbra data inspect`
@@ -207,6 +217,54 @@ pub struct Inspect {
     /// Where to write the contact sheet.
     #[arg(long, default_value = "contact-sheet.png")]
     pub contact_sheet: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra data clean`
+#[derive(Args, Debug)]
+pub struct Clean {
+    /// Days without use; 0 removes everything that is not being written.
+    #[arg(long, default_value_t = 30)]
+    pub days: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra data bench`
+#[derive(Args, Debug)]
+pub struct LoaderBench {
+    /// `builtin`, a folder, an archive, or a folder of CIFAR or IDX files.
+    pub source: String,
+    /// The stage whose augmentation is done.
+    #[arg(long, default_value = "pretrain", value_parser = ["pretrain", "finetune"])]
+    pub stage: String,
+    /// The scale whose settings are taken.
+    #[arg(long, default_value = "laptop")]
+    pub scale: String,
+    /// Side of the views; the scale's own if left out.
+    #[arg(long)]
+    pub image_size: Option<i64>,
+    /// Pictures in a batch; the scale's own if left out.
+    #[arg(long)]
+    pub batch: Option<i64>,
+    /// A setting of the stage, such as `augment.rand_augment=9`; may be given more than once.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Decode each picture whenever it is wanted, as in data too large for the cache.
+    #[arg(long)]
+    pub decode: bool,
+    /// Threads that make batches; all of the machine's if left out.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Seconds to measure, after a second of warm-up.
+    #[arg(long, default_value_t = 5.0)]
+    pub seconds: f64,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

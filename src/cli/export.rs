@@ -7,10 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::study::fill;
-use super::{catalog, find_scale, find_study, runtime, settings};
+use super::{planned, runtime};
 use crate::evaluate::features as extract;
-use crate::experiment::{Request, RunId, plan};
+use crate::experiment::RunId;
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features};
 use crate::store::Store;
@@ -27,17 +26,13 @@ pub fn export(args: &Export) -> anyhow::Result<()> {
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, scale, catalog) = (find_study(&args.what)?, find_scale(&args.scale)?, catalog());
-    let request = Request {
-        data: args.data.clone(),
-        seeds: args.seeds,
-        set: settings(&args.set, &catalog)?,
-    };
-    let plan = plan(&study, &scale, &catalog, &request)?;
-    let table = runtime()?.block_on(async {
-        let store = Store::open(&args.data_dir.data_dir).await?;
-        fill(&store, &study, &plan).await
-    })?;
+    let (study, plan) = planned(&args.what, &args.choice)?;
+    let table = runtime()?
+        .block_on(async {
+            let store = Store::open(&args.data_dir.data_dir).await?;
+            store.fill(&study, &plan).await
+        })?
+        .table;
     match args.format.as_str() {
         "csv" => Ok(table.to_csv()),
         "json" => Ok(serde_json::to_string_pretty(&table)? + "\n"),

@@ -2,6 +2,7 @@
 
 mod export;
 mod listing;
+mod pictures;
 mod serve;
 mod study;
 
@@ -12,11 +13,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::experiment::{Catalog, Scale, Study, Values};
+use crate::experiment::{Catalog, Plan, Request, Scale, Study, Values, plan};
 use crate::jobs::worker::{self, WorkOptions};
 use crate::run_dir::RunDir;
-use crate::settings::{Command, Data, Inspect, Work};
-use crate::{bench, data, device, jobs, methods};
+use crate::settings::{Command, Data, StudyChoice, Work};
+use crate::{bench, device, jobs, methods};
 
 /// Runs one command.
 ///
@@ -32,7 +33,9 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
         Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
-        Command::Data(Data::Inspect(args)) => inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Inspect(args)) => pictures::inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Bench(args)) => pictures::bench(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Clean(args)) => pictures::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => {
@@ -89,18 +92,6 @@ fn reindex(data_dir: &Path) -> anyhow::Result<()> {
     print(&format!("{runs} runs indexed from {}", data_dir.join("runs").display()))
 }
 
-fn inspect(args: &Inspect) -> anyhow::Result<()> {
-    let cache = args.data_dir.data_dir.join("cache");
-    data::inspect(
-        &args.source,
-        args.image_size,
-        &cache,
-        &args.contact_sheet,
-        &mut io::stdout(),
-        args.json,
-    )
-}
-
 /// All the machine's threads unless told otherwise.
 fn threads(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
@@ -116,6 +107,18 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn catalog() -> Catalog {
     methods::catalog()
+}
+
+/// The study of that name and the runs of it that were chosen.
+fn planned(name: &str, choice: &StudyChoice) -> anyhow::Result<(Study, Plan)> {
+    let (study, scale, catalog) = (find_study(name)?, find_scale(&choice.scale)?, catalog());
+    let request = Request {
+        data: choice.data.clone(),
+        seeds: choice.seeds,
+        set: settings(&choice.set, &catalog)?,
+    };
+    let plan = plan(&study, &scale, &catalog, &request)?;
+    Ok((study, plan))
 }
 
 fn find_study(name: &str) -> anyhow::Result<Study> {

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch::Receiver;
 
 use super::{catalog, print, runtime, start_log, threads};
 use crate::device;
@@ -26,6 +28,8 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let runtime = runtime()?;
     runtime.block_on(async {
+        // Before anybody is told that the server is ready: a signal that nobody listens for yet is lost.
+        let stop = watch_signals()?;
         let (store, jobs) = start_jobs(&args.data.data_dir, &args.workers).await?;
         let guard = GuardConfig { listen: address, token };
         let state = AppState {
@@ -41,10 +45,10 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
             args.data.data_dir.display()
         ))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped());
+        let server = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped(stop.clone()));
         tokio::select! {
             ended = server => ended.context("the server stopped"),
-            () = patience() => Ok(()),
+            () = patience(stop) => Ok(()),
         }
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -96,19 +100,28 @@ fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Live pages hold their connection open for ever; after the signal they get this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-async fn patience() {
-    stopped().await;
+async fn patience(stop: Receiver<bool>) {
+    stopped(stop).await;
     tokio::time::sleep(PATIENCE).await;
 }
 
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        let _ = interrupt.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
-    }
+/// Becomes true when the process is told to stop.
+fn watch_signals() -> anyhow::Result<Receiver<bool>> {
+    let watch = |kind: SignalKind| signal(kind).context("signals cannot be watched");
+    let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
+    let (tell, stop) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // It stays true for whoever looks later.
+        tell.send_replace(true);
+    });
+    Ok(stop)
+}
+
+async fn stopped(mut stop: Receiver<bool>) {
+    // The sender goes only after it has said true.
+    let _ = stop.wait_for(|told| *told).await;
 }

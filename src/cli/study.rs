@@ -8,8 +8,8 @@ use anyhow::bail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::serve::start_jobs;
-use super::{catalog, find_scale, find_study, print, runtime, settings};
-use crate::experiment::{Plan, Request, RunId, RunSpec, Study, Table, plan};
+use super::{planned, print, runtime};
+use crate::experiment::{RunId, RunSpec, Table};
 use crate::jobs::Jobs;
 use crate::run_dir::State;
 use crate::settings::RunStudy;
@@ -23,13 +23,7 @@ const REFRESH: Duration = Duration::from_millis(300);
 /// # Errors
 /// A setting, study or scale that cannot be, or a data directory that a server uses.
 pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
-    let (study, scale, catalog) = (find_study(&args.study)?, find_scale(&args.scale)?, catalog());
-    let request = Request {
-        data: args.data.clone(),
-        seeds: args.seeds,
-        set: settings(&args.set, &catalog)?,
-    };
-    let plan = plan(&study, &scale, &catalog, &request)?;
+    let (study, plan) = planned(&args.study, &args.choice)?;
     runtime()?.block_on(async {
         let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
         jobs.submit(&plan.runs, 0).await?;
@@ -37,7 +31,7 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
             ended = watch(&store, &plan.runs, args.json) => ended?,
             _ = tokio::signal::ctrl_c() => return stop(&jobs, &plan.runs).await,
         };
-        let table = fill(&store, &study, &plan).await?;
+        let table = store.fill(&study, &plan).await?.table;
         print(&if args.json {
             serde_json::to_string_pretty(&table)?
         } else {
@@ -85,17 +79,21 @@ fn style() -> ProgressStyle {
 }
 
 fn draw(bar: &ProgressBar, run: &Run) {
-    bar.set_length(run.steps.max(1));
+    bar.set_length(run.progress.steps.max(1));
     match run.state {
         State::Queued => bar.set_message("waits"),
         State::Running => {
-            bar.set_position(run.step);
-            let rate = run.images_per_second.map(|r| format!("{r:.0} images/s")).unwrap_or_default();
-            let eta = run.eta_seconds.map(|s| format!(", {s:.0} s left")).unwrap_or_default();
-            bar.set_message(format!("{} {rate}{eta}", run.phase.as_deref().unwrap_or("starting")));
+            bar.set_position(run.progress.step);
+            let rate = run
+                .progress
+                .images_per_second
+                .map(|r| format!("{r:.0} images/s"))
+                .unwrap_or_default();
+            let eta = run.progress.eta_seconds.map(|s| format!(", {s:.0} s left")).unwrap_or_default();
+            bar.set_message(format!("{} {rate}{eta}", run.progress.phase.as_deref().unwrap_or("starting")));
         }
         State::Finished if !bar.is_finished() => {
-            bar.set_position(run.steps.max(1));
+            bar.set_position(run.progress.steps.max(1));
             let seconds = run.ended.zip(run.started).map_or(0.0, |(end, start)| end - start);
             bar.finish_with_message(format!("finished in {seconds:.0} s"));
         }
@@ -115,32 +113,6 @@ async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<ExitCode> {
         tokio::time::sleep(REFRESH).await;
     }
     Ok(ExitCode::from(130))
-}
-
-/// The study's table from the store.
-pub(super) async fn fill(store: &Store, study: &Study, plan: &Plan) -> anyhow::Result<Table> {
-    let ids: Vec<RunId> = plan.runs.iter().map(|r| r.id.clone()).collect();
-    let mut states = BTreeMap::new();
-    for id in &ids {
-        if let Some(run) = store.run(id).await? {
-            states.insert(id.clone(), run.state);
-        }
-    }
-    let numbers: BTreeMap<(RunId, String), f64> = store
-        .summaries(&ids)
-        .await?
-        .into_iter()
-        .map(|(id, name, value)| ((id, name), value))
-        .collect();
-    let value = |id: &RunId, name: &str| {
-        numbers
-            .get(&(id.clone(), name.to_owned()))
-            .copied()
-            .filter(|_| states.get(id) == Some(&State::Finished))
-    };
-    Ok(Table::build(study, plan, value, |id| {
-        states.get(id).map_or("not queued", |s| s.name()).to_owned()
-    }))
 }
 
 fn render(table: &Table) -> String {

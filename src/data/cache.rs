@@ -11,11 +11,13 @@
 //! ```
 //!
 //! A file is written under another name, synced and renamed, so a name that exists is a whole file; the checksums
-//! are for what a disk does later. A damaged file is written again.
+//! are for what a disk does later. A damaged file is written again. Files unused for long are removed when a new one is
+//! made.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use flate2::Crc;
@@ -24,6 +26,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Sizes;
+use super::clean::{UNUSED, clean};
 use super::source::Item;
 
 const MAGIC: [u8; 8] = *b"UMBRAP\x00\x01";
@@ -117,6 +120,10 @@ impl Cache {
         writer
             .finish(description, &path)
             .with_context(|| format!("the picture cache `{}` cannot be written", path.display()))?;
+        // This run can do without the room.
+        if let Err(error) = clean(dir, UNUSED) {
+            tracing::warn!("{error:#}");
+        }
         match load(&path)? {
             Some(cache) => Ok(cache),
             None => bail!(
@@ -243,6 +250,8 @@ fn load(path: &Path) -> anyhow::Result<Option<Cache>> {
     if checks.len() != count || !pixels.par_chunks(BLOCK).zip(&checks).all(|(block, check)| crc(block) == *check) {
         return Ok(damaged(path));
     }
+    // Says that it is in use; on a file system that allows no such change it is removed and made again some day.
+    let _ = file.set_modified(SystemTime::now());
     Ok(Some(Cache { description, map }))
 }
 

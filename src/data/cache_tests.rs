@@ -94,6 +94,33 @@ fn a_failed_filling_leaves_nothing_and_the_next_one_works() {
 }
 
 #[test]
+fn a_cache_in_use_stays_when_another_is_made_and_an_unused_one_goes() {
+    let (dir, filled) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
+    let path = |name: &str| dir.path().join(name);
+    let long_ago = || {
+        for name in ["key.pictures", "other.pictures"] {
+            let file = OpenOptions::new().create(true).append(true).open(path(name)).unwrap();
+            file.set_modified(SystemTime::now() - UNUSED).unwrap();
+        }
+    };
+    let make_another = |key: &str| {
+        Cache::open(dir.path(), key, |writer| {
+            writer.write(&[1; 3 * BYTES])?;
+            Ok(description())
+        })
+    };
+    open(dir.path(), &filled).unwrap();
+    long_ago();
+    let mapped = open(dir.path(), &filled).unwrap();
+    make_another("third").unwrap();
+    assert!(path("key.pictures").exists() && !path("other.pictures").exists());
+    long_ago();
+    make_another("fourth").unwrap();
+    assert!(!path("key.pictures").exists());
+    check(&mapped);
+}
+
+#[test]
 fn a_cache_folder_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

@@ -1,14 +1,14 @@
 //! From the bytes of a file to pixels of a wanted size.
 
-use std::cell::RefCell;
 use std::io::Cursor;
 
 use anyhow::Context;
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use image::ImageReader;
 
 use super::Picture;
+use super::resizer::with_resizer;
 
 /// Decodes a JPEG or PNG, whatever its name says; transparency is dropped, grey and CMYK become RGB.
 pub(super) fn decode(bytes: &[u8]) -> anyhow::Result<Picture> {
@@ -27,17 +27,13 @@ pub(super) fn cover(picture: Picture, width: usize, height: usize) -> anyhow::Re
     if (picture.width, picture.height) == (width, height) {
         return Ok(picture);
     }
-    // A resizer keeps its buffers, and each decoding thread has one.
-    thread_local!(static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new()));
     let source = ImageRef::new(picture.width as u32, picture.height as u32, &picture.pixels, PixelType::U8x3)?;
     let mut scaled = Image::new(width as u32, height as u32, PixelType::U8x3);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
         .use_alpha(false)
         .fit_into_destination(Some((0.5, 0.5)));
-    RESIZER
-        .with_borrow_mut(|resizer| resizer.resize(&source, &mut scaled, &options))
-        .context("the picture cannot be resized")?;
+    with_resizer(|resizer| resizer.resize(&source, &mut scaled, &options)).context("the picture cannot be resized")?;
     Ok(Picture {
         width,
         height,

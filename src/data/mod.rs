@@ -5,10 +5,12 @@
 
 mod archive;
 pub mod augment;
+mod bench;
 mod builtin;
 mod cache;
 mod choose;
 mod cifar;
+mod clean;
 mod colours;
 mod decode;
 mod folder;
@@ -18,6 +20,7 @@ mod layout;
 pub mod loader;
 pub mod mix;
 mod prepare;
+mod resizer;
 mod shapes;
 mod sheet;
 mod source;
@@ -29,6 +32,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::settings::DataSettings;
 
+pub use bench::{LoaderReport, bench};
+pub use clean::{Cleaned, clean};
 pub use inspect::inspect;
 pub use split::Split;
 
@@ -125,11 +130,29 @@ impl Dataset {
 /// One sentence naming the path or the setting at fault: a source that is missing, empty, truncated or of no known
 /// layout, too many unreadable pictures, fewer pictures than asked for, or a cache that cannot be written.
 pub fn open(settings: &DataSettings, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Dataset> {
+    open_as(settings, Keep::Small, cache_dir, report)
+}
+
+/// Which pictures are kept decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of data sets that are small when decoded.
+    Small,
+    /// None: each is decoded whenever it is wanted, as in a large data set.
+    Nothing,
+}
+
+/// As [`open`], which keeps what is small; the built-in pictures are always in memory.
+fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Dataset> {
     if settings.source == "builtin" {
         return builtin::open(settings);
     }
     let source = source::locate(Path::new(&settings.source))?;
-    prepare::open(source.as_ref(), settings, prepare::SMALL, cache_dir, report)
+    let small = match keep {
+        Keep::Small => prepare::SMALL,
+        Keep::Nothing => 0,
+    };
+    prepare::open(source.as_ref(), settings, small, cache_dir, report)
 }
 
 #[cfg(test)]

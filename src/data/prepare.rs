@@ -36,7 +36,7 @@ pub(super) fn open(
     cache_dir: &Path,
     report: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Dataset> {
-    let cache = Cache::open(cache_dir, &key(source, settings)?, |writer| {
+    let cache = Cache::open(cache_dir, &key(source, settings, small)?, |writer| {
         fill(source, settings, small, writer, report)
     })?;
     let cache = Arc::new(cache);
@@ -78,7 +78,7 @@ pub(super) fn open(
 }
 
 /// The name of the cache: everything that decides what stands in it.
-fn key(source: &dyn Source, settings: &DataSettings) -> anyhow::Result<String> {
+fn key(source: &dyn Source, settings: &DataSettings, small: u64) -> anyhow::Result<String> {
     let path = Path::new(&settings.source)
         .canonicalize()
         .with_context(|| format!("cannot open `{}`", settings.source))?;
@@ -90,7 +90,7 @@ fn key(source: &dyn Source, settings: &DataSettings) -> anyhow::Result<String> {
         val_fraction,
         max_broken,
     } = settings;
-    let choices = format!("{FORMAT} {image_size} {train_images} {val_images} {val_fraction} {max_broken}");
+    let choices = format!("{FORMAT} {small} {image_size} {train_images} {val_images} {val_fraction} {max_broken}");
     let digest = Sha256::digest(format!("{choices}\n{}\n{}", path.display(), source.fingerprint()?));
     Ok(digest[..12].iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -21,13 +21,13 @@ use anyhow::{Error, Result};
 use burn::tensor::{Int, Tensor};
 
 use crate::data::augment::Augment;
-use crate::data::loader::{AHEAD, Batch, EvalLoader, LoaderPlan, TrainLoader};
+use crate::data::loader::{Batch, EvalLoader, LoaderPlan, TrainLoader, ahead};
 use crate::data::mix::Mix;
 use crate::data::{self, Dataset, Split};
 use crate::experiment::settings::{AugmentSettings, DataSettings, TrainSettings};
 use crate::experiment::{RunSpec, Stage};
 use crate::run_dir::RunDir;
-use crate::train::{Ended, Session, is_cpu};
+use crate::train::{Ended, Opened, Session, is_cpu};
 
 /// One attempt at a run.
 pub struct Work<'a> {
@@ -110,7 +110,7 @@ impl Work<'_> {
         mix: Option<Mix>,
         train: &TrainSettings,
         views: usize,
-    ) -> impl FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>> + use<> {
+    ) -> impl FnMut(u64) -> Result<Opened> + use<> {
         let (split, augment, seed, threads) = (dataset.train.clone(), augment.clone(), self.run.seed, self.loader_threads());
         let (batch_size, epochs) = (train.batch_size, train.epochs);
         move |first_batch| {
@@ -121,9 +121,11 @@ impl Work<'_> {
                 first_batch,
                 views,
                 threads,
-                ahead: AHEAD,
+                ahead: ahead(threads),
             };
-            Ok(Box::new(TrainLoader::new(split.clone(), augment.clone(), mix, plan)))
+            let loader = TrainLoader::new(split.clone(), augment.clone(), mix, plan);
+            let meter = loader.meter();
+            Ok((Box::new(loader), meter))
         }
     }
 }

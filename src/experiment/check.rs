@@ -150,6 +150,12 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
                 format!("a step of {step} pictures is larger than the data: batch_size times accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
+        // No epochs mean no training, and then the warm-up has no meaning.
+        if train.epochs > 0 && train.warmup_epochs > train.epochs as f64 {
+            let (warm_up, epochs) = (train.warmup_epochs, train.epochs);
+            let message = format!("{warm_up} is longer than the run: it must be at most train.epochs = {epochs}");
+            return Err(Invalid::new("train.warmup_epochs", message));
+        }
     }
     Ok(())
 }

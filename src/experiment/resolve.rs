@@ -25,6 +25,25 @@ pub struct Request {
     pub set: Values,
 }
 
+impl Request {
+    /// Wishes for these settings: section, key, value.
+    pub fn of<'a>(settings: impl IntoIterator<Item = &'a (&'a str, &'a str, Value)>) -> Request {
+        let mut request = Request::default();
+        for (section, key, value) in settings {
+            let keys = request.set.entry((*section).to_owned()).or_default();
+            keys.insert((*key).to_owned(), value.clone());
+        }
+        request
+    }
+
+    /// The wishes without the sections that a run of this stage and method does not have.
+    pub fn fitting(mut self, stage: Stage, method: &MethodInfo) -> Request {
+        let known = sections(stage, method);
+        self.set.retain(|name, _| known.iter().any(|section| section.name == name));
+        self
+    }
+}
+
 /// The runs of a study and the cells they fill.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {

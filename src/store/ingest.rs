@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::experiment::RunId;
 use crate::run_dir::{Event, EventKind, History, Position, RunFile, State};
 
+use super::runs::fold;
 use super::{Error, Progress, Result, Store};
 
 /// Rows of one insert: with four values each they stay far below the database's limit of 32766 values.
@@ -100,38 +101,6 @@ async fn mark(connection: &mut SqliteConnection, run: &RunId) -> Result<Option<M
         },
         broken: row.broken,
     }))
-}
-
-/// What is known of the run so far.
-async fn fold(connection: &mut SqliteConnection, run: &RunId) -> Result<(History, Progress)> {
-    let run = run.as_str();
-    let row = sqlx::query!(
-        "select state, attempt, priority, reason, device, started, ended,
-                queued, phase, step, steps, images_per_second, eta_seconds, checkpoint_step
-         from run where run_id = ?",
-        run
-    )
-    .fetch_one(connection)
-    .await?;
-    let history = History {
-        state: row.state.parse().map_err(Error::Broken)?,
-        attempt: row.attempt as u32,
-        priority: row.priority,
-        reason: row.reason,
-        device: row.device,
-        started: row.started,
-        ended: row.ended,
-    };
-    let progress = Progress {
-        queued: row.queued,
-        phase: row.phase,
-        step: row.step as u64,
-        steps: row.steps as u64,
-        images_per_second: row.images_per_second,
-        eta_seconds: row.eta_seconds,
-        checkpoint_step: row.checkpoint_step.map(|step| step as u64),
-    };
-    Ok((history, progress))
 }
 
 /// Removes the run; what hangs on it goes with it by `on delete cascade`.

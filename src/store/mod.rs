@@ -10,6 +10,7 @@ mod progress;
 mod queue;
 mod results;
 mod runs;
+mod study;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,6 +25,7 @@ pub use ingest::{Mark, News};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
 pub use runs::{Run, RunFilter, Sort};
+pub use study::Filled;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

@@ -1,9 +1,11 @@
 //! Runs: what pages list, filter and open.
 
-use crate::experiment::{RunId, RunSpec, Stage};
-use crate::run_dir::State;
+use sqlx::SqliteConnection;
 
-use super::{Error, Result, Store};
+use crate::experiment::{RunId, RunSpec, Stage};
+use crate::run_dir::{History, State};
+
+use super::{Error, Progress, Result, Store};
 
 /// Selects runs with what their parents say about them; takes the rest of the query and its arguments.
 macro_rules! select_runs {
@@ -11,7 +13,7 @@ macro_rules! select_runs {
         sqlx::query_as!(
             RunRow,
             r#"select run.spec, run.state, run.attempt, run.priority, run.reason, run.device, run.created, run.started, run.ended,
-                      run.phase, run.step, run.steps, run.images_per_second, run.eta_seconds, run.checkpoint_step,
+                      run.queued, run.phase, run.step, run.steps, run.images_per_second, run.eta_seconds, run.checkpoint_step,
                       parent.label as "parent_label?", parent.state as "parent_state?"
                from run left join run as parent on parent.run_id = run.parent_id "# + $rest
             $(, $argument)*
@@ -54,18 +56,8 @@ pub struct Run {
     pub started: Option<f64>,
     /// When it ended.
     pub ended: Option<f64>,
-    /// What the worker does now, such as `training`.
-    pub phase: Option<String>,
-    /// Steps done.
-    pub step: u64,
-    /// Steps in all; 0 while unknown.
-    pub steps: u64,
-    /// Pictures a second.
-    pub images_per_second: Option<f64>,
-    /// Seconds until the end; only of a running run.
-    pub eta_seconds: Option<f64>,
-    /// Step of the latest complete checkpoint, from which a retry goes on.
-    pub checkpoint_step: Option<u64>,
+    /// How far it is.
+    pub progress: Progress,
     /// The run with all its settings.
     pub spec: RunSpec,
 }
@@ -74,6 +66,21 @@ impl Run {
     /// Whether it waits for a parent that failed, was cancelled or is gone, as `reason` says.
     pub fn is_blocked(&self) -> bool {
         self.state == State::Queued && self.reason.is_some()
+    }
+
+    /// Share done in percent, while that is known.
+    pub fn percent(&self) -> Option<u64> {
+        let Progress { step, steps, .. } = self.progress;
+        (steps > 0).then(|| (step.min(steps) * 100) / steps)
+    }
+
+    /// `running 43 %`, `failed`, `blocked`.
+    pub fn state_text(&self) -> String {
+        match (self.state, self.percent()) {
+            (State::Running, Some(percent)) => format!("running {percent} %"),
+            _ if self.is_blocked() => "blocked".to_owned(),
+            (state, _) => state.name().to_owned(),
+        }
     }
 }
 
@@ -285,6 +292,7 @@ struct RunRow {
     created: i64,
     started: Option<f64>,
     ended: Option<f64>,
+    queued: Option<f64>,
     phase: Option<String>,
     step: i64,
     steps: i64,
@@ -295,12 +303,43 @@ struct RunRow {
     parent_state: Option<String>,
 }
 
+/// What is known so far of the run, which must be there.
+pub(super) async fn fold(connection: &mut SqliteConnection, run: &RunId) -> Result<(History, Progress)> {
+    let run = run.as_str();
+    let row = select_runs!("where run.run_id = ?", run).fetch_one(connection).await?;
+    let history = History {
+        state: row.state.parse().map_err(Error::Broken)?,
+        attempt: row.attempt as u32,
+        priority: row.priority,
+        reason: row.reason.clone(),
+        device: row.device.clone(),
+        started: row.started,
+        ended: row.ended,
+    };
+    Ok((history, row.progress()))
+}
+
+impl RunRow {
+    fn progress(&self) -> Progress {
+        Progress {
+            queued: self.queued,
+            phase: self.phase.clone(),
+            step: self.step as u64,
+            steps: self.steps as u64,
+            images_per_second: self.images_per_second,
+            eta_seconds: self.eta_seconds,
+            checkpoint_step: self.checkpoint_step.map(|step| step as u64),
+        }
+    }
+}
+
 impl TryFrom<RunRow> for Run {
     type Error = Error;
 
     fn try_from(row: RunRow) -> Result<Run> {
         let spec: RunSpec = serde_json::from_str(&row.spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")))?;
         let state: State = row.state.parse().map_err(Error::Broken)?;
+        let progress = row.progress();
         let reason = if state == State::Queued {
             waits_in_vain(&spec, &row)
         } else {
@@ -323,12 +362,7 @@ impl TryFrom<RunRow> for Run {
             created: row.created,
             started: row.started,
             ended: row.ended,
-            phase: row.phase,
-            step: row.step as u64,
-            steps: row.steps as u64,
-            images_per_second: row.images_per_second,
-            eta_seconds: row.eta_seconds,
-            checkpoint_step: row.checkpoint_step.map(|step| step as u64),
+            progress,
             spec,
         })
     }

@@ -1,7 +1,7 @@
 //! Training: the one loop that every stage with gradients goes through.
 //!
 //! Reading order: this file (the loop), `learner` (a model and its optimizer), `optimizer`, `lars`,
-//! `gradients`, `schedule`, `length`, `checkpoint`, `report`.
+//! `gradients`, `schedule`, `length`, `supply`, `checkpoint`, `report`.
 
 pub mod checkpoint;
 pub mod gradients;
@@ -11,6 +11,7 @@ pub mod length;
 pub mod optimizer;
 pub mod report;
 pub mod schedule;
+mod supply;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -18,10 +19,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::data::loader::Batch;
+use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::methods::{Inputs, StepInfo};
 use crate::run_dir::EventKind;
@@ -31,6 +32,7 @@ use learner::Learner;
 use length::Length;
 use report::Reporter;
 use schedule::Schedule;
+use supply::Supply;
 
 /// Points that a curve has at most; a point is the mean over the steps since the one before.
 const CURVE_POINTS: u64 = 500;
@@ -89,6 +91,11 @@ impl At {
         self.step == self.steps
     }
 
+    /// Whether curves have a point here.
+    fn on_curve(&self) -> bool {
+        self.last() || self.step.is_multiple_of(self.steps.div_ceil(CURVE_POINTS))
+    }
+
     /// Whether an evaluation every `every` epochs is due. The last step always is.
     pub fn due(&self, every: u64) -> bool {
         self.last() || self.epoch.is_some_and(|epoch| epoch % every == 0)
@@ -129,8 +136,11 @@ pub struct Session<'a> {
     pub device: Device,
 }
 
+/// Batches in their order, and what their loader has done.
+pub type Opened = (Box<dyn Iterator<Item = Result<Batch>>>, Meter);
+
 /// Opens the batches of the run from a batch number on.
-pub type Load<'a> = &'a mut dyn FnMut(u64) -> Result<Box<dyn Iterator<Item = Result<Batch>>>>;
+pub type Load<'a> = &'a mut dyn FnMut(u64) -> Result<Opened>;
 
 impl Session<'_> {
     /// Trains from the latest checkpoint, or from the start, to the end.
@@ -150,20 +160,22 @@ impl Session<'_> {
         if first == 0 {
             course.look(&At::of(&length, 0), self.reporter, &mut counters.values)?;
         }
-        let mut batches = load(first * length.accumulation)?;
+        let mut supply = Supply::new(load(first * length.accumulation)?, train.batch_size);
         while counters.step < steps {
             if self.stop.load(Ordering::Relaxed) {
                 self.save(course, &mut counters)?;
                 return Ok(Ended::Cancelled);
             }
             let lr = schedule.rate(length.epoch(counters.step));
-            self.step(course, &mut batches, &length, lr, &mut counters)?;
+            self.step(course, &mut supply, &length, lr, &mut counters)?;
             if counters.step == first + 1 && !is_cpu(&self.device) {
                 self.reporter.phase("training")?;
                 self.reporter.begin(counters.step);
+                supply.begin();
             }
             let at = At::of(&length, counters.step);
             self.log(&at, lr, &mut counters)?;
+            supply.tell(&at, self.reporter)?;
             course.look(&at, self.reporter, &mut counters.values)?;
             let due = self.pace.steps.is_some_and(|every| counters.step.is_multiple_of(every)) || saved_at.elapsed() >= self.pace.time;
             if due || at.last() {
@@ -189,17 +201,11 @@ impl Session<'_> {
     }
 
     /// One update of the weights.
-    fn step(
-        &self,
-        course: &mut dyn Course,
-        batches: &mut dyn Iterator<Item = Result<Batch>>,
-        length: &Length,
-        lr: f64,
-        counters: &mut Counters,
-    ) -> Result<()> {
+    fn step(&self, course: &mut dyn Course, supply: &mut Supply, length: &Length, lr: f64, counters: &mut Counters) -> Result<()> {
+        let began = Instant::now();
         let mut passes = Vec::new();
         for _ in 0..length.accumulation {
-            let batch = batches.next().context("the pictures ended before the run did")??;
+            let batch = supply.next()?;
             let info = StepInfo {
                 seed: self.seed,
                 step: batch.step,
@@ -216,11 +222,12 @@ impl Session<'_> {
             counters.window.add(&report.terms);
             counters.epoch.add(&report.terms);
         }
+        supply.worked(began.elapsed());
         Ok(())
     }
 
     fn log(&mut self, at: &At, lr: f64, counters: &mut Counters) -> Result<()> {
-        if at.step.is_multiple_of(at.steps.div_ceil(CURVE_POINTS)) || at.last() {
+        if at.on_curve() {
             for (name, mean) in counters.window.take() {
                 self.reporter.metric(&format!("train/{name}"), at.step, mean)?;
             }

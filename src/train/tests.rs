@@ -18,7 +18,7 @@ use super::length::Length;
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::{At, Course, Ended, Load, Pace, Session, upload};
-use crate::data::loader::Batch;
+use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::mae::{Mae, masked_mean_square, normalise_patches};
@@ -48,15 +48,8 @@ fn tiny(method: &str) -> RunSpec {
         ("train", "base_lr", Value::Float(0.3)),
         ("train", "drop_path", Value::Float(0.0)),
     ];
-    let mut request = Request::default();
-    for (section, key, value) in set {
-        request.set.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
-    }
     let catalog = methods::catalog();
-    // Not every method has every section.
-    request
-        .set
-        .retain(|section, _| section != "train" || catalog.get(method).unwrap().trains);
+    let request = Request::of(&set).fitting(Stage::Pretrain, catalog.get(method).unwrap());
     single_run(Stage::Pretrain, method, &Scale::built_in()[0], &catalog, &request, 5, None).unwrap()
 }
 
@@ -276,7 +269,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
         batches_per_epoch: 3,
         accumulation: 2,
     };
-    let load: Load = &mut |first| Ok(Box::new((first..18).map(|step| Ok(batch(step, 4)))));
+    let load: Load = &mut |first| Ok((Box::new((first..18).map(|step| Ok(batch(step, 4)))), Meter::default()));
     session.train(course, &settings(), length, load)
 }
 

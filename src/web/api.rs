@@ -9,7 +9,6 @@ use super::error::{Error, Failure};
 use super::fields::{InPath, InQuery};
 use super::runs_query::{PAGE_SIZE, RunsQuery};
 use super::study_choice::Choice;
-use super::study_table::fill;
 use super::view::RunView;
 use crate::store::Run;
 
@@ -34,7 +33,7 @@ pub async fn methods(State(app): App) -> Json<Value> {
 pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let study = app.study(path.text("name")?)?;
     let plan = Choice::read(&query).plan(&app, study)?;
-    let filled = fill(&app, study, &plan).await?;
+    let filled = app.store.fill(study, &plan).await?;
     let runs = plan.runs.iter().map(|spec| {
         let run = filled.runs.get(&spec.id);
         json!({ "id": spec.id, "label": spec.label, "stage": spec.stage, "state": run.map_or("not queued", |run| run.state.name()) })
@@ -142,11 +141,13 @@ pub async fn restart(State(app): App, path: InPath) -> Answer {
 }
 
 fn run_json(run: &Run) -> Value {
+    let progress = &run.progress;
     json!({
         "id": run.id, "label": run.label, "stage": run.stage, "method": run.method, "seed": run.seed, "scale": run.scale,
         "data": run.data, "parent": run.parent, "state": run.state, "blocked": run.is_blocked(), "reason": run.reason,
         "attempt": run.attempt, "priority": run.priority, "device": run.device, "created": run.created, "started": run.started,
-        "ended": run.ended, "seconds": run.seconds(), "phase": run.phase, "step": run.step, "steps": run.steps,
-        "images_per_second": run.images_per_second, "eta_seconds": run.eta_seconds, "checkpoint_step": run.checkpoint_step,
+        "ended": run.ended, "seconds": run.seconds(), "phase": progress.phase, "step": progress.step, "steps": progress.steps,
+        "images_per_second": progress.images_per_second, "eta_seconds": progress.eta_seconds,
+        "checkpoint_step": progress.checkpoint_step,
     })
 }

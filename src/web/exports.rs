@@ -8,7 +8,6 @@ use super::App;
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::study_choice::Choice;
-use super::study_table::fill;
 
 /// The table in the format that the file's name says.
 pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
@@ -25,7 +24,7 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
             known.join(", ")
         )));
     };
-    let filled = fill(&app, study, &choice.plan(&app, study)?).await?;
+    let filled = app.store.fill(study, &choice.plan(&app, study)?).await?;
     let (kind, text) = match extension {
         "csv" => ("text/csv; charset=utf-8", filled.table.to_csv()),
         "json" => (

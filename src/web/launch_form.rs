@@ -6,7 +6,6 @@ use super::filters;
 use super::launch_draft::{Draft, Faults, value_at};
 use super::page::Layout;
 use super::run_settings::usual;
-use super::view::RunView;
 use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
 use crate::store::{Run, RunFilter};
 

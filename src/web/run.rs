@@ -35,12 +35,23 @@ struct RunPage {
     warnings: Vec<Warning>,
     attempts: Vec<Attempt>,
     load: Option<Load>,
+    speeds: Option<Speeds>,
     settings: Vec<SectionView>,
     log: String,
     has_model: bool,
     /// Stages that can start from this run.
     next_stages: Vec<Stage>,
     commands: Vec<String>,
+}
+
+/// How fast pictures are made and taken, over the latest stretch of training.
+struct Speeds {
+    /// Pictures a second that the loader could make.
+    loader: f64,
+    /// Pictures a second that training could take.
+    trainer: f64,
+    /// Percent of its time that training waited for pictures.
+    waited: f64,
 }
 
 /// The pictures of one name, by step.
@@ -74,6 +85,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         galleries: galleries(app.store.pictures(&id).await?),
         warnings: app.store.warnings(&id).await?,
         load: app.store.load(&id).await?.last().copied(),
+        speeds: speeds(&app, &id).await?,
         settings: section_views(&app, &run.spec),
         log: log_tail(&app, &id, LOG_TAIL).await?,
         has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
@@ -83,6 +95,21 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         run,
     };
     Ok(Page(page))
+}
+
+async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
+    let mut latest = Vec::new();
+    for name in ["speed/loader", "speed/trainer", "speed/wait_share"] {
+        latest.extend(app.store.metrics(id, name).await?.last().map(|point| point.value));
+    }
+    Ok(match latest[..] {
+        [loader, trainer, wait_share] => Some(Speeds {
+            loader,
+            trainer,
+            waited: 100.0 * wait_share,
+        }),
+        _ => None,
+    })
 }
 
 fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
@@ -99,11 +126,15 @@ fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
     galleries
 }
 
-/// One chart for each last part of the metrics' names, so that `train/loss` and `val/loss` share one.
+/// One chart for each last part of the metrics' names, so that `train/loss` and `val/loss` share one. The two speeds share
+/// one, too.
 async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for name in app.store.metric_names(&run.id).await? {
-        let last = name.rsplit('/').next().unwrap_or_default().to_owned();
+        let last = match name.as_str() {
+            "speed/loader" | "speed/trainer" => "speed".to_owned(),
+            name => name.rsplit('/').next().unwrap_or_default().to_owned(),
+        };
         match groups.iter_mut().find(|(key, _)| *key == last) {
             Some((_, names)) => names.push(name),
             None => groups.push((last, vec![name])),

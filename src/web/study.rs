@@ -10,11 +10,11 @@ use super::error::Result;
 use super::fields::{Fields, InForm, InPath, InQuery};
 use super::page::{Layout, Page};
 use super::study_choice::{Choice, Done, check_source, done_at};
-use super::study_table::{Filled, Head, Line, fill, heads, lines};
+use super::study_table::{Head, Line, heads, lines};
 use super::view::RunView;
 use super::{App, AppState, filters};
 use crate::experiment::{Invalid, Plan, RunSpec, Scale, Study};
-use crate::store::Run;
+use crate::store::{Filled, Run};
 
 #[derive(askama::Template)]
 #[template(path = "study.html")]
@@ -140,7 +140,7 @@ async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<I
 }
 
 async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan) -> Result<TableView<'a>> {
-    let filled: Filled = fill(app, study, &plan).await?;
+    let filled = app.store.fill(study, &plan).await?;
     let (heads, lines) = (heads(&filled), lines(&filled));
     let done = Done::of(&plan, &filled.runs);
     let numbers = Numbers::of(&plan, &filled);

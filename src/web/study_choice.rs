@@ -8,7 +8,7 @@ use super::error::Result;
 use super::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
-use crate::store::{Run, RunFilter};
+use crate::store::Run;
 
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,7 +112,7 @@ pub struct Done {
 /// How far a study is at a scale with its own pictures and seeds.
 pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
     let plan = plan(study, scale, &app.catalog, &Request::default())?;
-    let runs = runs_of(app, &plan).await?;
+    let runs = app.store.runs_of(&plan).await?;
     Ok(Done::of(&plan, &runs))
 }
 
@@ -126,23 +126,6 @@ impl Done {
             total: plan.runs.len() as u64,
         }
     }
-}
-
-/// Those of the plan's runs that were ever queued.
-pub async fn runs_of(app: &AppState, plan: &Plan) -> Result<HashMap<RunId, Run>> {
-    let ids: Vec<RunId> = plan.runs.iter().map(|run| run.id.clone()).collect();
-    let filter = RunFilter {
-        limit: ids.len() as u64,
-        ids: Some(ids),
-        ..RunFilter::default()
-    };
-    Ok(app
-        .store
-        .runs(&filter)
-        .await?
-        .into_iter()
-        .map(|run| (run.id.clone(), run))
-        .collect())
 }
 
 /// Refuses pictures that are not there now, rather than let every run fail on them later.

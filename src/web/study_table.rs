@@ -1,43 +1,8 @@
 //! A study's table for the page: numbers, what is missing, and where each leads.
 
-use std::collections::HashMap;
-
-use super::AppState;
-use super::error::Result;
-use super::study_choice::runs_of;
 use super::view::{RunView, sign_of};
 use crate::experiment::table::{Entry, Missing};
-use crate::experiment::{Plan, RunId, Study, Table};
-use crate::run_dir::State;
-use crate::store::Run;
-
-/// A plan, the runs of it that exist, and the table they fill.
-pub struct Filled {
-    /// The runs that were ever queued.
-    pub runs: HashMap<RunId, Run>,
-    /// The numbers.
-    pub table: Table,
-}
-
-/// Reads runs and results from the store into the study's table.
-pub async fn fill(app: &AppState, study: &Study, plan: &Plan) -> Result<Filled> {
-    let runs = runs_of(app, plan).await?;
-    let ids: Vec<RunId> = plan.runs.iter().map(|run| run.id.clone()).collect();
-    let results = app.store.summaries(&ids).await?;
-    let finished = |id: &RunId| runs.get(id).is_some_and(|run| run.state == State::Finished);
-    let values: HashMap<(RunId, String), f64> = results.into_iter().map(|(run, name, value)| ((run, name), value)).collect();
-    let value = |id: &RunId, name: &str| values.get(&(id.clone(), name.to_owned())).copied().filter(|_| finished(id));
-    let table = Table::build(study, plan, value, |id| missing_text(runs.get(id)));
-    Ok(Filled { runs, table })
-}
-
-fn missing_text(run: Option<&Run>) -> String {
-    match run {
-        None => "not queued".to_owned(),
-        Some(run) if run.state == State::Finished => "finished without this number".to_owned(),
-        Some(run) => run.state_sentence(),
-    }
-}
+use crate::store::Filled;
 
 /// A column's heads.
 pub struct Head {

@@ -7,16 +7,10 @@ use crate::store::Run;
 pub trait RunView {
     /// The address of its page.
     fn href(&self) -> String;
-    /// Share done in percent, while that is known.
-    fn percent(&self) -> Option<u64>;
     /// When it was queued first, in seconds since 1970.
     fn created_at(&self) -> f64;
     /// Seconds from the first start to the end, or to now.
     fn seconds(&self) -> Option<f64>;
-    /// `running 43 %`, `failed`, `blocked`.
-    fn state_text(&self) -> String;
-    /// Like [`RunView::state_text`], with the reason.
-    fn state_sentence(&self) -> String;
     /// The class that colours the state.
     fn state_class(&self) -> &'static str;
     /// A sign for the state, so that colour is not the only cue.
@@ -34,10 +28,6 @@ impl RunView for Run {
         format!("/runs/{}", self.id)
     }
 
-    fn percent(&self) -> Option<u64> {
-        (self.steps > 0).then(|| (self.step.min(self.steps) * 100) / self.steps)
-    }
-
     fn created_at(&self) -> f64 {
         self.created as f64
     }
@@ -49,21 +39,6 @@ impl RunView for Run {
             self.ended
         };
         Some((end? - self.started?).max(0.0))
-    }
-
-    fn state_text(&self) -> String {
-        match (self.state, self.percent()) {
-            (State::Running, Some(percent)) => format!("running {percent} %"),
-            _ if self.is_blocked() => "blocked".to_owned(),
-            (state, _) => state.name().to_owned(),
-        }
-    }
-
-    fn state_sentence(&self) -> String {
-        match &self.reason {
-            Some(reason) => format!("{}: {reason}", self.state_text()),
-            None => self.state_text(),
-        }
     }
 
     fn state_class(&self) -> &'static str {

@@ -98,6 +98,62 @@ fn bench_measures_speed_and_memory() {
 }
 
 #[test]
+fn the_loader_is_measured_alone_and_unused_pictures_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data_dir, source) = (dir.path().to_str().unwrap(), dir.path().join("pictures"));
+    for class in ["train/a", "train/b", "val/a", "val/b"] {
+        std::fs::create_dir_all(source.join(class)).unwrap();
+        let picture = image::RgbImage::from_pixel(40, 40, image::Rgb([7; 3]));
+        (0..4).for_each(|n| picture.save(source.join(class).join(format!("{n}.png"))).unwrap());
+    }
+    let source = source.to_str().unwrap();
+    let bench = |more: &[&str]| {
+        let args = [
+            "data",
+            "bench",
+            source,
+            "--seconds",
+            "0.1",
+            "--threads",
+            "2",
+            "--data-dir",
+            data_dir,
+            "--json",
+        ];
+        let ran = output(&[&args, more].concat());
+        assert!(ran.status.success(), "{}", complaint(&ran));
+        serde_json::from_slice::<serde_json::Value>(&ran.stdout).unwrap()
+    };
+    let kept = bench(&["--batch", "4", "--set", "augment.blur=1"]);
+    assert!(
+        kept["images_per_second"].as_f64().unwrap() > 0.0 && kept["seconds"].as_f64().unwrap() >= 0.1,
+        "{kept}"
+    );
+    assert_eq!(
+        (&kept["kept"], &kept["pictures"]),
+        (&serde_json::json!([40, 40]), &serde_json::json!(8))
+    );
+    let decoded = bench(&["--batch", "8", "--stage", "finetune", "--image-size", "16", "--decode"]);
+    assert_eq!(
+        (&decoded["kept"], &decoded["image_size"]),
+        (&serde_json::Value::Null, &serde_json::json!(16))
+    );
+    refuses(
+        &["data", "bench", source, "--batch", "9", "--data-dir", data_dir],
+        &["--batch 9", "at most 8"],
+    );
+    refuses(
+        &["data", "bench", source, "--batch", "4", "--seconds", "0", "--data-dir", data_dir],
+        &["--seconds 0"],
+    );
+
+    let removed = |args: &[&str]| String::from_utf8(output(&[&["data", "clean", "--data-dir", data_dir], args].concat()).stdout).unwrap();
+    assert!(removed(&[]).starts_with("removed 0 data sets"), "they were just used");
+    // The one with blur and the refused ones share theirs: what is kept does not depend on what is done with it.
+    assert!(removed(&["--days", "0"]).starts_with("removed 2 data sets"));
+}
+
+#[test]
 fn pictures_can_be_looked_at_before_training() {
     let dir = tempfile::tempdir().unwrap();
     let sheet = dir.path().join("sheet.png");

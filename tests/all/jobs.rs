@@ -84,7 +84,7 @@ async fn a_worker_killed_by_a_signal_says_so_and_goes_on_when_retried() {
     let (store, jobs) = open(dir.path(), None).await;
     let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
-    until(&store, &run.id, "a first step", |run| run.step > 0).await;
+    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::KILL).unwrap();
     let dead = ended(&store, &run.id).await;
     assert_eq!(dead.state, State::Failed);
@@ -117,7 +117,7 @@ async fn a_cancelled_worker_leaves_a_checkpoint_and_a_waiting_run_leaves_at_once
     jobs.submit(&[run.clone(), waiting.clone()], 0).await.unwrap();
     jobs.cancel(&waiting.id).await.unwrap();
     assert_eq!(ended(&store, &waiting.id).await.state, State::Cancelled);
-    until(&store, &run.id, "a first step", |run| run.step > 0).await;
+    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     jobs.cancel(&run.id).await.unwrap();
     assert_eq!(ended(&store, &run.id).await.state, State::Cancelled);
     assert!(RunDir::of(dir.path(), &run.id).checkpoints().join("latest").exists());
@@ -129,7 +129,7 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
     let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(100))]);
     let (store, jobs) = open(dir.path(), None).await;
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
-    until(&store, &run.id, "a first step", |run| run.step > 0).await;
+    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     let worker = pid(dir.path(), &run.id);
     jobs.stop().await;
     store.close().await;
@@ -157,7 +157,7 @@ async fn a_run_whose_worker_died_unwatched_is_not_running_for_ever() {
     let (store, jobs) = open(dir.path(), None).await;
     let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
-    until(&store, &run.id, "a first step", |run| run.step > 0).await;
+    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     let worker = pid(dir.path(), &run.id);
     jobs.stop().await;
     store.close().await;

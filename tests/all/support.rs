@@ -60,17 +60,8 @@ pub fn tiny_run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &
         .find(|s| s.name == "smoke")
         .expect("smoke is built in");
     let catalog = catalog();
-    let mut request = Request::default();
-    let known = umbra::experiment::catalog::sections(stage, catalog.get(method).expect("the method is known"));
-    for (section, key, value) in TINY.iter().chain(changes) {
-        if known.iter().any(|s| s.name == *section) {
-            request
-                .set
-                .entry((*section).to_owned())
-                .or_default()
-                .insert((*key).to_owned(), value.clone());
-        }
-    }
+    let method_info = catalog.get(method).expect("the method is known");
+    let request = Request::of(TINY.iter().chain(changes)).fitting(stage, method_info);
     single_run(stage, method, &scale, &catalog, &request, 0, parent).expect("tiny settings are valid")
 }
 

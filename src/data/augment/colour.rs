@@ -48,9 +48,7 @@ pub(super) fn jitter(picture: &mut Picture, strength: &Jitter, rng: &mut ChaCha8
 
 /// 0 is black, 1 the picture.
 pub(super) fn brightness(picture: &mut Picture, factor: f32) {
-    for level in &mut picture.pixels {
-        *level = blend(0, *level, factor);
-    }
+    blend_all(picture, 0, factor);
 }
 
 /// 0 is the mean grey everywhere, 1 the picture.
@@ -58,8 +56,14 @@ pub(super) fn contrast(picture: &mut Picture, factor: f32) {
     let pixels = (picture.width * picture.height) as u64;
     let total: u64 = picture.pixels.chunks_exact(3).map(|pixel| u64::from(luma(pixel))).sum();
     let mean = ((total + pixels / 2) / pixels) as u8;
+    blend_all(picture, mean, factor);
+}
+
+/// Blends every level with the same one.
+fn blend_all(picture: &mut Picture, from: u8, factor: f32) {
+    let table: [u8; 256] = std::array::from_fn(|level| blend(from, level as u8, factor));
     for level in &mut picture.pixels {
-        *level = blend(mean, *level, factor);
+        *level = table[usize::from(*level)];
     }
 }
 

@@ -2,11 +2,12 @@
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::data::Picture;
+use crate::data::resizer::with_resizer;
 
 /// Tries to place a random rectangle before the centre is taken (torchvision, timm).
 const TRIES: usize = 10;
@@ -133,9 +134,7 @@ fn resize(picture: &Picture, window: Window, width: usize, height: usize) -> Pic
     let mut pixels = vec![0; width * height * 3];
     let mut target = TypedImage::<U8x3>::from_buffer(width as u32, height as u32, &mut pixels).expect("the buffer has the size asked for");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new()
-        .resize_typed(&source, &mut target, &options)
-        .expect("the window lies inside its picture");
+    with_resizer(|resizer| resizer.resize_typed(&source, &mut target, &options)).expect("the window lies inside its picture");
     Picture { width, height, pixels }
 }
 

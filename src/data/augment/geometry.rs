@@ -5,11 +5,7 @@ use crate::data::Picture;
 /// Left becomes right.
 pub(super) fn flip(picture: &mut Picture) {
     for row in picture.pixels.chunks_exact_mut(picture.width * 3) {
-        for x in 0..picture.width / 2 {
-            for channel in 0..3 {
-                row.swap(x * 3 + channel, (picture.width - 1 - x) * 3 + channel);
-            }
-        }
+        row.as_chunks_mut::<3>().0.reverse();
     }
 }
 
@@ -43,33 +39,71 @@ pub(super) fn rotate(picture: &mut Picture, degrees: f32, fill: [u8; 3]) {
 /// Draws at (x, y) what lies at (ax + by + c, dx + ey + f), bicubic; `fill` where that is outside.
 fn warp(picture: &mut Picture, [a, b, c, d, e, f]: [f32; 6], fill: [u8; 3]) {
     let (width, height) = (picture.width, picture.height);
-    let source = std::mem::replace(&mut picture.pixels, vec![0; width * height * 3]);
-    for (i, pixel) in picture.pixels.chunks_exact_mut(3).enumerate() {
-        // Coordinates are of the pixels' centres.
-        let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
-        let (u, v) = (a * x + b * y + c, d * x + e * y + f);
-        if u < 0.0 || v < 0.0 || u >= width as f32 || v >= height as f32 {
-            pixel.copy_from_slice(&fill);
-        } else {
-            pixel.copy_from_slice(&sample(&source, width, height, u - 0.5, v - 0.5));
+    let source = Bordered::of(picture);
+    for (row, line) in picture.pixels.chunks_exact_mut(width * 3).enumerate() {
+        for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            // Coordinates are of the pixels' centres.
+            let (x, y) = (column as f32 + 0.5, row as f32 + 0.5);
+            let (u, v) = (a * x + b * y + c, d * x + e * y + f);
+            let outside = u < 0.0 || v < 0.0 || u >= width as f32 || v >= height as f32;
+            *pixel = if outside { fill } else { source.sample(u - 0.5, v - 0.5) };
         }
     }
 }
 
-/// The colour between pixels by Catmull-Rom weights; the border is repeated outwards.
-fn sample(source: &[u8], width: usize, height: usize, x: f32, y: f32) -> [u8; 3] {
-    let (across, down) = (weights(x - x.floor()), weights(y - y.floor()));
-    let mut sum = [0.0f32; 3];
-    for (j, row_weight) in down.into_iter().enumerate() {
-        let row = (y.floor() as isize + j as isize - 1).clamp(0, height as isize - 1) as usize * width;
-        for (i, weight) in across.into_iter().enumerate() {
-            let column = (x.floor() as isize + i as isize - 1).clamp(0, width as isize - 1) as usize;
-            for (sum, level) in sum.iter_mut().zip(&source[(row + column) * 3..]) {
-                *sum += row_weight * weight * f32::from(*level);
+/// Pixels that the border is repeated outwards, so that a sample at the edge needs no case of its own.
+const BORDER: usize = 2;
+
+/// A picture with its border repeated outwards; the fourth number of a pixel fills a vector register.
+struct Bordered {
+    stride: usize,
+    pixels: Vec<[f32; 4]>,
+}
+
+impl Bordered {
+    fn of(picture: &Picture) -> Bordered {
+        let stride = picture.width + 2 * BORDER;
+        let inside = |place: usize, side: usize| place.saturating_sub(BORDER).min(side - 1);
+        let mut pixels = Vec::with_capacity(stride * (picture.height + 2 * BORDER));
+        for y in 0..picture.height + 2 * BORDER {
+            let line = &picture.pixels[inside(y, picture.height) * picture.width * 3..][..picture.width * 3];
+            let line = line.as_chunks::<3>().0;
+            pixels.extend((0..stride).map(|x| {
+                let [r, g, b] = line[inside(x, picture.width)].map(f32::from);
+                [r, g, b, 0.0]
+            }));
+        }
+        Bordered { stride, pixels }
+    }
+
+    /// The colour between pixels by Catmull-Rom weights; neither coordinate is further outside than half a pixel.
+    fn sample(&self, x: f32, y: f32) -> [u8; 3] {
+        let (left, top) = (floor(x), floor(y));
+        let (across, down) = (weights(x - left as f32), weights(y - top as f32));
+        // The first of the four pixels stands one before the floor.
+        let corner = (top + BORDER as i32 - 1) as usize * self.stride + (left + BORDER as i32 - 1) as usize;
+        let mut sum = [0.0f32; 4];
+        for (row, row_weight) in down.into_iter().enumerate() {
+            let pixels = &self.pixels[corner + row * self.stride..][..4];
+            for (pixel, weight) in pixels.iter().zip(across) {
+                let weight = row_weight * weight;
+                sum = std::array::from_fn(|channel| sum[channel] + weight * pixel[channel]);
             }
         }
+        [rounded(sum[0]), rounded(sum[1]), rounded(sum[2])]
     }
-    sum.map(|level| level.round() as u8)
+}
+
+/// `x.floor()`, which is a call into a library on processors of the first 64-bit generation, for which we build.
+fn floor(x: f32) -> i32 {
+    let towards_zero = x as i32;
+    towards_zero - i32::from(x < towards_zero as f32)
+}
+
+/// `level.round() as u8`, without that call.
+fn rounded(level: f32) -> u8 {
+    let whole = level as i32;
+    (whole + i32::from(level - whole as f32 >= 0.5)).clamp(0, 255) as u8
 }
 
 /// The weights of the four pixels around a place that is `t` after the second.
@@ -140,6 +174,27 @@ mod tests {
         assert_eq!(sheared[4..8].iter().filter(|v| **v == 9).count(), 2);
         let sheared = reds(|p| shear_y(p, 1.0, FILL));
         assert_eq!((sheared[3], sheared[7], sheared[15]), (9, 9, 9));
+    }
+
+    #[test]
+    fn floor_and_rounded_are_those_of_the_library() {
+        let edges = [
+            0.49999997,
+            0.5,
+            0.50000006,
+            254.49998,
+            254.5,
+            -0.0,
+            -1e-9,
+            -0.5,
+            -0.50000006,
+            8388607.5,
+        ];
+        let places = (-3000..3000).map(|i| i as f32 * 0.137).chain(edges);
+        for x in places {
+            assert_eq!(floor(x) as f32, x.floor(), "{x}");
+            assert_eq!(rounded(x), x.round() as u8, "{x}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Batches for training and evaluation, made ahead by threads in an order that does not depend on them.
 
+mod meter;
 mod order;
 mod prefetch;
 
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
 
+pub use self::meter::{Made, Meter};
 use self::order::Order;
 use self::prefetch::Prefetch;
 use super::augment::Augment;
@@ -14,8 +16,13 @@ use super::mix::Mix;
 use super::{Picture, Split};
 use crate::rng::{Purpose, stream};
 
-/// Batches made ahead unless a plan says otherwise ("ours": hides a slow batch, costs little memory).
-pub const AHEAD: usize = 3;
+/// Batches made ahead by few threads ("ours": hides a slow batch, costs little memory).
+const AHEAD: usize = 3;
+
+/// Batches that so many threads make ahead: one for each of them and one that waits, or a thread would be idle.
+pub fn ahead(threads: usize) -> usize {
+    AHEAD.max(threads + 1)
+}
 
 /// One batch on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +102,11 @@ impl TrainLoader {
         };
         TrainLoader(Prefetch::new(batches, plan.threads, plan.ahead, make))
     }
+
+    /// What its threads have done, also after the loader was given away.
+    pub fn meter(&self) -> Meter {
+        self.0.meter()
+    }
 }
 
 impl Iterator for TrainLoader {
@@ -110,7 +122,7 @@ impl Iterator for TrainLoader {
 pub struct EvalLoader(Prefetch<Batch>);
 
 impl EvalLoader {
-    /// Begins to make batches at once, at most [`AHEAD`] ahead.
+    /// Begins to make batches at once, at most [`ahead`] of them.
     pub fn new(split: Split, augment: Augment, batch_size: usize, threads: usize) -> EvalLoader {
         let batches = 0..split.len().div_ceil(batch_size) as u64;
         let make = move |step: u64, stop: &AtomicBool| {
@@ -130,7 +142,7 @@ impl EvalLoader {
                 targets: None,
             })
         };
-        EvalLoader(Prefetch::new(batches, threads, AHEAD, make))
+        EvalLoader(Prefetch::new(batches, threads, ahead(threads), make))
     }
 }
 

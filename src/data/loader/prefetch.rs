@@ -6,8 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anyhow::anyhow;
+
+use super::meter::Meter;
 
 /// An iterator over `make(n)` for a range of `n`; the first error is its last item.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub(super) struct Prefetch<T> {
     shared: Arc<Shared<T>>,
     threads: Vec<JoinHandle<()>>,
     end: u64,
+    meter: Meter,
 }
 
 #[derive(Debug)]
@@ -51,24 +55,33 @@ impl<T: Send + 'static> Prefetch<T> {
             stop: AtomicBool::new(false),
         });
         let ahead = ahead.max(1);
-        let make = Arc::new(make);
+        let threads = threads.clamp(1, ahead);
+        let (make, meter) = (Arc::new(make), Meter::new(threads));
         let start = |_| {
-            let (shared, make) = (shared.clone(), make.clone());
+            let (shared, make, meter) = (shared.clone(), make.clone(), meter.clone());
             thread::spawn(move || {
                 while let Some(n) = shared.begin(items.end, ahead as u64) {
+                    let began = Instant::now();
                     let made = catch_unwind(AssertUnwindSafe(|| make(n, &shared.stop)));
                     let made = made.unwrap_or_else(|_| Err(anyhow!("a loader thread panicked while it made batch {n}")));
+                    meter.count(began.elapsed());
                     shared.lock().made.insert(n, made);
                     shared.changed.notify_all();
                 }
             })
         };
-        let threads = (0..threads.clamp(1, ahead)).map(start).collect();
+        let threads = (0..threads).map(start).collect();
         Prefetch {
             shared,
             threads,
             end: items.end,
+            meter,
         }
+    }
+
+    /// What the threads have done.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 }
 

@@ -46,7 +46,7 @@ fn plan() -> LoaderPlan {
         first_batch: 0,
         views: 2,
         threads: 1,
-        ahead: AHEAD,
+        ahead: ahead(1),
     }
 }
 

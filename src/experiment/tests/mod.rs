@@ -107,15 +107,7 @@ fn study() -> Study {
 }
 
 fn request(settings: &[(&str, &str, Value)]) -> Request {
-    let mut request = Request::default();
-    for (section, key, value) in settings {
-        request
-            .set
-            .entry((*section).to_owned())
-            .or_default()
-            .insert((*key).to_owned(), value.clone());
-    }
-    request
+    Request::of(settings)
 }
 
 fn text(value: &str) -> Value {

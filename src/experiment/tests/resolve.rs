@@ -64,7 +64,8 @@ fn later_layers_win() {
     assert_eq!(epochs(&plan, "mae", Stage::Finetune), Some(Value::Int(20)), "the stage's");
     assert_eq!(epochs(&plan, "mae_long", Stage::Finetune), Some(Value::Int(200)), "the row's");
     assert_eq!(epochs(&plan, "random", Stage::Pretrain), None, "nothing is trained");
-    let plan = toy_plan(&study(), &scale, &request(&[("train", "epochs", Value::Int(1))])).unwrap();
+    let short = [("train", "epochs", Value::Int(1)), ("train", "warmup_epochs", Value::Int(0))];
+    let plan = toy_plan(&study(), &scale, &request(&short)).unwrap();
     assert_eq!(epochs(&plan, "mae_long", Stage::Finetune), Some(Value::Int(1)), "the request's");
 }
 
@@ -177,6 +178,23 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
         wish("data", "train_images", Value::Int(1000)),
         "train.batch_size: a step of 1024 pictures is larger than the data: batch_size times accumulation must be at most 1000",
     );
+}
+
+#[test]
+fn a_warm_up_longer_than_the_run_is_refused() {
+    let of = |epochs: i64, warm_up: f64| {
+        let lengths = [
+            ("train", "epochs", Value::Int(epochs)),
+            ("train", "warmup_epochs", Value::Float(warm_up)),
+        ];
+        pretrain(&request(&lengths))
+    };
+    refused(
+        of(3, 3.5),
+        "train.warmup_epochs: 3.5 is longer than the run: it must be at most train.epochs = 3",
+    );
+    assert!(of(3, 3.0).is_ok(), "as long as the run is allowed");
+    assert!(of(0, 20.0).is_ok(), "a run that trains nothing has no warm-up");
 }
 
 #[test]

@@ -129,7 +129,7 @@ async fn a_restarted_run_begins_from_nothing() {
     assert!(!dir.checkpoints().exists() && !dir.model_file().exists());
     let found = jobs.find(&run).await;
     assert_eq!(
-        (found.state, found.attempt, found.priority, found.checkpoint_step),
+        (found.state, found.attempt, found.priority, found.progress.checkpoint_step),
         (State::Queued, 0, 4, None)
     );
     assert!(jobs.inner.store.metric_names(&run.id).await.unwrap().is_empty());

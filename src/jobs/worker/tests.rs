@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::*;
 use crate::evaluate::features::features;
-use crate::experiment::catalog::sections;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::catalog;
 use crate::run_dir::Event;
@@ -23,19 +22,8 @@ const TINY: &[(&str, &str, Value)] = &[
 ];
 
 fn run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &[(&str, &str, Value)]) -> RunSpec {
-    let (catalog, mut request) = (catalog(), Request::default());
-    let known = sections(stage, catalog.get(method).unwrap());
-    for (section, key, value) in TINY
-        .iter()
-        .chain(changes)
-        .filter(|(section, ..)| known.iter().any(|s| s.name == *section))
-    {
-        request
-            .set
-            .entry((*section).to_owned())
-            .or_default()
-            .insert((*key).to_owned(), value.clone());
-    }
+    let catalog = catalog();
+    let request = Request::of(TINY.iter().chain(changes)).fitting(stage, catalog.get(method).unwrap());
     single_run(stage, method, &Scale::built_in()[0], &catalog, &request, 3, parent).unwrap()
 }
 

@@ -161,9 +161,9 @@ async fn what_the_events_say_is_what_the_store_answers() {
     let stored = shelf.store.run(&run.id).await.unwrap().unwrap();
     assert_eq!((&stored.spec, stored.seed, stored.data.as_str()), (&run, u64::MAX, "builtin"));
     assert_eq!((stored.state, stored.reason.as_deref()), (State::Failed, Some("a fault")));
-    assert_eq!((stored.attempt, stored.priority, stored.checkpoint_step), (1, 3, Some(2)));
+    assert_eq!((stored.attempt, stored.priority, stored.progress.checkpoint_step), (1, 3, Some(2)));
     assert_eq!(
-        (stored.step, stored.steps, stored.started, stored.ended),
+        (stored.progress.step, stored.progress.steps, stored.started, stored.ended),
         (2, 9, Some(2.0), Some(5.0))
     );
     let attempt = &shelf.store.attempts(&run.id).await.unwrap()[0];

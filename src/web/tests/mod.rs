@@ -238,6 +238,9 @@ fn pretraining() -> Vec<EventKind> {
         kinds.push(metric("train/loss", step, 1.0 / step as f64));
         kinds.push(metric("train/lr", step, 1e-3));
     }
+    for (name, value) in [("speed/loader", 5310.0), ("speed/trainer", 812.5), ("speed/wait_share", 0.004)] {
+        kinds.push(metric(name, 24, value));
+    }
     kinds.extend([8, 24].map(|step| EventKind::Picture {
         name: "reconstruction".to_owned(),
         step,

@@ -1,0 +1,57 @@
+//! A study's runs and its table, for pages, the terminal and exports alike.
+
+use std::collections::HashMap;
+
+use crate::experiment::{Plan, RunId, Study, Table};
+use crate::run_dir::State;
+
+use super::{Result, Run, RunFilter, Store};
+
+/// The runs of a plan that exist, and the table they fill.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    /// The runs that were ever queued.
+    pub runs: HashMap<RunId, Run>,
+    /// The numbers.
+    pub table: Table,
+}
+
+impl Store {
+    /// Those of the plan's runs that were ever queued.
+    pub async fn runs_of(&self, plan: &Plan) -> Result<HashMap<RunId, Run>> {
+        let ids = ids(plan);
+        let filter = RunFilter {
+            limit: ids.len() as u64,
+            ids: Some(ids),
+            ..RunFilter::default()
+        };
+        Ok(self.runs(&filter).await?.into_iter().map(|run| (run.id.clone(), run)).collect())
+    }
+
+    /// Reads runs and results into the study's table.
+    pub async fn fill(&self, study: &Study, plan: &Plan) -> Result<Filled> {
+        let runs = self.runs_of(plan).await?;
+        let results = self.summaries(&ids(plan)).await?;
+        let finished = |id: &RunId| runs.get(id).is_some_and(|run| run.state == State::Finished);
+        let values: HashMap<(RunId, String), f64> = results.into_iter().map(|(run, name, value)| ((run, name), value)).collect();
+        let value = |id: &RunId, name: &str| values.get(&(id.clone(), name.to_owned())).copied().filter(|_| finished(id));
+        let table = Table::build(study, plan, value, |id| missing_text(runs.get(id)));
+        Ok(Filled { runs, table })
+    }
+}
+
+fn ids(plan: &Plan) -> Vec<RunId> {
+    plan.runs.iter().map(|run| run.id.clone()).collect()
+}
+
+/// Why a run has no number.
+fn missing_text(run: Option<&Run>) -> String {
+    match run {
+        None => "not queued".to_owned(),
+        Some(run) if run.state == State::Finished => "finished without this number".to_owned(),
+        Some(run) => match &run.reason {
+            Some(reason) => format!("{}: {reason}", run.state_text()),
+            None => run.state_text(),
+        },
+    }
+}
