@@ -1,8 +1,9 @@
 //! What the allocator does with memory that training frees.
 
-/// Tells the allocator to keep freed memory instead of giving it back to the system. Every step takes the same buffers
-/// again, and each page would have to be cleared anew. The peak of memory does not change. Call once at the start of
-/// a process that trains; without mimalloc as the allocator it does nothing.
+/// Tells the allocator to keep freed memory instead of giving it back to the system.
+///
+/// Every step takes the same buffers again, and each page would have to be cleared anew. The peak of memory does not
+/// change. Call once at the start of a process that trains; without mimalloc as the allocator it does nothing.
 pub fn keep_freed_memory() {
     /// `mi_option_purge_delay` in mimalloc's list of options.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
