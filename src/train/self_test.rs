@@ -36,15 +36,16 @@ const GRADIENT_TOLERANCE: f64 = 1e-2;
 /// A gradient this much shorter than the longest is made of rounding errors and is not compared.
 const NO_GRADIENT: f64 = 1e-5;
 
-/// The settings of the tiny model.
-const MODEL: [(&str, i64); 7] = [
-    ("patch_size", 8),
-    ("dim", 32),
-    ("depth", 2),
-    ("heads", 2),
-    ("decoder_dim", 16),
-    ("decoder_depth", 1),
-    ("decoder_heads", 2),
+/// The settings of the tiny model. Few different shapes: a driver compiles kernels for each.
+const MODEL: [(&str, Value); 8] = [
+    ("patch_size", Value::Int(8)),
+    ("dim", Value::Int(64)),
+    ("depth", Value::Int(2)),
+    ("heads", Value::Int(2)),
+    ("mlp_ratio", Value::Float(1.0)),
+    ("decoder_dim", Value::Int(64)),
+    ("decoder_depth", Value::Int(1)),
+    ("decoder_heads", Value::Int(2)),
 ];
 
 /// How far apart GPU and CPU were at most, relative.
@@ -116,7 +117,7 @@ fn loss(model: &Mae, step: u64, device: &Device) -> Tensor<1> {
 
 fn tiny_run() -> Result<RunSpec, String> {
     let mut request = Request::default();
-    let model = MODEL.map(|(key, value)| (key.to_owned(), Value::Int(value)));
+    let model = MODEL.map(|(key, value)| (key.to_owned(), value));
     request.set.insert("model".to_owned(), model.into());
     let size = ("image_size".to_owned(), Value::Int(SIDE as i64));
     request.set.insert("data".to_owned(), [size].into());

@@ -17,9 +17,10 @@ const SHAPES: &[(&str, &str, Value)] = &[
     ("data", "train_images", Value::Int(32)),
     ("data", "val_images", Value::Int(8)),
     ("model", "patch_size", Value::Int(8)),
-    ("model", "dim", Value::Int(32)),
+    ("model", "dim", Value::Int(64)),
     ("model", "heads", Value::Int(2)),
-    ("model", "decoder_dim", Value::Int(16)),
+    ("model", "mlp_ratio", Value::Float(1.0)),
+    ("model", "decoder_dim", Value::Int(64)),
     ("train", "batch_size", Value::Int(8)),
     ("train", "epochs", Value::Int(3)),
 ];
