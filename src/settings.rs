@@ -60,7 +60,7 @@ impl DataDir {
 /// How workers are started.
 #[derive(Args, Clone, Debug)]
 pub struct Workers {
-    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`; the best one found if left out.
+    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`, `gl`; the best one found if left out.
     #[arg(long = "device", env = "UMBRA_DEVICES", value_delimiter = ',')]
     pub devices: Vec<String>,
     /// Threads of a worker; all of the machine's divided by the number of devices if left out.
@@ -132,7 +132,7 @@ pub struct RunStudy {
 pub struct Work {
     /// The run directory.
     pub run_dir: PathBuf,
-    /// The device: `cpu`, `gpu` or `gpu:N`.
+    /// The device: `cpu`, `gpu`, `gpu:N` or `gl`.
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Threads; a CPU run repeats exactly only with the same number.
@@ -141,6 +141,9 @@ pub struct Work {
     /// Steps between checkpoints; by time alone if left out.
     #[arg(long, env = "UMBRA_CHECKPOINT_STEPS")]
     pub checkpoint_steps: Option<u64>,
+    /// Use a GPU without comparing it with the CPU before its first run; workers of a server read the variable.
+    #[arg(long, env = "UMBRA_SKIP_SELF_TEST", value_parser = clap::builder::FalseyValueParser::new())]
+    pub skip_self_test: bool,
 }
 
 /// `umbra export`
@@ -190,9 +193,9 @@ pub struct Devices {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Ask the GPU drivers in this process; a broken driver may end it.
-    #[arg(long, hide = true)]
-    pub probe: bool,
+    /// Ask one kind of GPU driver in this process; a broken driver may end it.
+    #[arg(long, hide = true, value_parser = ["gpu", "gl"])]
+    pub probe: Option<String>,
 }
 
 /// `umbra data`

@@ -72,11 +72,11 @@ pub fn studies(as_json: bool) -> anyhow::Result<()> {
 
 /// Lists the devices.
 pub fn devices(args: &Devices) -> anyhow::Result<()> {
-    let found = if args.probe { device::probe() } else { device::list() };
-    if args.json || args.probe {
+    let found = args.probe.as_deref().map_or_else(device::list, device::probe);
+    if args.json || args.probe.is_some() {
         return print(&serde_json::to_string(&found)?);
     }
     found
         .iter()
-        .try_for_each(|device| print(&format!("{:8} {}", device.name, device.description)))
+        .try_for_each(|device| print(format!("{:8} {}   {}", device.name, device.description, device.driver).trim_end()))
 }

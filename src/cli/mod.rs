@@ -82,7 +82,10 @@ fn start_log() {
 
 fn work(args: &Work) -> anyhow::Result<ExitCode> {
     start_log();
-    let options = WorkOptions::new(&args.device, threads(args.threads), args.checkpoint_steps);
+    let options = WorkOptions {
+        self_test: !args.skip_self_test,
+        ..WorkOptions::new(&args.device, threads(args.threads), args.checkpoint_steps)
+    };
     Ok(worker::work(&RunDir::at(&args.run_dir), &options).exit_code())
 }
 

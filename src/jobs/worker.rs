@@ -1,7 +1,11 @@
 //! The worker: one process, one run directory, until the run is done. The entry of `umbra work`.
 //!
+//! Reading order: this file, `first_use` (a GPU's comparison with the CPU).
+//!
 //! It knows neither database nor server. Whoever reads the directory sees all there is to see; a panic is
 //! left to end the process, and whoever started it says so.
+
+mod first_use;
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +28,7 @@ use crate::{device, kernels};
 /// last bits of a CPU's sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkOptions {
-    /// `cpu`, `gpu` or `gpu:N`.
+    /// `cpu`, `gpu`, `gpu:N` or `gl`.
     pub device: String,
     /// Threads for computing.
     pub threads: usize,
@@ -32,6 +36,8 @@ pub struct WorkOptions {
     pub pace: Pace,
     /// Checkpoints kept.
     pub keep: usize,
+    /// Whether a GPU is compared with the CPU before its first run.
+    pub self_test: bool,
 }
 
 /// Time between two checkpoints.
@@ -51,6 +57,7 @@ impl WorkOptions {
             threads: threads.max(1),
             pace,
             keep: KEEP,
+            self_test: true,
         }
     }
 }
@@ -180,7 +187,14 @@ fn attempt(dir: &RunDir, file: &RunFile, options: &WorkOptions, reporter: &mut R
         signal_hook::flag::register(signal, stop.clone()).context("signals cannot be watched")?;
     }
     fs::create_dir_all(dir.checkpoints()).with_context(|| format!("{}: cannot be made", dir.checkpoints().display()))?;
-    let device = device::open(&options.device)?;
+    // Run directories stand in `<data directory>/runs/`.
+    let path = fs::canonicalize(dir.path())?;
+    let data_dir = path
+        .parent()
+        .and_then(Path::parent)
+        .with_context(|| format!("{}: must stand in the folder `runs` of a data directory", dir.path().display()))?;
+    let (device, info) = device::open_named(&options.device)?;
+    first_use::prepare(&device, &info, options.self_test, data_dir, reporter)?;
     let session = Session {
         seed: file.run.seed,
         reporter,
@@ -189,12 +203,6 @@ fn attempt(dir: &RunDir, file: &RunFile, options: &WorkOptions, reporter: &mut R
         stop: &stop,
         device,
     };
-    // Run directories stand in `<data directory>/runs/`.
-    let path = fs::canonicalize(dir.path())?;
-    let data_dir = path
-        .parent()
-        .and_then(Path::parent)
-        .with_context(|| format!("{}: must stand in the folder `runs` of a data directory", dir.path().display()))?;
     evaluate::carry_out(&mut Work {
         run: &file.run,
         dir,

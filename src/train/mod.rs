@@ -1,7 +1,7 @@
 //! Training: the one loop that every stage with gradients goes through.
 //!
 //! Reading order: this file (the loop), `learner` (a model and its optimizer), `optimizer`, `lars`,
-//! `gradients`, `schedule`, `length`, `supply`, `checkpoint`, `report`.
+//! `gradients`, `schedule`, `length`, `supply`, `checkpoint`, `report`, `self_test` (a GPU against the CPU).
 
 pub mod checkpoint;
 pub mod gradients;
@@ -11,6 +11,7 @@ pub mod length;
 pub mod optimizer;
 pub mod report;
 pub mod schedule;
+pub mod self_test;
 mod supply;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result};
+use anyhow::{Context as _, Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::loader::{Batch, Meter};
@@ -38,6 +39,8 @@ use supply::Supply;
 const CURVE_POINTS: u64 = 500;
 /// Steps between two looks at the loss on a GPU, which has to finish its work for each.
 const GPU_READ_EVERY: u64 = 10;
+/// Steps in which a GPU meets every operation of training: the optimizer has no state yet in the first.
+const TUNING_STEPS: u64 = 2;
 
 /// What a stage adds to the loop: the learner, its inputs, and what is measured on the way.
 pub trait Course {
@@ -153,7 +156,8 @@ impl Session<'_> {
         let pictures = (train.batch_size * train.accumulation) as f64;
         let mut counters = self.resume(course)?;
         let (first, mut saved_at) = (counters.step, Instant::now());
-        // A GPU's first step tries out kernels, which can take minutes.
+        let tuned = first + TUNING_STEPS;
+        // A GPU's first steps try out kernels, which can take minutes.
         self.reporter
             .phase(if is_cpu(&self.device) { "training" } else { "tuning kernels" })?;
         self.reporter.begin(first);
@@ -168,9 +172,8 @@ impl Session<'_> {
             }
             let lr = schedule.rate(length.epoch(counters.step));
             self.step(course, &mut supply, &length, lr, &mut counters)?;
-            if counters.step == first + 1 && !is_cpu(&self.device) {
-                self.reporter.phase("training")?;
-                self.reporter.begin(counters.step);
+            if counters.step == tuned && !is_cpu(&self.device) {
+                self.end_tuning(tuned)?;
                 supply.begin();
             }
             let at = At::of(&length, counters.step);
@@ -188,6 +191,15 @@ impl Session<'_> {
             self.save(course, &mut counters)?;
         }
         Ok(Ended::Done(counters.values))
+    }
+
+    /// Waits for the GPU, whose work is only asked for until then, and gives back what its trials took.
+    fn end_tuning(&mut self, step: u64) -> Result<()> {
+        self.device.sync().context("the GPU did not finish its first steps")?;
+        self.device.memory_cleanup();
+        self.reporter.phase("training")?;
+        self.reporter.begin(step);
+        Ok(())
     }
 
     fn resume(&mut self, course: &mut dyn Course) -> Result<Counters> {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use burn::tensor::Device;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::run_dir::{EventKind, EventLog, RunDir};
@@ -11,6 +12,8 @@ use crate::run_dir::{EventKind, EventLog, RunDir};
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Time between two `system` events.
 const SYSTEM_EVERY: Duration = Duration::from_secs(10);
+/// Bytes of a MiB.
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// Writes the events of one attempt.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Reporter {
     /// Not on every operating system.
     system: Option<System>,
     system_due: Instant,
+    /// A GPU whose memory is told with the load.
+    watched: Option<Device>,
 }
 
 /// Where the current stretch of work began and when it was last told.
@@ -46,7 +51,14 @@ impl Reporter {
             pace: None,
             system,
             system_due: Instant::now() + PROGRESS_EVERY,
+            watched: None,
         }
+    }
+
+    /// From now on tells the memory of `device` with the load of the machine, if the device knows it: the
+    /// metric `device/memory_mib`, everything taken from the driver, in use or kept for the next step.
+    pub fn watch(&mut self, device: Device) {
+        self.watched = Some(device);
     }
 
     /// Appends one event.
@@ -113,7 +125,7 @@ impl Reporter {
             self.progress(step, steps, pictures)?;
         }
         if Instant::now() >= self.system_due {
-            self.load()?;
+            self.load(step)?;
         }
         Ok(())
     }
@@ -133,8 +145,11 @@ impl Reporter {
         .map(drop)
     }
 
-    fn load(&mut self) -> Result<()> {
+    fn load(&mut self, step: u64) -> Result<()> {
         self.system_due = Instant::now() + SYSTEM_EVERY;
+        if let Some(usage) = self.watched.as_ref().and_then(Device::memory_pool_usage) {
+            self.metric("device/memory_mib", step, usage.bytes_reserved as f64 / MIB)?;
+        }
         let Some(system) = &mut self.system else { return Ok(()) };
         system.refresh_cpu_usage();
         let (cpu_percent, memory_mib) = (f64::from(system.global_cpu_usage()), memory_mib(system));
@@ -146,7 +161,5 @@ impl Reporter {
 fn memory_mib(system: &mut System) -> f64 {
     let Ok(me) = sysinfo::get_current_pid() else { return 0.0 };
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, ProcessRefreshKind::nothing().with_memory());
-    system
-        .process(me)
-        .map_or(0.0, |process| process.memory() as f64 / (1024.0 * 1024.0))
+    system.process(me).map_or(0.0, |process| process.memory() as f64 / MIB)
 }

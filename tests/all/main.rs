@@ -3,6 +3,7 @@
 mod architecture;
 mod browser;
 mod commands;
+mod gl;
 mod jobs;
 mod resume;
 mod server;
