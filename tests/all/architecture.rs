@@ -83,6 +83,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         ],
         "tensors stay with what computes",
     ),
+    ("cubecl", &["device"], "how a GPU's runtime behaves is decided in one place"),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),
 ];
 
