@@ -175,7 +175,7 @@ fn times<B: Backend>(branch: F<B>, factors: &Factors) -> F<B> {
     }
     let mut shape = vec![1; branch.shape().num_dims()];
     shape[0] = factors.as_slice().len();
-    let data = TensorData::new(factors.as_slice().to_vec(), shape);
+    let data = TensorData::new(factors.as_slice().to_vec(), shape).convert_dtype(branch.dtype());
     let factors = B::float_from_data(data, &branch.device());
     B::float_mul(branch, factors)
 }

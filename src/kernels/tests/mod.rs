@@ -1,12 +1,14 @@
 //! Every operation as burn sees it against burn's own operations: values, every gradient, and tensors that are
 //! shared, strided, constant or of another precision.
 
+mod plain;
+
 use burn::backend::Flex;
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
 use super::backend::{F, Kernels, MlpTensors, NormTensors};
 use super::*;
+use plain::{HEADS, Inputs, factors};
 
 const EPSILON: f64 = 1e-6;
 
@@ -29,98 +31,6 @@ fn assert_close(actual: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// The inputs of every operation, sized for a batch of pictures.
-struct Inputs {
-    stream: Tensor<3>,
-    mixed: Tensor<3>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    weight1: Tensor<2>,
-    bias1: Tensor<1>,
-    weight2: Tensor<2>,
-    bias2: Tensor<1>,
-    qkv: Tensor<3>,
-}
-
-const HEADS: usize = 2;
-
-impl Inputs {
-    fn new(batch: usize, tokens: usize, device: &Device) -> Inputs {
-        let (dim, hidden) = (6, 10);
-        let leaf = device.is_autodiff();
-        let mut a = 0.13;
-        let mut next = || {
-            a += 0.17;
-            a
-        };
-        let inputs = Inputs {
-            stream: waves([batch, tokens, dim], next(), device),
-            mixed: waves([batch, tokens, hidden], next(), device),
-            gamma: waves([dim], next(), device),
-            beta: waves([dim], next(), device),
-            weight1: waves([dim, hidden], next(), device),
-            bias1: waves([hidden], next(), device),
-            weight2: waves([hidden, dim], next(), device),
-            bias2: waves([dim], next(), device),
-            qkv: waves([batch, tokens, 3 * dim], next(), device),
-        };
-        if leaf { inputs.leaves() } else { inputs }
-    }
-
-    fn leaves(self) -> Inputs {
-        Inputs {
-            stream: self.stream.require_grad(),
-            mixed: self.mixed.require_grad(),
-            gamma: self.gamma.require_grad(),
-            beta: self.beta.require_grad(),
-            weight1: self.weight1.require_grad(),
-            bias1: self.bias1.require_grad(),
-            weight2: self.weight2.require_grad(),
-            bias2: self.bias2.require_grad(),
-            qkv: self.qkv.require_grad(),
-        }
-    }
-
-    fn norm(&self) -> NormWeights {
-        NormWeights {
-            gamma: self.gamma.clone(),
-            beta: self.beta.clone(),
-            epsilon: EPSILON,
-        }
-    }
-
-    fn fc1(&self) -> LinearWeights {
-        LinearWeights {
-            weight: self.weight1.clone(),
-            bias: self.bias1.clone(),
-        }
-    }
-
-    fn fc2(&self) -> LinearWeights {
-        LinearWeights {
-            weight: self.weight2.clone(),
-            bias: self.bias2.clone(),
-        }
-    }
-
-    /// The gradients of `loss` by name, only of what it reads.
-    fn gradients(&self, loss: Tensor<1>) -> Vec<(&'static str, Vec<f32>)> {
-        let grads = loss.backward();
-        let mut found = Vec::new();
-        let mut take = |name, gradient: Option<Vec<f32>>| found.extend(gradient.map(|gradient| (name, gradient)));
-        take("stream", self.stream.grad(&grads).map(numbers));
-        take("mixed", self.mixed.grad(&grads).map(numbers));
-        take("gamma", self.gamma.grad(&grads).map(numbers));
-        take("beta", self.beta.grad(&grads).map(numbers));
-        take("weight1", self.weight1.grad(&grads).map(numbers));
-        take("bias1", self.bias1.grad(&grads).map(numbers));
-        take("weight2", self.weight2.grad(&grads).map(numbers));
-        take("bias2", self.bias2.grad(&grads).map(numbers));
-        take("qkv", self.qkv.grad(&grads).map(numbers));
-        found
-    }
-}
-
 /// An operation of ours and the same out of burn's own operations.
 struct Pair {
     name: &'static str,
@@ -132,47 +42,47 @@ const PAIRS: &[Pair] = &[
     Pair {
         name: "gelu",
         ours: |i| gelu(i.stream.clone()),
-        burns: |i| plain_gelu(i.stream.clone()),
+        burns: |i| plain::gelu(i.stream.clone()),
     },
     Pair {
         name: "layer_norm",
         ours: |i| layer_norm(i.stream.clone(), i.norm()),
-        burns: |i| plain_norm(i.stream.clone(), i),
+        burns: |i| plain::layer_norm(i.stream.clone(), i),
     },
     Pair {
         name: "linear",
         ours: |i| linear(i.stream.clone(), i.fc1()),
-        burns: |i| plain_linear(i.stream.clone(), i.fc1()),
+        burns: |i| plain::linear(i.stream.clone(), i.fc1()),
     },
     Pair {
         name: "norm_linear",
         ours: |i| norm_linear(i.stream.clone(), i.norm(), i.fc1()),
-        burns: |i| plain_linear(plain_norm(i.stream.clone(), i), i.fc1()),
+        burns: |i| plain::linear(plain::layer_norm(i.stream.clone(), i), i.fc1()),
     },
     Pair {
         name: "linear_residual",
         ours: |i| linear_residual(i.mixed.clone(), i.fc2(), i.stream.clone(), Factors::default()),
-        burns: |i| i.stream.clone() + plain_linear(i.mixed.clone(), i.fc2()),
+        burns: |i| i.stream.clone() + plain::linear(i.mixed.clone(), i.fc2()),
     },
     Pair {
         name: "linear_residual with factors",
         ours: |i| linear_residual(i.mixed.clone(), i.fc2(), i.stream.clone(), factors(i)),
-        burns: |i| i.stream.clone() + plain_linear(i.mixed.clone(), i.fc2()) * plain_factors(i),
+        burns: |i| i.stream.clone() + plain::linear(i.mixed.clone(), i.fc2()) * plain::factor_tensor(i),
     },
     Pair {
         name: "mlp_residual",
         ours: |i| mlp_residual(i.stream.clone(), i.norm(), i.fc1(), i.fc2(), Factors::default()),
-        burns: |i| i.stream.clone() + plain_mlp(i),
+        burns: |i| i.stream.clone() + plain::mlp(i),
     },
     Pair {
         name: "mlp_residual with factors",
         ours: |i| mlp_residual(i.stream.clone(), i.norm(), i.fc1(), i.fc2(), factors(i)),
-        burns: |i| i.stream.clone() + plain_mlp(i) * plain_factors(i),
+        burns: |i| i.stream.clone() + plain::mlp(i) * plain::factor_tensor(i),
     },
     Pair {
         name: "attention",
         ours: |i| attention(i.qkv.clone(), HEADS),
-        burns: |i| plain_attention(i.qkv.clone()),
+        burns: |i| plain::attention(i.qkv.clone()),
     },
 ];
 
@@ -206,46 +116,6 @@ fn a_recomputed_block_is_the_block() {
     for ((name, plain), (_, recomputed)) in plain.1.iter().zip(&recomputed.1) {
         assert_close(recomputed, plain, name);
     }
-}
-
-/// 0, 1.5, 0, 1.5 ... for the pictures.
-fn factors(inputs: &Inputs) -> Factors {
-    Factors::new((0..inputs.stream.dims()[0]).map(|i| 1.5 * (i % 2) as f32).collect())
-}
-
-fn plain_factors(inputs: &Inputs) -> Tensor<3> {
-    let factors = factors(inputs).as_slice().to_vec();
-    let shape = [factors.len(), 1, 1];
-    Tensor::from_data(TensorData::new(factors, shape), &inputs.stream.device())
-}
-
-fn plain_gelu(x: Tensor<3>) -> Tensor<3> {
-    let cdf = (x.clone() / std::f64::consts::SQRT_2).erf() + 1.0;
-    x * cdf * 0.5
-}
-
-fn plain_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
-    let centred = x.clone() - x.mean_dim(2);
-    let variance = (centred.clone() * centred.clone()).mean_dim(2);
-    centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze()
-}
-
-fn plain_linear(x: Tensor<3>, layer: LinearWeights) -> Tensor<3> {
-    x.matmul(layer.weight.unsqueeze()) + layer.bias.unsqueeze()
-}
-
-fn plain_mlp(inputs: &Inputs) -> Tensor<3> {
-    let hidden = plain_linear(plain_norm(inputs.stream.clone(), inputs), inputs.fc1());
-    plain_linear(plain_gelu(hidden), inputs.fc2())
-}
-
-fn plain_attention(qkv: Tensor<3>) -> Tensor<3> {
-    let [batch, tokens, packed] = qkv.dims();
-    let (dim, width) = (packed / 3, packed / 3 / HEADS);
-    let parts = qkv.reshape([batch, tokens, 3, HEADS, width]).permute([2, 0, 3, 1, 4]);
-    let [q, k, v] = [0, 1, 2].map(|part| parts.clone().narrow(0, part, 1).squeeze_dim::<4>(0));
-    let scores = q.matmul(k.swap_dims(2, 3)) / (width as f64).sqrt();
-    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, tokens, dim])
 }
 
 /// A loss that weighs every number differently, and none negatively, so that sums do not cancel.
@@ -330,6 +200,16 @@ fn shared_strided_and_constant_inputs_give_the_same_gradients() {
 }
 
 #[test]
+fn numbers_of_double_precision_stay_so() {
+    let inputs = Inputs::new(3, 5, &Device::flex()).cast(FloatDType::F64);
+    for Pair { name, ours, burns } in PAIRS {
+        let (actual, expected) = (ours(&inputs), burns(&inputs));
+        assert_eq!(actual.dtype(), DType::F64, "{name}");
+        assert_close(&numbers(actual), &numbers(expected), name);
+    }
+}
+
+#[test]
 fn nothing_hides_a_nan() {
     for Pair { name, ours, .. } in PAIRS {
         let mut inputs = Inputs::new(2, 3, &Device::flex());
@@ -368,24 +248,20 @@ fn the_composition_for_other_backends_gives_the_same() {
     let stream = || flex(inputs.stream.clone());
     let (y, hidden, statistics) = composed::mlp::<Flex>(stream(), mlp(), factors(&inputs));
     let (fused, fused_hidden, fused_statistics) = Flex::mlp_forward(stream(), mlp(), factors(&inputs));
-    assert_close(&plain(fused), &plain(y), "mlp");
+    assert_close(&host(fused), &host(y), "mlp");
     let expected = composed::mlp_backward::<Flex>(stream(), mlp(), hidden, statistics, factors(&inputs), g());
     let actual = Flex::mlp_backward(stream(), mlp(), fused_hidden, fused_statistics, factors(&inputs), g());
     for (actual, expected) in actual.into_iter().zip(expected) {
-        assert_close(&plain(actual), &plain(expected), "gradient of mlp");
+        assert_close(&host(actual), &host(expected), "gradient of mlp");
     }
     let (y, logs) = composed::attention::<Flex>(flex(inputs.qkv.clone()), HEADS);
     let (fused, fused_logs) = Flex::attention_forward(flex(inputs.qkv.clone()), HEADS);
-    assert_close(&plain(fused), &plain(y), "attention");
+    assert_close(&host(fused), &host(y), "attention");
     let expected = composed::attention_backward::<Flex>(flex(inputs.qkv.clone()), logs, g(), HEADS);
     let actual = Flex::attention_backward(flex(inputs.qkv.clone()), fused_logs, g(), HEADS);
-    assert_close(&plain(actual), &plain(expected), "gradient of attention");
+    assert_close(&host(actual), &host(expected), "gradient of attention");
     let expected = composed::gelu_backward::<Flex>(stream(), g());
-    assert_close(
-        &plain(Flex::exact_gelu_backward(stream(), g())),
-        &plain(expected),
-        "gradient of gelu",
-    );
+    assert_close(&host(Flex::exact_gelu_backward(stream(), g())), &host(expected), "gradient of gelu");
 }
 
 #[test]
@@ -422,6 +298,6 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> F<Flex> {
     burn::backend::flex::FlexTensor::from_data(tensor.into_data())
 }
 
-fn plain(tensor: F<Flex>) -> Vec<f32> {
+fn host(tensor: F<Flex>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
