@@ -27,11 +27,11 @@ const BATCH: usize = 8;
 const SIDE: usize = 32;
 /// Learning rate, large enough that a wrong update shows in the next loss.
 const RATE: f64 = 1e-3;
-/// Largest relative difference of a loss. OpenGL on llvmpipe, float32, differs by 1e-6; a GPU that rounds the
-/// inputs of products to 10 bits (TF32, half precision), by about 5e-4 for each of them.
+/// Largest relative difference of a loss. Software OpenGL, in float32, differs by 1e-7; a GPU that rounds what
+/// it multiplies to 10 bits (TF32, half precision) may be off by 5e-4 in each product.
 const LOSS_TOLERANCE: f64 = 1e-3;
-/// Largest length of the difference of a gradient, relative to the gradient's own. burn 0.22's derivative of
-/// GELU on a GPU is that of its tanh form, up to 8.7e-4 off.
+/// Largest length of the difference of a gradient, relative to the gradient's own. Software OpenGL: 5e-7;
+/// products rounded to 10 bits add up to a few thousandths through the layers.
 const GRADIENT_TOLERANCE: f64 = 1e-2;
 /// A gradient this much shorter than the longest is made of rounding errors and is not compared.
 const NO_GRADIENT: f64 = 1e-5;
