@@ -157,10 +157,11 @@ impl Store {
             i64::try_from(filter.limit).unwrap_or(i64::MAX),
             i64::try_from(filter.offset).unwrap_or(i64::MAX),
         );
-        // States and stages are sorted by the place of their names in the lists, not by the alphabet.
+        // States and stages are sorted by the place of their names in the lists, not by the alphabet. Rows are large, so
+        // only those of the page are read whole.
         let rows = select_runs!(
             r#"join (
-                   select run_id as chosen_id, case ?6
+                   select run_id as chosen_id, queued as chosen_queued, case ?6
                        when 'label' then lower(label)
                        when 'state' then instr('running queued finished failed cancelled', state)
                        when 'stage' then instr('pretrain finetune probe psnr', stage)
@@ -168,13 +169,15 @@ impl Store {
                        when 'duration' then coalesce(ended, unixepoch('subsec')) - started
                        else created end as sort_key
                    from run
+                   where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
+                     and (?4 is null or run_id in (select value from json_each(?4)))
+                     and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
+                   order by case when ?7 then null else sort_key end, sort_key desc,
+                            case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id
+                   limit ?8 offset ?9
                ) on chosen_id = run.run_id
-               where (?1 is null or run.state = ?1) and (?2 is null or run.method = ?2) and (?3 is null or run.stage = ?3)
-                 and (?4 is null or run.run_id in (select value from json_each(?4)))
-                 and (?5 is null or instr(lower(run.label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
                order by case when ?7 then null else sort_key end, sort_key desc,
-                        case when ?7 then null else run.queued end, run.queued desc, run.run_id
-               limit ?8 offset ?9"#,
+                        case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id"#,
             given.state,
             given.method,
             given.stage,
