@@ -156,6 +156,7 @@ mod tests {
 
     #[test]
     fn the_cpu_opens_with_gradients_and_a_gpu_that_is_not_there_is_refused() {
+        prepare_process();
         assert!(open("cpu").unwrap().is_autodiff());
         assert!(open("gpu:999").unwrap_err().to_string().contains("not on this machine"));
     }
