@@ -10,8 +10,6 @@ use umbra::store::{Run, Store};
 
 use crate::support::{UMBRA, numbers, tiny_run};
 
-const LONG: &[(&str, &str, Value)] = &[("train", "epochs", Value::Int(400))];
-
 async fn open(data_dir: &Path, worker_memory: Option<u64>) -> (Store, Jobs) {
     let config = JobsConfig {
         data_dir: data_dir.to_owned(),
@@ -43,8 +41,9 @@ async fn ended(store: &Store, id: &RunId) -> Run {
     .await
 }
 
-fn long() -> RunSpec {
-    tiny_run(Stage::Pretrain, "mae", None, LONG)
+/// A run that outlives any test of it: the test ends it.
+fn endless() -> RunSpec {
+    tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(4000))])
 }
 
 fn pid(data_dir: &Path, id: &RunId) -> rustix::process::Pid {
@@ -111,7 +110,7 @@ async fn a_cancelled_worker_leaves_a_checkpoint_and_a_waiting_run_leaves_at_once
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), None).await;
     let (run, waiting) = (
-        long(),
+        endless(),
         tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(401))]),
     );
     jobs.submit(&[run.clone(), waiting.clone()], 0).await.unwrap();
@@ -126,10 +125,10 @@ async fn a_cancelled_worker_leaves_a_checkpoint_and_a_waiting_run_leaves_at_once
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() {
     let dir = tempfile::tempdir().unwrap();
-    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(100))]);
+    let run = endless();
     let (store, jobs) = open(dir.path(), None).await;
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
-    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
+    let seen = until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     let worker = pid(dir.path(), &run.id);
     jobs.stop().await;
     store.close().await;
@@ -138,8 +137,11 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
     let (store, jobs) = open(dir.path(), None).await;
     assert_eq!(pid(dir.path(), &run.id), worker, "the worker was started anew");
     assert_eq!(jobs.devices()[0].run.as_ref(), Some(&run.id));
+    let far = seen.progress.step + 400;
+    until(&store, &run.id, "400 more steps", |run| run.progress.step > far).await;
+    jobs.cancel(&run.id).await.unwrap();
     let done = ended(&store, &run.id).await;
-    assert_eq!((done.state, done.attempt), (State::Finished, 1), "{:?}", done.reason);
+    assert_eq!((done.state, done.attempt), (State::Cancelled, 1), "{:?}", done.reason);
     let mut stored = 0;
     for name in store.metric_names(&run.id).await.unwrap() {
         stored += store.metrics(&run.id, &name).await.unwrap().len();
@@ -148,7 +150,7 @@ async fn a_new_server_adopts_living_workers_and_takes_in_what_they_wrote_once() 
         .iter()
         .filter(|(_, step, _)| step.is_some())
         .count();
-    assert!(stored >= written && written > 100, "{stored} stored, {written} written");
+    assert!(stored >= written && written > 20, "{stored} stored, {written} written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +161,8 @@ async fn a_run_whose_worker_died_unwatched_is_not_running_for_ever() {
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
     let worker = pid(dir.path(), &run.id);
+    // Held, so that it cannot finish before the server is gone.
+    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
     jobs.stop().await;
     store.close().await;
     rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
