@@ -186,6 +186,19 @@ impl Vit {
         tokens + positions.reshape([batch, kept, self.config.dim])
     }
 
+    /// As [`Vit::embed`] with `token` in place of every patch where `hidden` is 1, as BEiT, SimMIM and C-MAE do: the
+    /// sequence keeps its length, and a hidden patch keeps its position alone.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; hidden: `[batch, patches]`, 0 or 1; token: `[1, 1, dim]`; output:
+    /// `[batch, patches, dim]`
+    pub fn embed_masked(&self, images: Tensor<4>, hidden: Tensor<2>, token: Tensor<3>) -> Tensor<3> {
+        let tokens = self.patch_embed.project(self.patch_embed.patches(images));
+        let hidden = hidden.unsqueeze_dim::<3>(2);
+        let shown = tokens * (hidden.clone().neg() + 1.0) + token * hidden;
+        shown + self.patch_positions()
+    }
+
     /// `[1, patches, dim]`
     fn patch_positions(&self) -> Tensor<3> {
         self.pos_embed.val().narrow(1, 1, self.config.patches())
@@ -263,7 +276,32 @@ mod tests {
     #[test]
     fn nothing_is_dropped_at_rate_zero_and_something_above() {
         let device = Device::flex();
-        let config = VitConfig {
+        let config = tiny();
+        let vit = Vit::new(&config, 1, &device);
+        let images = Tensor::<1, Int>::arange(0..8 * 192, &device).float().reshape([8, 3, 8, 8]).sin();
+        let encode = |drop: Option<&DropPath>| HostTensor::from_tensor(&vit.encode(vit.embed(images.clone()), drop));
+        let at = |rate| DropPath { rate, seed: 1, step: 2 };
+        assert_eq!(encode(None), encode(Some(&at(0.0))));
+        assert_ne!(encode(None), encode(Some(&at(0.9))));
+        assert_eq!(encode(Some(&at(0.9))), encode(Some(&at(0.9))));
+    }
+
+    #[test]
+    fn a_patch_behind_the_token_is_not_seen_and_the_others_are_embedded_as_ever() {
+        let device = Device::flex();
+        let vit = Vit::new(&tiny(), 1, &device);
+        let images = Tensor::<1, Int>::arange(0..192, &device).float().reshape([1, 3, 8, 8]).sin();
+        let hidden = Tensor::from_floats([[1.0, 0.0, 0.0, 1.0]], &device);
+        let token = Tensor::full([1, 1, 16], 0.5, &device);
+        let masked = |images| vit.embed_masked(images, hidden.clone(), token.clone());
+        let other = images.clone() + unpatchify(hidden.clone().unsqueeze_dim::<3>(2).repeat_dim(2, 48), 4);
+        assert_eq!(masked(images.clone()).into_data(), masked(other).into_data());
+        let (shown, plain) = (masked(images.clone()).narrow(1, 1, 2), vit.embed(images).narrow(1, 1, 2));
+        assert_eq!(shown.into_data(), plain.into_data());
+    }
+
+    fn tiny() -> VitConfig {
+        VitConfig {
             image_size: 8,
             patch_size: 4,
             dim: 16,
@@ -272,14 +310,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::SinCos,
             recompute: false,
-        };
-        let vit = Vit::new(&config, 1, &device);
-        let images = Tensor::<1, Int>::arange(0..8 * 192, &device).float().reshape([8, 3, 8, 8]).sin();
-        let encode = |drop: Option<&DropPath>| HostTensor::from_tensor(&vit.encode(vit.embed(images.clone()), drop));
-        let at = |rate| DropPath { rate, seed: 1, step: 2 };
-        assert_eq!(encode(None), encode(Some(&at(0.0))));
-        assert_ne!(encode(None), encode(Some(&at(0.9))));
-        assert_eq!(encode(Some(&at(0.9))), encode(Some(&at(0.9))));
+        }
     }
 
     #[test]
