@@ -126,6 +126,7 @@ pub fn bench(wish: &Wish) -> Result<BenchReport> {
     };
     let run = single_run(Stage::Pretrain, wish.method, wish.scale, &methods::catalog(), &request, 0, None)?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
+    kernels::round_products(train.precision == "mixed");
     let timed = Timed {
         run: &run,
         batch: wish.batch,
@@ -206,7 +207,7 @@ impl MethodVisitor for Timed<'_> {
             let passes = (0..self.passes as u64).map(|pass| (inputs.clone(), info(pass))).collect();
             let began = Instant::now();
             // Reading the loss waits for a GPU to finish.
-            learning.step(passes, 1e-4, true).check(step).map_err(Error::msg)?;
+            learning.step(passes, 1e-4, true)?.check(step).map_err(Error::msg)?;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         let operations = kernels::work::operations() - operations;

@@ -19,8 +19,11 @@ use crate::data::Dataset;
 use crate::data::loader::EvalLoader;
 use crate::experiment::settings::PsnrSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
-use crate::train::{Ended, upload};
+use crate::train::{Ended, first_phase, is_cpu, upload};
 use crate::weights;
+
+/// What the run does when a GPU knows its kernels.
+const EVALUATING: &str = "evaluating";
 
 /// Scores the parent's reconstructions of the validation split.
 ///
@@ -48,7 +51,7 @@ impl MethodVisitor for Score<'_, '_> {
         let model = M::new(&parent.run, dataset.classes.len(), &device).map_err(Error::msg)?;
         let model = weights::from_timm(model, &parent.weights).map_err(|e| Error::msg(format!("{}: {e}", parent.file)))?;
         let augment = work.augment(&dataset)?;
-        work.session.reporter.phase("evaluating")?;
+        work.session.reporter.phase(first_phase(&device, EVALUATING))?;
         Gallery::of(work, &dataset, &augment)?.show(&model, work.dir, 0, work.session.reporter)?;
         let Some(totals) = score_all(work, &dataset, &model)? else {
             return Ok(Ended::Cancelled);
@@ -92,6 +95,9 @@ fn score_all<M: Method>(work: &mut Work, dataset: &Dataset, model: &M) -> Result
         let values = space.patches() * space.patch_values();
         for ((picture, predicted), masked) in pixels.chunks(values).zip(predicted.chunks(values)).zip(&masks.masked) {
             totals.add(&space, picture, predicted, masked, denorm);
+        }
+        if done == 1 && !is_cpu(&device) {
+            work.session.reporter.phase(EVALUATING)?;
         }
         work.session.reporter.tick(done, batches, settings.batch_size as f64)?;
     }

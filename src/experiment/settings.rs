@@ -83,6 +83,8 @@ section! {
         accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
         /// Whether blocks are worked out again for their gradients: far less memory for about a third more time.
         recompute: bool = Literal::Bool(false), Kind::Bool, "ours";
+        /// Matrix products on a GPU: in float32, or with numbers rounded to half precision (`mixed`); the CPU stays in float32.
+        precision: String = Literal::Text("float32"), Kind::Choice { of: &["float32", "mixed"] }, "ours";
         /// Learning rate at 256 pictures; the peak is this times pictures a step / 256.
         base_lr: f64 = Literal::Float(1.5e-4), Kind::Between { min: 0.0, max: 100.0 }, "paper section 5";
         /// Learning rate that the cosine ends at.

@@ -18,6 +18,7 @@ use anyhow::{Context as _, Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::evaluate::{self, Work};
+use crate::experiment::settings::TrainSettings;
 use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, Position, RunDir, RunFile, State};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::report::Reporter;
@@ -106,6 +107,11 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
     }
     device::use_threads(options.threads);
     kernels::keep_freed_memory();
+    kernels::round_products(
+        file.run
+            .section::<TrainSettings>("train")
+            .is_ok_and(|train| train.precision == "mixed"),
+    );
     let began = Instant::now();
     let (mut reporter, checkpoints) = match begin(dir, options, history.attempt + 1) {
         Ok(begun) => begun,

@@ -5,6 +5,7 @@ use burn::tensor::{Shape, TensorData};
 
 use super::backend::{F, LinearGradients, MlpTensors, NormTensors, Statistics};
 use super::ops::Factors;
+use super::products::Operand;
 use super::slices::adamw::Step;
 
 /// `1 / sqrt(2 π)`
@@ -45,7 +46,7 @@ pub fn linear<B: Backend>(x: F<B>, weight: F<B>, bias: F<B>, residual: Option<(F
     let mut shape = dims::<B>(&x);
     let last = shape.len() - 1;
     shape[last] = weight.shape()[1];
-    let y = B::float_add(B::float_matmul(rows::<B>(x), weight), along_last::<B>(bias, 2));
+    let y = B::float_add(product::<B>(rows::<B>(x), weight), along_last::<B>(bias, 2));
     let y = reshape::<B>(y, shape);
     match residual {
         Some((stream, factors)) => B::float_add(stream, times::<B>(y, &factors)),
@@ -56,10 +57,11 @@ pub fn linear<B: Backend>(x: F<B>, weight: F<B>, bias: F<B>, residual: Option<(F
 pub fn linear_backward<B: Backend>(x: F<B>, weight: F<B>, g: F<B>, factors: Factors, want_x: bool) -> LinearGradients<B> {
     let shape = dims::<B>(&x);
     let g = rows::<B>(times::<B>(g, &factors));
-    let dx = want_x.then(|| reshape::<B>(B::float_matmul(g.clone(), B::float_swap_dims(weight, 0, 1)), shape));
+    let slopes = Operand::<B>::gradient(g.clone());
+    let dx = want_x.then(|| slopes.clone().times(Operand::plain(weight).transposed()));
     LinearGradients {
-        x: dx,
-        weight: B::float_matmul(B::float_swap_dims(rows::<B>(x), 0, 1), g.clone()),
+        x: dx.map(|dx| reshape::<B>(dx, shape)),
+        weight: Operand::plain(rows::<B>(x)).transposed().times(slopes),
         bias: sum_rows::<B>(g),
     }
 }
@@ -103,7 +105,7 @@ pub fn attention<B: Backend>(qkv: F<B>, heads: usize) -> (F<B>, F<B>) {
     let most = B::float_max_dim(scores.clone(), 3);
     let powers = B::float_exp(B::float_sub(scores, most.clone()));
     let sum = B::float_sum_dim(powers.clone(), 3);
-    let mixed = B::float_matmul(B::float_div(powers, sum.clone()), value);
+    let mixed = product::<B>(B::float_div(powers, sum.clone()), value);
     let logs = B::float_add(B::float_log(sum), most);
     (
         join::<B>(mixed, [batch, tokens, packed / 3]),
@@ -120,13 +122,14 @@ pub fn attention_backward<B: Backend>(qkv: F<B>, logs: F<B>, g: F<B>, heads: usi
     let logs = reshape::<B>(logs, [batch, heads, tokens, 1]);
     let weights = B::float_exp(B::float_sub(scores::<B>(query.clone(), key.clone()), logs));
     let g = B::float_permute(reshape::<B>(g, [batch, tokens, heads, width]), &[0, 2, 1, 3]);
-    let slopes = B::float_matmul(g.clone(), B::float_swap_dims(value, 2, 3));
+    let g = Operand::<B>::gradient(g);
+    let slopes = g.clone().times(Operand::plain(value).transposed());
     let mean = B::float_sum_dim(B::float_mul(weights.clone(), slopes.clone()), 3);
     let slopes = B::float_mul(weights.clone(), B::float_sub(slopes, mean));
-    let slopes = scale::<B>(slopes, (width as f64).powf(-0.5));
-    let dquery = B::float_matmul(slopes.clone(), key);
-    let dkey = B::float_matmul(B::float_swap_dims(slopes, 2, 3), query);
-    let dvalue = B::float_matmul(B::float_swap_dims(weights, 2, 3), g);
+    let slopes = Operand::<B>::gradient(scale::<B>(slopes, (width as f64).powf(-0.5)));
+    let dquery = slopes.clone().times(Operand::plain(key));
+    let dkey = slopes.transposed().times(Operand::plain(query));
+    let dvalue = Operand::plain(weights).transposed().times(g);
     let parts = [dquery, dkey, dvalue].map(|part| join::<B>(part, [batch, tokens, dim]));
     B::float_cat(parts.into(), 2)
 }
@@ -146,6 +149,10 @@ pub fn adamw<B: Backend>(param: F<B>, gradient: F<B>, first: F<B>, second: F<B>,
 
 pub fn squares<B: Backend>(x: F<B>) -> F<B> {
     B::float_sum(B::float_mul(x.clone(), x))
+}
+
+fn product<B: Backend>(a: F<B>, b: F<B>) -> F<B> {
+    Operand::<B>::plain(a).times(Operand::plain(b))
 }
 
 /// The chance that a standard normal variable is below `x`.
@@ -200,7 +207,7 @@ fn join<B: Backend>(heads: F<B>, shape: [usize; 3]) -> F<B> {
 
 fn scores<B: Backend>(query: F<B>, key: F<B>) -> F<B> {
     let width = query.shape()[3] as f64;
-    scale::<B>(B::float_matmul(query, B::float_swap_dims(key, 2, 3)), width.powf(-0.5))
+    scale::<B>(product::<B>(query, B::float_swap_dims(key, 2, 3)), width.powf(-0.5))
 }
 
 fn scale<B: Backend>(x: F<B>, factor: f64) -> F<B> {

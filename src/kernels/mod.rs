@@ -11,6 +11,7 @@ mod composed;
 mod flex;
 mod memory;
 mod ops;
+mod products;
 mod recompute;
 mod slices;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use burn::tensor::Tensor;
 pub use memory::keep_freed_memory;
 pub use ops::Factors;
 use ops::{BlockExtras, OptimizerOps, TransformerOps};
+pub use products::{products_are_rounded, round_products};
 pub use slices::adamw::Step as AdamWStep;
 
 /// GELU with the exact normal distribution.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context as _, Result};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 
@@ -34,22 +35,19 @@ impl NamedGradients {
         }
     }
 
-    /// The Euclidean norm over all gradients together.
-    pub fn norm(&self) -> f64 {
+    /// The Euclidean norm over all gradients together, `[1]`; nothing if there are none.
+    pub fn norm(&self) -> Option<Tensor<1>> {
         let squares = self.0.values().map(|g| sum_of_squares(g.clone()));
-        // One tensor, so that a GPU is asked once.
-        let total: Option<Tensor<1>> = squares.reduce(|sum, square| sum + square);
-        total.map_or(0.0, |sum| f64::from(scalar(sum)).sqrt())
+        squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
     }
 
     /// Shrinks all gradients by one factor if their common norm is above `limit`, as torch's
-    /// `clip_grad_norm_` does (its 1e-6 keeps the factor finite).
+    /// `clip_grad_norm_` does (its 1e-6 keeps the factor finite). The factor stays on the device.
     pub fn clip(&mut self, limit: f64) {
-        let factor = limit / (self.norm() + 1e-6);
-        if factor < 1.0 {
-            for gradient in self.0.values_mut() {
-                *gradient = gradient.clone().mul_scalar(factor);
-            }
+        let Some(norm) = self.norm() else { return };
+        let factor = (norm + 1e-6).recip().mul_scalar(limit).clamp_max(1.0);
+        for gradient in self.0.values_mut() {
+            *gradient = gradient.clone() * factor.clone();
         }
     }
 
@@ -59,9 +57,13 @@ impl NamedGradients {
     }
 }
 
-/// Reads a tensor of one element.
-pub fn scalar(tensor: Tensor<1>) -> f32 {
-    tensor.into_data().iter::<f32>().next().expect("the tensor has one element")
+/// Reads a tensor of one element, for which a GPU has to finish its work.
+///
+/// # Errors
+/// Whatever went wrong on the device since it was last asked.
+pub fn scalar(tensor: Tensor<1>) -> Result<f32> {
+    let data = tensor.try_into_data().context("the device failed at its work")?;
+    data.iter::<f32>().next().context("a tensor without elements has no number")
 }
 
 struct Taker {
@@ -109,9 +111,12 @@ mod tests {
         let mut twice = once();
         twice.add(once());
         // d/dw = (3, 4), d/db = 1; twice that has the norm 2 * sqrt(26).
-        assert!((twice.norm() - 2.0 * 26f64.sqrt()).abs() < 1e-5);
+        let norm = |gradients: &NamedGradients| scalar(gradients.norm().unwrap()).unwrap();
+        assert!((norm(&twice) - 2.0 * 26f32.sqrt()).abs() < 1e-5);
+        twice.clip(11.0);
+        assert!((norm(&twice) - 2.0 * 26f32.sqrt()).abs() < 1e-5, "it was below the limit");
         twice.clip(1.0);
-        assert!((twice.norm() - 1.0).abs() < 1e-5);
+        assert!((norm(&twice) - 1.0).abs() < 1e-5);
         assert_eq!(twice.take("weight").unwrap().dims(), [2]);
         assert!(twice.take("weight").is_none() && twice.take("bias").is_some());
     }

@@ -1,5 +1,6 @@
 //! A model together with its optimizer, behind a face that does not depend on the model's type.
 
+use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
 use super::gradients::{NamedGradients, scalar};
@@ -11,7 +12,10 @@ use crate::weights::{self, Weights};
 pub trait Learner {
     /// One optimizer step over the passes in `batches`, whose gradients are averaged. The losses are
     /// read back, which a GPU must wait for, only if `read` is set.
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> StepReport;
+    ///
+    /// # Errors
+    /// Whatever the device says went wrong, when it is asked for the losses.
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> Result<StepReport>;
 
     /// Every weight under its path, and the optimizer's state.
     fn save(&self) -> (Weights, Weights);
@@ -91,7 +95,7 @@ impl<T: Trainable> Learning<T> {
 }
 
 impl<T: Trainable> Learner for Learning<T> {
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> StepReport {
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> Result<StepReport> {
         let passes = batches.len() as f64;
         let mut report = StepReport::default();
         let mut gradients = NamedGradients::default();
@@ -100,9 +104,9 @@ impl<T: Trainable> Learner for Learning<T> {
             let losses = self.model().loss(&inputs, &info);
             gradients.add(NamedGradients::of(self.model(), &losses.total.clone().div_scalar(passes)));
             if read {
-                add_means(&mut report, "loss", losses.total, passes);
+                add_means(&mut report, "loss", losses.total, passes)?;
                 for (name, term) in losses.terms {
-                    add_means(&mut report, name, term, passes);
+                    add_means(&mut report, name, term, passes)?;
                 }
             }
             last = Some(info);
@@ -114,7 +118,7 @@ impl<T: Trainable> Learner for Learning<T> {
                 None => model,
             }
         });
-        report
+        Ok(report)
     }
 
     fn save(&self) -> (Weights, Weights) {
@@ -132,10 +136,11 @@ impl<T: Trainable> Learner for Learning<T> {
     }
 }
 
-fn add_means(report: &mut StepReport, name: &'static str, value: Tensor<1>, passes: f64) {
-    let value = f64::from(scalar(value)) / passes;
+fn add_means(report: &mut StepReport, name: &'static str, value: Tensor<1>, passes: f64) -> Result<()> {
+    let value = f64::from(scalar(value)?) / passes;
     match report.terms.iter_mut().find(|(known, _)| *known == name) {
         Some((_, sum)) => *sum += value,
         None => report.terms.push((name, value)),
     }
+    Ok(())
 }

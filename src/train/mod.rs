@@ -157,9 +157,7 @@ impl Session<'_> {
         let mut counters = self.resume(course)?;
         let (first, mut saved_at) = (counters.step, Instant::now());
         let tuned = first + TUNING_STEPS;
-        // A GPU's first steps try out kernels, which can take minutes.
-        self.reporter
-            .phase(if is_cpu(&self.device) { "training" } else { "tuning kernels" })?;
+        self.reporter.phase(first_phase(&self.device, "training"))?;
         self.reporter.begin(first);
         if first == 0 {
             course.look(&At::of(&length, 0), self.reporter, &mut counters.values)?;
@@ -228,7 +226,7 @@ impl Session<'_> {
         }
         counters.step += 1;
         let read = is_cpu(&self.device) || counters.step.is_multiple_of(GPU_READ_EVERY) || counters.step == length.steps();
-        let report = course.learner().step(passes, lr, read);
+        let report = course.learner().step(passes, lr, read)?;
         report.check(counters.step).map_err(Error::msg)?;
         if read {
             counters.window.add(&report.terms);
@@ -274,6 +272,12 @@ pub const EPOCH_LOSS: &str = "epoch_loss";
 /// Whether `device` computes at once, so that reading a number costs nothing.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
+}
+
+/// The name of the phase `name` while `device` does such work for the first time: a GPU tries out kernels for it,
+/// which can take minutes.
+pub fn first_phase(device: &Device, name: &'static str) -> &'static str {
+    if is_cpu(device) { name } else { "tuning kernels" }
 }
 
 /// Uploads a batch as it is. The tensors record no gradients; mixed with a model's they are constants.

@@ -99,7 +99,7 @@ fn trace(device: &Device) -> Result<Trace, String> {
     for step in 0..STEPS {
         let loss = loss(&model, step, device);
         let gradients = NamedGradients::of(&model, &loss);
-        trace.losses.push(f64::from(scalar(loss)));
+        trace.losses.push(f64::from(scalar(loss).map_err(|error| format!("{error:#}"))?));
         model = optimizer.step(model, gradients, RATE);
     }
     Ok(trace)

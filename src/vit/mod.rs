@@ -186,7 +186,7 @@ impl Vit {
         tokens + positions.reshape([batch, kept, self.config.dim])
     }
 
-    /// As [`Vit::embed`] with `token` in place of every patch where `hidden` is 1, as BEiT, SimMIM and C-MAE do: the
+    /// As [`Vit::embed`] with `token` in place of every patch where `hidden` is 1, as BEiT and C-MAE do: the
     /// sequence keeps its length, and a hidden patch keeps its position alone.
     ///
     /// # Shapes

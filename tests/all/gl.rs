@@ -25,10 +25,13 @@ const SHAPES: &[(&str, &str, Value)] = &[
     ("train", "epochs", Value::Int(3)),
 ];
 
+fn cache() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gl-cache")
+}
+
 /// A command whose driver keeps compiled kernels beside the build, not in the user's own cache.
 fn on_gl(args: &[&str]) -> Output {
-    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gl-cache");
-    let run = umbra(args).env("XDG_CACHE_HOME", cache).env_remove("UMBRA_SKIP_SELF_TEST").output();
+    let run = umbra(args).env("XDG_CACHE_HOME", cache()).env_remove("UMBRA_SKIP_SELF_TEST").output();
     run.expect("the binary starts")
 }
 
@@ -109,6 +112,7 @@ fn every_stage_runs_through_opengl_and_ends_near_the_cpus_numbers() {
     assert_eq!(std::fs::read_dir(on_gl.path().join("self-tests")).unwrap().count(), 1);
     assert!(!on_cpu.path().join("self-tests").exists(), "the CPU needs no comparison");
     near("train/loss", 1e-3, &gl, &cpu);
+    assert!(cache().join("cubecl").is_dir(), "tuned kernels are kept");
     assert!(
         values(&gl, "device/memory_mib").iter().any(|mib| *mib > 0.0),
         "the memory is watched"
@@ -124,8 +128,15 @@ fn every_stage_runs_through_opengl_and_ends_near_the_cpus_numbers() {
     let (gl, cpu) = both(&probe);
     near("val/loss", 1e-2, &gl, &cpu);
 
+    // OpenGL has no half precision and multiplies in float32, so this shows that the way there and back is right.
+    let rounded: Vec<_> = SHAPES.iter().cloned().chain([("train", "precision", Value::Text("mixed".to_owned()))]).collect();
+    let (gl, cpu) = both(&tiny_run(Stage::Pretrain, "mae", None, &rounded));
+    assert_eq!(phases(&gl), begun, "another precision is compared anew");
+    near("train/loss", 1e-3, &gl, &cpu);
+
     let psnr = tiny_run(Stage::Psnr, "mae", Some(&pretrain), SHAPES);
     let (gl, cpu) = both(&psnr);
+    assert_eq!(phases(&gl), ["loading", "tuning kernels", "evaluating"]);
     for name in ["psnr.masked", "psnr.composite", "psnr.masked_zero"] {
         near(name, 0.05, &gl, &cpu);
     }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context as _, Result, anyhow};
-use burn::tensor::Device;
+use anyhow::{Context as _, Result, anyhow, bail};
+use burn::tensor::{DType, Device};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::device::{self, DeviceInfo};
+use crate::kernels;
 use crate::run_dir::write_atomic;
 use crate::train::report::Reporter;
 use crate::train::{is_cpu, self_test};
@@ -21,6 +22,8 @@ struct Subject<'a> {
     device: &'a str,
     driver: &'a str,
     umbra: &'a str,
+    /// Whether matrix products round their operands.
+    mixed: bool,
     /// When this program was built, or last copied, in seconds since 1970.
     built: u64,
 }
@@ -43,6 +46,9 @@ pub(super) fn prepare(device: &Device, info: &DeviceInfo, self_test: bool, data_
     if is_cpu(device) {
         return Ok(());
     }
+    if kernels::products_are_rounded() && !device.supports_dtype(DType::Flex32) {
+        bail!("{} cannot round matrix products: set train.precision to float32", info.description);
+    }
     reporter.watch(device.clone());
     tracing::info!("{}: {}, driver {}", info.name, info.description, info.driver);
     if let Some(cache) = device::kernel_cache() {
@@ -63,6 +69,7 @@ pub(super) fn prepare(device: &Device, info: &DeviceInfo, self_test: bool, data_
         device: &info.description,
         driver: &info.driver,
         umbra: env!("CARGO_PKG_VERSION"),
+        mixed: kernels::products_are_rounded(),
         built: built().unwrap_or_default(),
     };
     let file = file_of(&subject, data_dir)?;
@@ -109,6 +116,7 @@ mod tests {
             device: "a",
             driver: "1",
             umbra: "0.1.0",
+            mixed: false,
             built: 5,
         };
         let file = |subject: &Subject| file_of(subject, Path::new("data")).unwrap();
@@ -121,6 +129,10 @@ mod tests {
             },
             Subject {
                 built: 6,
+                ..subject.clone()
+            },
+            Subject {
+                mixed: true,
                 ..subject.clone()
             },
             Subject {
@@ -140,6 +152,7 @@ mod tests {
             device: "a",
             driver: "1",
             umbra: "0.1.0",
+            mixed: false,
             built: 5,
         };
         let file = file_of(&subject, root.path()).unwrap();
