@@ -48,12 +48,7 @@ impl Trainable for Mae {
             self.encoder.config().patches(),
             self.options.mask_ratio,
         );
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let total = self.masked_loss(images, &masks, (self.drop_path > 0.0).then_some(&drop));
+        let total = self.masked_loss(images, &masks, step.drop_path(self.drop_path).as_ref());
         Losses { total, terms: Vec::new() }
     }
 
@@ -90,7 +85,7 @@ impl Method for Mae {
     }
 
     fn reconstruct(&self, images: Tensor<4>, masks: &Masks) -> Option<Tensor<3>> {
-        Some(self.predict(images, masks, None))
+        Some(self.decoder.predict(&self.encoder, images, masks, None))
     }
 
     fn normalises_targets(&self) -> bool {
@@ -111,15 +106,9 @@ impl Mae {
 
     /// The loss of `images` `[batch, 3, side, side]` with given patches hidden, `[1]`.
     pub fn masked_loss(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
-        let predicted = self.predict(images.clone(), masks, drop);
+        let predicted = self.decoder.predict(&self.encoder, images.clone(), masks, drop);
         let hidden = masks.hidden(&predicted.device());
         masked_mean_square(predicted, self.target(images), hidden)
-    }
-
-    /// Predicted patches, `[batch, patches, p*p*3]`.
-    fn predict(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<3> {
-        let visible = self.encoder.embed_visible(images.clone(), masks.ids_keep(&images.device())); // [B, K, D]
-        self.decoder.forward(self.encoder.encode(visible, drop), masks)
     }
 
     fn target(&self, images: Tensor<4>) -> Tensor<3> {

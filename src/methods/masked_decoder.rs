@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::Masks;
 use crate::experiment::RunSpec;
 use crate::experiment::settings::ModelSettings;
-use crate::vit::{Block, VitConfig, initialise, layer_norm, linear, normalise, sincos_table};
+use crate::vit::{Block, DropPath, Vit, VitConfig, initialise, layer_norm, linear, normalise, sincos_table};
 
 /// Sizes of the decoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +71,15 @@ impl MaskedDecoder {
             decoder_pred: LinearConfig::new(config.dim, vit.patch_values()).init(device),
         };
         initialise(decoder, seed)
+    }
+
+    /// What `encoder` and this decoder make of every patch of `images`, of which the encoder sees the visible ones.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; output: `[batch, patches, p*p*3]`
+    pub fn predict(&self, encoder: &Vit, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<3> {
+        let visible = encoder.embed_visible(images.clone(), masks.ids_keep(&images.device())); // [B, K, D]
+        self.forward(encoder.encode(visible, drop), masks)
     }
 
     /// # Shapes

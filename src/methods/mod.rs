@@ -17,7 +17,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Catalog, MethodInfo, RunSpec};
-use crate::vit::{Vit, VitConfig};
+use crate::vit::{DropPath, Vit, VitConfig};
 
 pub use classifier::Classifier;
 pub use masking::Masks;
@@ -44,6 +44,17 @@ pub struct StepInfo {
     pub steps: u64,
     /// Number of each picture in the training split.
     pub indices: Vec<u32>,
+}
+
+impl StepInfo {
+    /// Which residual branches this pass drops; nothing at rate 0.
+    pub fn drop_path(&self, rate: f64) -> Option<DropPath> {
+        (rate > 0.0).then_some(DropPath {
+            rate,
+            seed: self.seed,
+            step: self.step,
+        })
+    }
 }
 
 /// What a forward pass gives.

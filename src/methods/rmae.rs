@@ -54,12 +54,7 @@ impl Trainable for Rmae {
         let patches = self.encoder.config().patches();
         let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let second = self.second_masks(&first, step);
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let terms = self.terms(images, &first, &second, (self.drop_path > 0.0).then_some(&drop));
+        let terms = self.terms(images, &first, &second, step.drop_path(self.drop_path).as_ref());
         Losses {
             total: terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
             terms: vec![("distance", terms.distance), ("constraint", terms.constraint)],
@@ -102,7 +97,7 @@ impl Method for Rmae {
     }
 
     fn reconstruct(&self, images: Tensor<4>, masks: &Masks) -> Option<Tensor<3>> {
-        Some(self.predict(images, masks, None))
+        Some(self.decoder.predict(&self.encoder, images, masks, None))
     }
 
     fn normalises_targets(&self) -> bool {
@@ -142,7 +137,8 @@ impl Rmae {
     fn terms(&self, images: Tensor<4>, first: &Masks, second: &Masks, drop: Option<&DropPath>) -> Terms {
         let device = images.device();
         let target = target_patches(images.clone(), self.encoder.config().patch_size, self.options.norm_pix_loss);
-        let (d1, d2) = (self.predict(images.clone(), first, drop), self.predict(images, second, drop));
+        let predict = |masks| self.decoder.predict(&self.encoder, images.clone(), masks, drop);
+        let (d1, d2) = (predict(first), predict(second));
         let seen = second.hidden(&device).neg() + 1.0;
         let region = first.hidden(&device) * seen;
         let constrained = match self.options.constraint_region.as_str() {
@@ -158,12 +154,6 @@ impl Rmae {
             distance: masked_mean_square(d1, goal, region),
             constraint: masked_mean_square(d2, target, constrained),
         }
-    }
-
-    /// Predicted patches, `[batch, patches, p*p*3]`.
-    fn predict(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<3> {
-        let visible = self.encoder.embed_visible(images.clone(), masks.ids_keep(&images.device())); // [B, K, D]
-        self.decoder.forward(self.encoder.encode(visible, drop), masks)
     }
 }
 

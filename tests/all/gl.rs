@@ -31,7 +31,10 @@ fn cache() -> PathBuf {
 
 /// A command whose driver keeps compiled kernels beside the build, not in the user's own cache.
 fn on_gl(args: &[&str]) -> Output {
-    let run = umbra(args).env("XDG_CACHE_HOME", cache()).env_remove("UMBRA_SKIP_SELF_TEST").output();
+    let run = umbra(args)
+        .env("XDG_CACHE_HOME", cache())
+        .env_remove("UMBRA_SKIP_SELF_TEST")
+        .output();
     run.expect("the binary starts")
 }
 
@@ -129,7 +132,11 @@ fn every_stage_runs_through_opengl_and_ends_near_the_cpus_numbers() {
     near("val/loss", 1e-2, &gl, &cpu);
 
     // OpenGL has no half precision and multiplies in float32, so this shows that the way there and back is right.
-    let rounded: Vec<_> = SHAPES.iter().cloned().chain([("train", "precision", Value::Text("mixed".to_owned()))]).collect();
+    let rounded: Vec<_> = SHAPES
+        .iter()
+        .cloned()
+        .chain([("train", "precision", Value::Text("mixed".to_owned()))])
+        .collect();
     let (gl, cpu) = both(&tiny_run(Stage::Pretrain, "mae", None, &rounded));
     assert_eq!(phases(&gl), begun, "another precision is compared anew");
     near("train/loss", 1e-3, &gl, &cpu);
