@@ -29,6 +29,8 @@ pub enum Purpose {
     Builtin = 8,
     /// Masks of an evaluation, the same for every method; `a` is the picture.
     EvalMask = 9,
+    /// Tokens that stand for all others in a contrastive loss; `a` is the step.
+    Negatives = 10,
 }
 
 /// The generator for one purpose at one place. Equal arguments give equal numbers, for ever.

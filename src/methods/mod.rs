@@ -3,6 +3,8 @@
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
 pub mod classifier;
+pub mod contrast;
+pub mod distill;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod mae;
@@ -11,6 +13,7 @@ pub mod masking;
 pub mod random_init;
 pub mod rmae;
 mod supervised;
+pub mod token_contrast;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
