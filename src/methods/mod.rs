@@ -7,12 +7,14 @@ pub mod contrast;
 pub mod distill;
 #[cfg(test)]
 pub(crate) mod golden;
+pub mod heads;
 pub mod mae;
 pub mod masked_decoder;
 pub mod masking;
 pub mod random_init;
 pub mod rmae;
 mod supervised;
+pub mod teacher;
 pub mod token_contrast;
 
 use burn::module::Module;

@@ -79,7 +79,8 @@ fn draw_normal(rng: &mut ChaCha8Rng) -> f64 {
     StandardNormal.sample(rng)
 }
 
-fn uniform<const D: usize>(shape: [usize; D], bound: f64, rng: &mut ChaCha8Rng, device: &Device) -> Tensor<D> {
+/// A tensor of numbers that are equally likely from `-bound` to `bound`.
+pub fn uniform<const D: usize>(shape: [usize; D], bound: f64, rng: &mut ChaCha8Rng, device: &Device) -> Tensor<D> {
     tensor(shape, || (rng.random::<f64>() * 2.0 - 1.0) * bound, device)
 }
 

@@ -15,7 +15,7 @@ use crate::rng::{Purpose, place, stream};
 
 pub use block::{Block, linear, normalise};
 pub use drop_path::DropPath;
-pub use init::{TOKEN_STD, initialise, truncated_normal};
+pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
 pub use patch::{PatchEmbed, patchify, unpatchify};
 pub use position::sincos_table;
 
@@ -163,6 +163,20 @@ impl Vit {
     pub fn freeze_norm(mut self) -> Vit {
         self.norm = self.norm.no_grad();
         self
+    }
+
+    /// The same backbone with a patch projection that stays as it is.
+    pub fn freeze_patches(mut self) -> Vit {
+        self.patch_embed = self.patch_embed.no_grad();
+        self
+    }
+
+    /// The class token after every block and the final norm: one vector a picture.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; output: `[batch, dim]`
+    pub fn represent(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
+        self.encode(self.embed(images), drop).narrow(1, 0, 1).squeeze_dim(1)
     }
 
     /// Patch tokens with their positions, without the class token.

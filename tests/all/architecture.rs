@@ -14,7 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("run_dir", &["experiment"]),
     ("kernels", &[]),
     ("vit", &["experiment", "kernels", "rng", "weights"]),
-    ("methods", &["experiment", "rng", "vit", "weights"]),
+    ("methods", &["experiment", "kernels", "rng", "vit", "weights"]),
     ("data", &["experiment", "rng"]),
     ("train", &["data", "experiment", "kernels", "methods", "rng", "run_dir", "weights"]),
     (
