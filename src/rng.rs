@@ -31,6 +31,8 @@ pub enum Purpose {
     EvalMask = 9,
     /// Tokens that stand for all others in a contrastive loss; `a` is the step.
     Negatives = 10,
+    /// Rectangles of other pictures pasted into what an encoder sees; `a` is the step, `b` the view.
+    Paste = 11,
 }
 
 /// The generator for one purpose at one place. Equal arguments give equal numbers, for ever.

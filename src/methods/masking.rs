@@ -79,6 +79,26 @@ impl Masks {
         }
     }
 
+    /// Other masks that hide `share` of what these hide, and as large a share of what these show, so that every picture
+    /// shows the same number of patches in both.
+    pub fn overlapping(&self, share: f64, seed: u64, step: u64) -> Masks {
+        let other = |(place, mask): (usize, &Vec<bool>)| {
+            let mut rng = stream(seed, Purpose::Mask, step, 1 << 32 | place as u64);
+            let mut other = vec![false; mask.len()];
+            for part in [true, false] {
+                let patches: Vec<usize> = (0..mask.len()).filter(|&patch| mask[patch] == part).collect();
+                let hidden = hide(&mut rng, patches.len(), keep_count(patches.len(), share));
+                patches.iter().zip(hidden).for_each(|(&patch, hidden)| other[patch] = hidden);
+            }
+            other
+        };
+        let masked: Vec<Vec<bool>> = self.masked.iter().enumerate().map(other).collect();
+        Masks {
+            keep: keep_count(self.keep, share) + keep_count(self.patches() - self.keep, share),
+            masked,
+        }
+    }
+
     /// Nothing hidden.
     pub fn none(batch: usize, patches: usize) -> Masks {
         Masks {
@@ -191,6 +211,19 @@ mod tests {
             assert!(visible.iter().all(|&id| !mask[id as usize]) && hidden.iter().all(|&id| mask[id as usize]));
         }
         assert_eq!(ids(&Masks::none(1, 3)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn overlapping_masks_share_the_same_number_of_visible_patches_in_every_picture() {
+        let first = Masks::random(1, 2, 6, 64, 0.75);
+        let second = first.overlapping(0.25, 1, 2);
+        assert_eq!((second.keep, second.masked.len()), (48, 6));
+        for (a, b) in first.masked.iter().zip(&second.masked) {
+            assert_eq!(b.iter().filter(|hidden| !**hidden).count(), 48);
+            assert_eq!(a.iter().zip(b).filter(|(a, b)| !**a && !**b).count(), 12);
+        }
+        assert_ne!(second.masked[0], second.masked[1]);
+        assert_ne!(second, first.overlapping(0.25, 1, 3));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
 pub mod classifier;
+mod cmae;
 pub mod contrast;
 pub mod distill;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub mod heads;
 pub mod mae;
 pub mod masked_decoder;
 pub mod masking;
+mod paste;
 pub mod random_init;
 pub mod rmae;
 mod supervised;
@@ -157,7 +159,7 @@ macro_rules! methods {
     };
 }
 
-methods!(mae::Mae, rmae::Rmae, supervised::Supervised, random_init::RandomInit);
+methods!(mae::Mae, rmae::Rmae, cmae::Cmae, supervised::Supervised, random_init::RandomInit);
 
 /// The registry as plain data.
 pub fn catalog() -> Catalog {
@@ -190,7 +192,7 @@ fn layer_id(path: &str, depth: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use burn::tensor::TensorData;
@@ -199,7 +201,8 @@ mod tests {
     use super::*;
     use crate::experiment::{Request, Scale, Stage, Value, single_run};
 
-    fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
+    /// A method at its smallest: 16 patches of 4 pixels, two blocks.
+    pub fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
         let mut request = Request::default();
         let model = [
             ("dim", 16),
@@ -227,6 +230,27 @@ mod tests {
         single_run(Stage::Pretrain, method, scale, &catalog(), &request, 1, None).unwrap()
     }
 
+    /// Eight pictures of waves, the same in every view.
+    pub fn tiny_inputs(views: usize, device: &Device) -> Inputs {
+        let values: Vec<f32> = (0..8 * 3 * 256).map(|i| (i as f32 * 0.37).sin()).collect();
+        let device = device.clone().inner();
+        Inputs {
+            views: vec![Tensor::from_data(TensorData::new(values, [8, 3, 16, 16]), &device); views],
+            labels: Tensor::from_data([0, 1, 2, 3, 4, 5, 6, 7], &device),
+            targets: None,
+        }
+    }
+
+    /// The place of a batch of [`tiny_inputs`].
+    pub fn tiny_step(step: u64) -> StepInfo {
+        StepInfo {
+            seed: 1,
+            step,
+            steps: 10,
+            indices: (0..8).collect(),
+        }
+    }
+
     /// One training step's gradients: finite, there for every parameter that learns, absent for the others.
     struct LearnsEverywhere(RunSpec);
 
@@ -236,25 +260,7 @@ mod tests {
         fn visit<M: Method>(self) {
             let device = Device::flex().autodiff();
             let method = M::new(&self.0, 10, &device).unwrap();
-            let values: Vec<f32> = (0..8 * 3 * 256).map(|i| (i as f32 * 0.37).sin()).collect();
-            let views = vec![Tensor::from_data(TensorData::new(values, [8, 3, 16, 16]), &device); M::views()];
-            let labels = Tensor::from_data([0, 1, 2, 3, 4, 5, 6, 7], &device);
-            let step = StepInfo {
-                seed: 1,
-                step: 0,
-                steps: 10,
-                indices: (0..8).collect(),
-            };
-            let loss = method
-                .loss(
-                    &Inputs {
-                        views,
-                        labels,
-                        targets: None,
-                    },
-                    &step,
-                )
-                .total;
+            let loss = method.loss(&tiny_inputs(M::views(), &device), &tiny_step(0)).total;
             assert!(loss.clone().into_scalar::<f32>().is_finite());
             if !M::INFO.trains {
                 return;
@@ -329,9 +335,7 @@ mod tests {
     #[test]
     fn an_unknown_method_is_answered_with_the_known_ones() {
         let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
-        assert_eq!(
-            error,
-            "method `mea` is not known: it must be one of mae, rmae, supervised, random_init"
-        );
+        assert!(catalog().names().starts_with("mae, rmae, "));
+        assert_eq!(error, format!("method `mea` is not known: it must be one of {}", catalog().names()));
     }
 }
