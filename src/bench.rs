@@ -10,7 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use crate::device;
-use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Values, single_run};
 use crate::kernels;
 use crate::methods::{self, Inputs, Method, MethodVisitor, StepInfo, with_method};
@@ -184,16 +184,11 @@ impl MethodVisitor for Timed<'_> {
             bail!("{} does not train, so there is nothing to measure", M::INFO.title);
         }
         let train: TrainSettings = self.run.section("train").map_err(Error::msg)?;
-        let data: DataSettings = self.run.section("data").map_err(Error::msg)?;
+        let views = M::views(self.run).map_err(Error::msg)?;
+        let sides: Vec<usize> = views.iter().map(|view| view.side).collect();
         let model = M::new(self.run, CLASSES, &self.device).map_err(Error::msg)?;
         let parameters = model.num_params();
-        let inputs = made_up(
-            M::views(),
-            self.batch,
-            data.image_size,
-            M::INFO.labels,
-            &self.device.clone().inner(),
-        );
+        let inputs = made_up(&sides, self.batch, M::INFO.labels, &self.device.clone().inner());
         let optimizer = Optimizer::adamw(&train, &model);
         let mut learning = Learning::new(model, optimizer, self.device);
         let (mut times, operations) = (Vec::new(), kernels::work::operations());
@@ -220,8 +215,8 @@ impl MethodVisitor for Timed<'_> {
 }
 
 /// A batch of noise, with labels if asked for.
-fn made_up(views: usize, batch: usize, side: usize, labelled: bool, device: &Device) -> Inputs {
-    let view = |place: usize| {
+fn made_up(sides: &[usize], batch: usize, labelled: bool, device: &Device) -> Inputs {
+    let view = |(place, &side): (usize, &usize)| {
         let values = StandardNormal
             .sample_iter(stream(0, Purpose::Augment, 0, place as u64))
             .take(batch * 3 * side * side);
@@ -231,7 +226,7 @@ fn made_up(views: usize, batch: usize, side: usize, labelled: bool, device: &Dev
     let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
     let targets = labelled.then(|| labels.clone().one_hot::<2>(CLASSES).float());
     Inputs {
-        views: (0..views).map(view).collect(),
+        views: sides.iter().enumerate().map(view).collect(),
         labels,
         targets,
     }

@@ -15,7 +15,7 @@ pub enum Purpose {
     Init = 1,
     /// Order of the training pictures; `a` is the epoch.
     Shuffle = 2,
-    /// Crops, flips, colours of one picture; `a` is the epoch, `b` the picture (and the view).
+    /// Crop and flip of one picture; `a` is the epoch, `b` the picture and the view.
     Augment = 3,
     /// Which patches are hidden; `a` is the step, `b` the place in the batch.
     Mask = 4,
@@ -31,8 +31,10 @@ pub enum Purpose {
     EvalMask = 9,
     /// Tokens that stand for all others in a contrastive loss; `a` is the step.
     Negatives = 10,
+    /// What happens to one picture after crop and flip; `a` is the epoch, `b` the picture and the view.
+    Colour = 11,
     /// Rectangles of other pictures pasted into what an encoder sees; `a` is the step, `b` the view.
-    Paste = 11,
+    Paste = 12,
 }
 
 /// The generator for one purpose at one place. Equal arguments give equal numbers, for ever.

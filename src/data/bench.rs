@@ -111,7 +111,6 @@ fn loader(run: &RunSpec, dataset: &Dataset, data: &DataSettings, batch_size: usi
         batch_size,
         epochs: EPOCHS,
         first_batch: 0,
-        views: 1,
         threads,
         ahead: ahead(threads),
     };

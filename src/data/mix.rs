@@ -54,12 +54,17 @@ impl Mix {
         }
     }
 
-    /// Mixes the views of batch `step` in place, each `[batch, 3, size, size]` and all in the same way, and
-    /// returns the targets, `[batch, classes]`; every row sums to 1.
-    pub fn apply(&self, seed: u64, step: u64, labels: &[u32], size: usize, views: &mut [Vec<f32>]) -> Vec<f32> {
+    /// Mixes the views of batch `step` in place, each `[batch, 3, side, side]` and all in the same way, and
+    /// returns the targets, `[batch, classes]`; every row sums to 1. A rectangle is drawn for the first view and
+    /// covers the same part of the others.
+    ///
+    /// # Panics
+    /// When there is no view.
+    pub fn apply(&self, seed: u64, step: u64, labels: &[u32], sides: &[usize], views: &mut [Vec<f32>]) -> Vec<f32> {
+        let size = sides[0];
         let mixing = self.draw(size, &mut stream(seed, Purpose::Mix, step, 0));
-        for view in views {
-            mix(view, size, &mixing);
+        for (view, side) in views.iter_mut().zip(sides) {
+            mix(view, *side, &mixing.scaled(size, *side));
         }
         self.targets(labels, mixing.lambda(size))
     }
@@ -95,6 +100,18 @@ impl Mix {
 }
 
 impl Mixing {
+    /// The same for a view of another side.
+    fn scaled(&self, from: usize, to: usize) -> Mixing {
+        let scaled = |part: &Range<usize>| part.start * to / from..part.end * to / from;
+        match self {
+            Mixing::Paste { rows, columns } => Mixing::Paste {
+                rows: scaled(rows),
+                columns: scaled(columns),
+            },
+            other => other.clone(),
+        }
+    }
+
     /// The share of each picture that is its own.
     fn lambda(&self, size: usize) -> f64 {
         match self {
@@ -156,7 +173,7 @@ mod tests {
     fn mixed(mix: &Mix, step: u64, n: usize) -> (Vec<f32>, Vec<f32>) {
         let mut views = [batch(n)];
         let labels: Vec<u32> = (0..n as u32).collect();
-        let targets = mix.apply(3, step, &labels, SIZE, &mut views);
+        let targets = mix.apply(3, step, &labels, &[SIZE], &mut views);
         let [view] = views;
         (view, targets)
     }
@@ -185,6 +202,22 @@ mod tests {
             assert!(view.iter().all(|v| *v == 0.0 || *v == 1.0));
             let (view, _) = mixed(&blended, step, 2);
             assert!(view[..3 * SIZE * SIZE].iter().all(|v| *v == view[0]));
+        }
+    }
+
+    #[test]
+    fn views_of_another_side_have_the_same_part_pasted() {
+        let small = SIZE / 2;
+        for step in 0..50 {
+            let mut views = [batch(2), (0..2).flat_map(|i| vec![i as f32; 3 * small * small]).collect()];
+            let cut = Mix { mixup: 0.0, ..MAE };
+            cut.apply(3, step, &[0, 1], &[SIZE, small], &mut views);
+            for (row, column) in (0..small).flat_map(|row| (0..small).map(move |column| (row, column))) {
+                let large = [(0, 0), (1, 1)].map(|(down, right)| views[0][(2 * row + down) * SIZE + 2 * column + right]);
+                // Where the border of the rectangle cuts a pixel of the small view in two, either is right.
+                let little = views[1][row * small + column];
+                assert!(large.contains(&little), "step {step}: row {row}, column {column}");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::parent::Parent;
 use super::{Validation, Work, model_file};
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
-use crate::experiment::settings::{ClassifySettings, DataSettings, TrainSettings};
+use crate::experiment::settings::{ClassifySettings, TrainSettings};
 use crate::methods::{Classifier, Inputs};
 use crate::train::learner::{Learner, Learning};
 use crate::train::length::Length;
@@ -27,13 +27,12 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let parent = Parent::of(work)?;
     let dataset = work.open_data()?;
     let (train, settings): (TrainSettings, ClassifySettings) = (work.section("train")?, work.section("classify")?);
-    let data: DataSettings = work.section("data")?;
     let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
     let (augment, device) = (work.augment(&dataset)?, work.session.device.clone());
     let encoder = parent.encoder(work.run, &device)?;
     let model = Classifier::new(encoder, dataset.classes.len(), &settings, train.drop_path, work.run.seed, &device);
     let mix = Mix::new(&settings, dataset.classes.len());
-    let mut load = work.loader(&dataset, &augment, Some(mix), &train, 1);
+    let mut load = work.loader(&dataset, &augment, Some(mix), &train);
     let optimizer = Optimizer::adamw(&train, &model);
     let validation = Validation {
         split: dataset.val.clone(),
@@ -45,7 +44,6 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let mut course = FinetuneCourse {
         learning,
         validation,
-        image_size: data.image_size,
         eval_every: settings.eval_every,
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
@@ -77,7 +75,6 @@ pub(super) fn remember(accuracy: super::Accuracy, at: &At, reporter: &mut Report
 struct FinetuneCourse {
     learning: Learning<Classifier>,
     validation: Validation,
-    image_size: usize,
     eval_every: u64,
 }
 
@@ -87,7 +84,7 @@ impl Course for FinetuneCourse {
     }
 
     fn inputs(&mut self, batch: Batch) -> Inputs {
-        upload(batch, self.image_size, &self.learning.device())
+        upload(batch, &self.learning.device())
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
@@ -97,7 +94,7 @@ impl Course for FinetuneCourse {
         let model = self.learning.evaluated();
         let device = self.learning.device();
         let accuracy = self.validation.classify(|batch| {
-            let inputs = upload(batch, self.image_size, &device);
+            let inputs = upload(batch, &device);
             (model.logits(inputs.views[0].clone()), inputs.labels)
         })?;
         remember(accuracy, at, reporter, values)

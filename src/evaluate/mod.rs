@@ -25,7 +25,7 @@ use crate::data::loader::{Batch, EvalLoader, LoaderPlan, TrainLoader, ahead};
 use crate::data::mix::Mix;
 use crate::data::{self, Dataset, Split};
 use crate::experiment::settings::{AugmentSettings, DataSettings, TrainSettings};
-use crate::experiment::{RunSpec, Stage};
+use crate::experiment::{RunSpec, Stage, ViewPlan};
 use crate::run_dir::RunDir;
 use crate::train::{Ended, Opened, Session, is_cpu};
 
@@ -82,6 +82,12 @@ impl Work<'_> {
         Ok(dataset)
     }
 
+    /// Makes the views of `plan` of these pictures.
+    fn augment_views(&self, dataset: &Dataset, plan: &[ViewPlan]) -> Result<Augment> {
+        let data: DataSettings = self.section("data")?;
+        Ok(Augment::with_views(plan, data.image_size, dataset.mean, dataset.std))
+    }
+
     /// The run's augmentation for these pictures. Runs without the section only need its plain views.
     fn augment(&self, dataset: &Dataset) -> Result<Augment> {
         let data: DataSettings = self.section("data")?;
@@ -109,7 +115,6 @@ impl Work<'_> {
         augment: &Augment,
         mix: Option<Mix>,
         train: &TrainSettings,
-        views: usize,
     ) -> impl FnMut(u64) -> Result<Opened> + use<> {
         let (split, augment, seed, threads) = (dataset.train.clone(), augment.clone(), self.run.seed, self.loader_threads());
         let (batch_size, epochs) = (train.batch_size, train.epochs);
@@ -119,7 +124,6 @@ impl Work<'_> {
                 batch_size,
                 epochs,
                 first_batch,
-                views,
                 threads,
                 ahead: ahead(threads),
             };
@@ -136,8 +140,11 @@ fn plain_views() -> AugmentSettings {
     AugmentSettings {
         crop,
         crop_min,
+        crop_max: 1.0,
         flip: 0.0,
         jitter: 0.0,
+        jitter_saturation: 0.0,
+        jitter_strength: 0.0,
         grey: 0.0,
         blur: 0.0,
         solarise: 0.0,

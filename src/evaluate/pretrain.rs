@@ -9,7 +9,7 @@ use super::{Work, model_file};
 use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
-use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::settings::TrainSettings;
 use crate::methods::{Inputs, Method, MethodVisitor, with_method};
 use crate::run_dir::RunDir;
 use crate::train::learner::{Learner, Learning};
@@ -47,15 +47,15 @@ impl MethodVisitor for Pretrain<'_, '_> {
 
 fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ended> {
     let train: TrainSettings = work.section("train")?;
-    let data: DataSettings = work.section("data")?;
     let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
-    let augment = work.augment(dataset)?;
+    let plan = M::views(work.run).map_err(Error::msg)?;
+    let augment = work.augment_views(dataset, &plan)?;
     let mix = if M::INFO.labels {
         Some(Mix::new(&work.section("classify")?, dataset.classes.len()))
     } else {
         None
     };
-    let mut load = work.loader(dataset, &augment, mix, &train, M::views());
+    let mut load = work.loader(dataset, &augment, mix, &train);
     let optimizer = Optimizer::adamw(&train, &model);
     let gallery = if M::INFO.reconstructs {
         Some(Gallery::of(work, dataset, &augment)?)
@@ -66,7 +66,6 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     let mut course = PretrainCourse {
         learning,
         gallery,
-        image_size: data.image_size,
         dir: work.dir.clone(),
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
@@ -82,7 +81,6 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
 struct PretrainCourse<M> {
     learning: Learning<M>,
     gallery: Option<Gallery>,
-    image_size: usize,
     dir: RunDir,
 }
 
@@ -92,7 +90,7 @@ impl<M: Method> Course for PretrainCourse<M> {
     }
 
     fn inputs(&mut self, batch: Batch) -> Inputs {
-        upload(batch, self.image_size, &self.learning.device())
+        upload(batch, &self.learning.device())
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, _values: &mut BTreeMap<String, f64>) -> Result<()> {

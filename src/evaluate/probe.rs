@@ -12,7 +12,7 @@ use super::finetune::{remember, summarise};
 use super::parent::Parent;
 use super::{Validation, Work, model_file};
 use crate::data::loader::Batch;
-use crate::experiment::settings::{DataSettings, ProbeSettings, TrainSettings};
+use crate::experiment::settings::{ProbeSettings, TrainSettings};
 use crate::methods::classifier::{new_head, soft_cross_entropy};
 use crate::methods::{Inputs, Losses, StepInfo, Trainable};
 use crate::train::lars::{Lars, TRUST};
@@ -35,7 +35,6 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let parent = Parent::of(work)?;
     let dataset = work.open_data()?;
     let (train, settings): (TrainSettings, ProbeSettings) = (work.section("train")?, work.section("probe")?);
-    let data: DataSettings = work.section("data")?;
     let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
     let (augment, device) = (work.augment(&dataset)?, work.session.device.clone());
     let encoder = parent.encoder(work.run, &device.clone().inner())?;
@@ -52,7 +51,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         &train,
         &head,
     );
-    let mut load = work.loader(&dataset, &augment, None, &train, 1);
+    let mut load = work.loader(&dataset, &augment, None, &train);
     let mut course = ProbeCourse {
         validation: Validation {
             split: dataset.val.clone(),
@@ -66,7 +65,6 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         },
         norm: BatchNorm::new(dim, &device.clone().inner()),
         learning: Learning::new(head, optimizer, device),
-        image_size: data.image_size,
         eval_every: settings.eval_every,
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
@@ -138,7 +136,6 @@ struct ProbeCourse {
     features: Features,
     norm: BatchNorm,
     validation: Validation,
-    image_size: usize,
     eval_every: u64,
 }
 
@@ -148,7 +145,7 @@ impl Course for ProbeCourse {
     }
 
     fn inputs(&mut self, batch: Batch) -> Inputs {
-        let inputs = upload(batch, self.image_size, &self.learning.device());
+        let inputs = upload(batch, &self.learning.device());
         let features = self.norm.train(self.features.of(inputs.views[0].clone()));
         let [batch, dim] = features.dims();
         Inputs {
@@ -164,7 +161,7 @@ impl Course for ProbeCourse {
         let head = self.learning.evaluated();
         let device = self.learning.device();
         let accuracy = self.validation.classify(|batch| {
-            let inputs = upload(batch, self.image_size, &device);
+            let inputs = upload(batch, &device);
             let features = self.norm.evaluate(self.features.of(inputs.views[0].clone()));
             (head.logits(features), inputs.labels)
         })?;

@@ -84,7 +84,7 @@ fn score_all<M: Method>(work: &mut Work, dataset: &Dataset, model: &M) -> Result
         let batch = batch?;
         let (done, pixels) = (batch.step + 1, batch.views[0].clone());
         let masks = Masks::for_evaluation(work.run.seed, &batch.indices, space.patches(), settings.mask_ratio);
-        let predicted = model.reconstruct(upload(batch, space.side, &device).views[0].clone(), &masks);
+        let predicted = model.reconstruct(upload(batch, &device).views[0].clone(), &masks);
         let Some(predicted) = predicted else {
             return Err(Error::msg(format!(
                 "{} does not reconstruct pictures, so it has no psnr",

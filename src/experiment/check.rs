@@ -4,7 +4,7 @@ use super::catalog::{Catalog, sections};
 use super::run::{RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Setting, Values};
-use super::settings::{DataSettings, ModelSettings, TrainSettings};
+use super::settings::{AugmentSettings, DataSettings, ModelSettings, TrainSettings};
 
 /// A setting that cannot be: where, and what is allowed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -142,6 +142,16 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     let data: DataSettings = run.section("data").map_err(broken)?;
     let model: ModelSettings = run.section("model").map_err(broken)?;
     check_model(&data, &model)?;
+    if run.settings.contains_key("augment") {
+        let augment: AugmentSettings = run.section("augment").map_err(broken)?;
+        if augment.crop_min > augment.crop_max {
+            let (min, max) = (augment.crop_min, augment.crop_max);
+            return Err(Invalid::new(
+                "augment.crop_max",
+                format!("{max} is not allowed: it must be at least augment.crop_min = {min}"),
+            ));
+        }
+    }
     if run.settings.contains_key("train") {
         let train: TrainSettings = run.section("train").map_err(broken)?;
         let (step, most) = (train.batch_size * train.accumulation, data.train_images);

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod study;
 pub mod table;
 mod toml_file;
+pub mod views;
 
 #[cfg(test)]
 mod tests;
@@ -23,3 +24,4 @@ pub use scale::Scale;
 pub use schema::{Kind, Literal, Section, Setting, Value, Values};
 pub use study::{Column, Row, Study};
 pub use table::Table;
+pub use views::ViewPlan;

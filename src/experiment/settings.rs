@@ -53,10 +53,16 @@ section! {
         crop: String = Literal::Text("resized"), Kind::Choice { of: &["resized", "pad", "none"] }, "MAE";
         /// Smallest area of a resized crop, as a share of the picture.
         crop_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
+        /// Largest area of a resized crop, as a share of the picture.
+        crop_max: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE";
         /// Chance of a left-right flip.
         flip: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
-        /// Chance of colour jitter (brightness, contrast, saturation 0.4, hue 0.1).
+        /// Chance of colour jitter.
         jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
+        /// How far the jitter moves the saturation, at strength 1.
+        jitter_saturation: f64 = Literal::Float(0.4), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam; BYOL, MoCo v3 and DINO use 0.2";
+        /// Strength of the jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
+        jitter_strength: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 5.0 }, "SimSiam; SimCLR uses 2 on ImageNet";
         /// Chance of turning grey.
         grey: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
         /// Chance of a Gaussian blur, sigma 0.1 to 2.

@@ -15,8 +15,8 @@ use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
-use crate::experiment::settings::TrainSettings;
-use crate::experiment::{MethodInfo, RunSpec};
+use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
 use crate::section;
 use crate::vit::{DropPath, TOKEN_STD, Vit, gather_tokens, truncated_normal};
 
@@ -99,7 +99,7 @@ struct View {
 
 impl Trainable for Cmae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let [first, second] = self.views(inputs, step);
+        let [first, second] = self.masked(inputs, step);
         let there = self.one_way(&first, &second, step);
         if !self.options.symmetric {
             return there;
@@ -168,8 +168,15 @@ impl Method for Cmae {
         })
     }
 
-    fn views() -> usize {
-        2
+    fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
+        let data: DataSettings = run.section("data")?;
+        let first = ViewPlan::new(run.section("augment")?, data.image_size);
+        // One crop, or the tokens of the views would not be of the same places.
+        let second = ViewPlan {
+            geometry_of: Some(0),
+            ..first.clone()
+        };
+        Ok(vec![first, second])
     }
 
     fn encoder(&self) -> &Vit {
@@ -179,7 +186,7 @@ impl Method for Cmae {
 
 impl Cmae {
     /// Both views with their masks.
-    fn views(&self, inputs: &Inputs, step: &StepInfo) -> [View; 2] {
+    fn masked(&self, inputs: &Inputs, step: &StepInfo) -> [View; 2] {
         let [batch, ..] = inputs.views[0].dims();
         let patches = self.encoder.config().patches();
         let (first, second) = if self.options.mask_ratio == 0.0 {

@@ -22,8 +22,8 @@ pub mod token_contrast;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::experiment::settings::TrainSettings;
-use crate::experiment::{Catalog, MethodInfo, RunSpec};
+use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::{Catalog, MethodInfo, RunSpec, ViewPlan};
 use crate::vit::{DropPath, Vit, VitConfig};
 
 pub use classifier::Classifier;
@@ -111,9 +111,13 @@ pub trait Method: Trainable {
     /// One sentence that names the setting and what is allowed.
     fn new(run: &RunSpec, classes: usize, device: &Device) -> Result<Self, String>;
 
-    /// Views of every picture that `loss` reads.
-    fn views() -> usize {
-        1
+    /// The views of every picture that `loss` reads, in order: one of the model's size unless the method says otherwise.
+    ///
+    /// # Errors
+    /// One sentence that names the setting and what is allowed.
+    fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
+        let data: DataSettings = run.section("data")?;
+        Ok(vec![ViewPlan::new(run.section("augment")?, data.image_size)])
     }
 
     /// The encoder that later stages use.
@@ -230,12 +234,17 @@ pub(crate) mod tests {
         single_run(Stage::Pretrain, method, scale, &catalog(), &request, 1, None).unwrap()
     }
 
-    /// Eight pictures of waves, the same in every view.
-    pub fn tiny_inputs(views: usize, device: &Device) -> Inputs {
-        let values: Vec<f32> = (0..8 * 3 * 256).map(|i| (i as f32 * 0.37).sin()).collect();
+    /// Eight pictures of waves, other ones in every view.
+    pub fn tiny_inputs(plans: &[ViewPlan], device: &Device) -> Inputs {
         let device = device.clone().inner();
+        let view = |(nth, plan): (usize, &ViewPlan)| {
+            let side = plan.side;
+            let value = |i: usize| ((i + 5 * nth) as f32 * 0.37).sin();
+            let values: Vec<f32> = (0..8 * 3 * side * side).map(value).collect();
+            Tensor::from_data(TensorData::new(values, [8, 3, side, side]), &device)
+        };
         Inputs {
-            views: vec![Tensor::from_data(TensorData::new(values, [8, 3, 16, 16]), &device); views],
+            views: plans.iter().enumerate().map(view).collect(),
             labels: Tensor::from_data([0, 1, 2, 3, 4, 5, 6, 7], &device),
             targets: None,
         }
@@ -260,7 +269,8 @@ pub(crate) mod tests {
         fn visit<M: Method>(self) {
             let device = Device::flex().autodiff();
             let method = M::new(&self.0, 10, &device).unwrap();
-            let loss = method.loss(&tiny_inputs(M::views(), &device), &tiny_step(0)).total;
+            let plans = M::views(&self.0).unwrap_or_default();
+            let loss = method.loss(&tiny_inputs(&plans, &device), &tiny_step(0)).total;
             assert!(loss.clone().into_scalar::<f32>().is_finite());
             if !M::INFO.trains {
                 return;

@@ -281,10 +281,13 @@ pub fn first_phase(device: &Device, name: &'static str) -> &'static str {
 }
 
 /// Uploads a batch as it is. The tensors record no gradients; mixed with a model's they are constants.
-pub fn upload(batch: Batch, image_size: usize, device: &Device) -> Inputs {
+pub fn upload(batch: Batch, device: &Device) -> Inputs {
     let (device, count) = (device.clone().inner(), batch.labels.len());
     let labels: Vec<i64> = batch.labels.iter().map(|&label| i64::from(label)).collect();
-    let view = |pixels: Vec<f32>| Tensor::from_data(TensorData::new(pixels, [count, 3, image_size, image_size]), &device);
+    let view = |pixels: Vec<f32>| {
+        let side = (pixels.len() / (3 * count)).isqrt(); // Views are square, each with a side of its own.
+        Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), &device)
+    };
     let share = |shares: Vec<f32>| {
         let classes = shares.len() / count;
         Tensor::from_data(TensorData::new(shares, [count, classes]), &device)

@@ -216,7 +216,6 @@ mod tests {
             batch_size: 4,
             epochs: 12,
             first_batch: 0,
-            views: 1,
             threads: 1,
             ahead: 1,
         };
@@ -240,8 +239,11 @@ mod tests {
         AugmentSettings {
             crop: "resized".to_owned(),
             crop_min: 0.9,
+            crop_max: 1.0,
             flip: 0.5,
             jitter: 1.0,
+            jitter_saturation: 0.4,
+            jitter_strength: 1.0,
             grey: 0.0,
             blur: 1.0,
             solarise: 0.0,

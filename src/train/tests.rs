@@ -130,7 +130,7 @@ impl MethodVisitor for Falls {
         let mut learning = Learning::new(model, optimizer, device.clone());
         let mut losses = Vec::new();
         for step in 0..30 {
-            let inputs = upload(batch(0, 8), SIDE, &device);
+            let inputs = upload(batch(0, 8), &device);
             losses.push(learning.step(vec![(inputs, info(step, 8))], 3e-3, true).unwrap().terms[0].1);
         }
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
@@ -182,7 +182,7 @@ fn after_one_step(parts: &[(usize, usize)]) -> (f64, Weights) {
     let optimizer = Optimizer::new(rule, &settings(), &model);
     let mut learning = Learning::new(model, optimizer, device.clone());
     let passes = parts.iter().map(|&(from, to)| {
-        let inputs = upload(batch(0, 4), SIDE, &device);
+        let inputs = upload(batch(0, 4), &device);
         let views = vec![inputs.views[0].clone().narrow(0, from, to - from)];
         let indices = (from as u32..to as u32).collect();
         (Inputs { views, ..inputs }, StepInfo { indices, ..info(0, 4) })
@@ -231,7 +231,7 @@ impl Course for Toy<'_> {
         if self.spoil_at == Some(batch.step) {
             batch.views[0][0] = f32::INFINITY;
         }
-        upload(batch, SIDE, &self.learning.device())
+        upload(batch, &self.learning.device())
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
@@ -348,7 +348,7 @@ fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
 fn labels_and_targets_are_uploaded_as_they_are() {
     let mut labelled = batch(0, 2);
     labelled.targets = Some(vec![0.25, 0.75, 1.0, 0.0]);
-    let inputs = upload(labelled, SIDE, &Device::flex().autodiff());
+    let inputs = upload(labelled, &Device::flex().autodiff());
     assert_eq!(inputs.views[0].dims(), [2, 3, SIDE, SIDE]);
     let expected = Tensor::<2>::from_data(TensorData::new(vec![0.25f32, 0.75, 1.0, 0.0], [2, 2]), &Device::flex());
     assert_eq!(inputs.targets.unwrap().into_data(), expected.into_data());

@@ -27,6 +27,16 @@ impl Jitter {
         saturation: 0.4,
         hue: 0.1,
     };
+
+    /// All of it by a factor; the hue turns no further than half a turn.
+    pub(super) fn times(self, factor: f32) -> Jitter {
+        Jitter {
+            brightness: factor * self.brightness,
+            contrast: factor * self.contrast,
+            saturation: factor * self.saturation,
+            hue: (factor * self.hue).min(0.5),
+        }
+    }
 }
 
 /// Brightness, contrast, saturation and hue, each by a random amount and in a random order.

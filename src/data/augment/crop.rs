@@ -1,5 +1,7 @@
 //! Which part of a picture a view shows.
 
+use std::ops::RangeInclusive;
+
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
@@ -21,6 +23,8 @@ pub enum Crop {
     Resized {
         /// Smallest area of the rectangle, as a share of the picture's.
         min_area: f64,
+        /// Largest area, as the smallest.
+        max_area: f64,
     },
     /// The whole, shifted by up to an eighth of its side over a black border.
     Padded,
@@ -32,8 +36,8 @@ impl Crop {
     /// The view of side `size`.
     pub(super) fn cut(self, picture: &Picture, size: usize, rng: &mut ChaCha8Rng) -> Picture {
         match self {
-            Crop::Resized { min_area } => {
-                let window = random_window(picture.width, picture.height, min_area, rng);
+            Crop::Resized { min_area, max_area } => {
+                let window = random_window(picture.width, picture.height, min_area..=max_area, rng);
                 resize(picture, window, size, size)
             }
             Crop::Padded => {
@@ -62,10 +66,10 @@ struct Window {
 }
 
 /// Area uniform, aspect log-uniform, place uniform; the largest allowed centre if no draw fits.
-fn random_window(width: usize, height: usize, min_area: f64, rng: &mut ChaCha8Rng) -> Window {
+fn random_window(width: usize, height: usize, share: RangeInclusive<f64>, rng: &mut ChaCha8Rng) -> Window {
     let area = (width * height) as f64;
     for _ in 0..TRIES {
-        let target = area * rng.random_range(min_area..=1.0);
+        let target = area * rng.random_range(share.clone());
         let aspect = rng.random_range(ASPECT.0.ln()..=ASPECT.1.ln()).exp();
         let w = (target * aspect).sqrt().round_ties_even() as usize;
         let h = (target / aspect).sqrt().round_ties_even() as usize;
@@ -174,7 +178,7 @@ mod tests {
     fn a_random_window_keeps_to_its_area_and_aspect_and_lies_inside() {
         let mut areas = Vec::new();
         for place in 0..2000 {
-            let w = random_window(100, 80, 0.2, &mut rng(place));
+            let w = random_window(100, 80, 0.2..=1.0, &mut rng(place));
             assert!(w.left + w.width <= 100 && w.top + w.height <= 80);
             let (area, aspect) = ((w.width * w.height) as f64 / 8000.0, w.width as f64 / w.height as f64);
             assert!(area > 0.19 && area <= 1.0, "area {area}");
@@ -189,7 +193,7 @@ mod tests {
     #[test]
     fn a_picture_too_narrow_for_any_window_gives_its_centre() {
         assert_eq!(
-            random_window(2, 90, 1.0, &mut rng(0)),
+            random_window(2, 90, 1.0..=1.0, &mut rng(0)),
             Window {
                 left: 0,
                 top: 43,
@@ -198,7 +202,7 @@ mod tests {
             }
         );
         assert_eq!(
-            random_window(90, 9, 1.0, &mut rng(0)),
+            random_window(90, 9, 1.0..=1.0, &mut rng(0)),
             Window {
                 left: 39,
                 top: 0,

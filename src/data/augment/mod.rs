@@ -1,8 +1,9 @@
 //! How a picture is varied before the model sees it, and how it becomes numbers.
 //!
 //! The steps, their order and their random distributions are those of timm's training transform:
-//! crop, flip, RandAugment or colours, conversion to normalised floats, erasing. All of it is drawn from
-//! the generator of the picture (`rng::stream(seed, Augment, ..)`), so a view depends on nothing else.
+//! crop, flip, RandAugment or colours, conversion to normalised floats, erasing. Crop and flip are drawn
+//! from one generator of the view, everything after them from another, so that views can share the first
+//! and differ in the second; a view depends on nothing else.
 
 mod blur;
 mod colour;
@@ -18,7 +19,9 @@ use rand_chacha::ChaCha8Rng;
 pub use self::colour::Jitter;
 pub use self::crop::Crop;
 use super::Picture;
+use crate::experiment::ViewPlan;
 use crate::experiment::settings::AugmentSettings;
+use crate::rng::{Purpose, stream};
 
 /// Standard deviations of the blur, in pixels of the view (SimSiam).
 const BLUR_SIGMA: std::ops::RangeInclusive<f32> = 0.1..=2.0;
@@ -54,6 +57,7 @@ impl From<&AugmentSettings> for Recipe {
             crop: match settings.crop.as_str() {
                 "resized" => Crop::Resized {
                     min_area: settings.crop_min,
+                    max_area: settings.crop_max,
                 },
                 "pad" => Crop::Padded,
                 _ => Crop::Centre,
@@ -61,7 +65,11 @@ impl From<&AugmentSettings> for Recipe {
             flip: settings.flip,
             rand_augment: settings.rand_augment,
             jitter: settings.jitter,
-            strength: Jitter::SIMSIAM,
+            strength: Jitter {
+                saturation: settings.jitter_saturation as f32,
+                ..Jitter::SIMSIAM
+            }
+            .times(settings.jitter_strength as f32),
             grey: settings.grey,
             blur: settings.blur,
             solarise: settings.solarise,
@@ -73,7 +81,7 @@ impl From<&AugmentSettings> for Recipe {
 /// Makes the views of pictures.
 #[derive(Clone, Debug)]
 pub struct Augment {
-    recipes: Vec<Recipe>,
+    views: Vec<View>,
     image_size: usize,
     /// What a warped picture shows beyond its border: the mean colour of the data.
     fill: [u8; 3],
@@ -81,42 +89,88 @@ pub struct Augment {
     normalised: Vec<[f32; 256]>,
 }
 
+/// How one view is made.
+#[derive(Clone, Debug)]
+struct View {
+    recipe: Recipe,
+    side: usize,
+    /// The view whose crop and flip it has, often itself.
+    geometry: usize,
+}
+
+/// The generators of one view of one picture.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    /// Of crop and flip.
+    geometry: ChaCha8Rng,
+    /// Of everything after them.
+    colour: ChaCha8Rng,
+}
+
 impl Augment {
-    /// The same recipe for every view. `mean` and `std` are those of the training pictures in `[0, 1]`.
+    /// One view of the model's size. `mean` and `std` are those of the training pictures in `[0, 1]`.
     pub fn new(settings: &AugmentSettings, image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Augment {
-        Augment::with_recipes(vec![Recipe::from(settings)], image_size, mean, std)
+        let only = ViewPlan::new(settings.clone(), image_size);
+        Augment::with_views(&[only], image_size, mean, std)
     }
 
-    /// A recipe for each view; a view past the last recipe begins again with the first.
+    /// Several views; `image_size` is the model's, which evaluation sees.
     ///
     /// # Panics
-    /// When there is no recipe.
-    pub fn with_recipes(recipes: Vec<Recipe>, image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Augment {
-        assert!(!recipes.is_empty(), "an augmentation needs a recipe");
+    /// When a view shares the geometry of one that there is not, or that shares another's itself.
+    pub fn with_views(plan: &[ViewPlan], image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Augment {
         let table = |c: usize| std::array::from_fn(|level| (level as f32 / 255.0 - mean[c]) / std[c]);
+        let view = |(nth, view): (usize, &ViewPlan)| {
+            let geometry = view.geometry_of.unwrap_or(nth);
+            assert!(
+                geometry == nth || plan[geometry].geometry_of.is_none(),
+                "view {geometry} shares its geometry itself"
+            );
+            View {
+                recipe: Recipe::from(&view.augment),
+                side: view.side,
+                geometry,
+            }
+        };
         Augment {
-            recipes,
+            views: plan.iter().enumerate().map(view).collect(),
             image_size,
             fill: mean.map(|m| (m * 255.0).round() as u8),
             normalised: (0..3).map(table).collect(),
         }
     }
 
-    /// Side of the square views, in pixels.
+    /// Side of the model's square pictures, in pixels.
     pub fn image_size(&self) -> usize {
         self.image_size
     }
 
-    /// Writes view number `nth` of a picture into `out`, `[3, image_size, image_size]`, normalised.
+    /// Side of every view, in pixels.
+    pub fn sides(&self) -> Vec<usize> {
+        self.views.iter().map(|view| view.side).collect()
+    }
+
+    /// The generators of view number `nth` of picture number `index` in an epoch.
+    pub fn draws(&self, seed: u64, epoch: u64, index: u32, nth: usize) -> Draws {
+        let sample = |nth: usize| u64::from(index) * self.views.len() as u64 + nth as u64;
+        Draws {
+            geometry: stream(seed, Purpose::Augment, epoch, sample(self.views[nth].geometry)),
+            colour: stream(seed, Purpose::Colour, epoch, sample(nth)),
+        }
+    }
+
+    /// Writes view number `nth` of a picture into `out`, `[3, side, side]`, normalised.
     ///
     /// # Panics
-    /// When `out` has another length.
-    pub fn view(&self, nth: usize, picture: &Picture, rng: &mut ChaCha8Rng, out: &mut [f32]) {
-        let recipe = &self.recipes[nth % self.recipes.len()];
-        let mut view = recipe.crop.cut(picture, self.image_size, rng);
-        if happens(recipe.flip, rng) {
+    /// When there is no such view or `out` has another length.
+    pub fn view(&self, nth: usize, picture: &Picture, draws: &mut Draws, out: &mut [f32]) {
+        let View { recipe, side, geometry } = &self.views[nth];
+        let (shape, rng) = (&self.views[*geometry].recipe, &mut draws.geometry);
+        let mut view = shape.crop.cut(picture, *side, rng);
+        if happens(shape.flip, rng) {
             geometry::flip(&mut view);
         }
+        let rng = &mut draws.colour;
         if recipe.rand_augment > 0.0 {
             rand_augment::rand_augment(&mut view, recipe.rand_augment, self.fill, rng);
         }
@@ -134,7 +188,7 @@ impl Augment {
         }
         self.normalise(&view, out);
         if happens(recipe.erase, rng) {
-            erase::erase(out, self.image_size, rng);
+            erase::erase(out, *side, rng);
         }
     }
 
@@ -153,8 +207,8 @@ impl Augment {
 
     /// `[height, width, 3]` bytes to `[3, height, width]` normalised floats.
     fn normalise(&self, view: &Picture, out: &mut [f32]) {
-        let plane = self.image_size * self.image_size;
-        assert_eq!(out.len(), 3 * plane, "a view has three planes of image_size x image_size");
+        let plane = view.width * view.height;
+        assert_eq!(out.len(), 3 * plane, "a view has three planes of its size");
         for (channel, (table, plane)) in self.normalised.iter().zip(out.chunks_exact_mut(plane)).enumerate() {
             for (value, pixel) in plane.iter_mut().zip(view.pixels.chunks_exact(3)) {
                 *value = table[usize::from(pixel[channel])];

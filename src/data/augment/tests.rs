@@ -1,14 +1,9 @@
 //! The whole way of a picture; each step has its own tests.
 
 use super::*;
-use crate::rng::{Purpose, stream};
 
 const MEAN: [f32; 3] = [0.5, 0.4, 0.3];
 const STD: [f32; 3] = [0.2, 0.25, 0.3];
-
-fn rng(place: u64) -> ChaCha8Rng {
-    stream(7, Purpose::Augment, 0, place)
-}
 
 fn picture(width: usize, height: usize) -> Picture {
     let pixels = (0..width * height)
@@ -22,8 +17,11 @@ pub(in crate::data) fn still() -> AugmentSettings {
     AugmentSettings {
         crop: "none".to_owned(),
         crop_min: 0.2,
+        crop_max: 1.0,
         flip: 0.0,
         jitter: 0.0,
+        jitter_saturation: 0.4,
+        jitter_strength: 1.0,
         grey: 0.0,
         blur: 0.0,
         solarise: 0.0,
@@ -32,9 +30,10 @@ pub(in crate::data) fn still() -> AugmentSettings {
     }
 }
 
-fn view(settings: &AugmentSettings, picture: &Picture, place: u64) -> Vec<f32> {
+fn view(settings: &AugmentSettings, picture: &Picture, place: u32) -> Vec<f32> {
     let mut out = vec![f32::NAN; 3 * 32 * 32];
-    Augment::new(settings, 32, MEAN, STD).view(0, picture, &mut rng(place), &mut out);
+    let augment = Augment::new(settings, 32, MEAN, STD);
+    augment.view(0, picture, &mut augment.draws(7, 0, place, 0), &mut out);
     out
 }
 
@@ -92,11 +91,12 @@ fn a_view_is_fixed_by_its_stream_alone_and_every_step_makes_finite_numbers() {
         solarise: 0.2,
         rand_augment: 9.0,
         erase: 0.25,
+        ..still()
     };
     for (place, (width, height)) in [(32, 32), (64, 48), (9, 200), (1, 1)].into_iter().cycle().take(200).enumerate() {
-        let once = view(&all, &picture(width, height), place as u64);
+        let once = view(&all, &picture(width, height), place as u32);
         assert!(once.iter().all(|v| v.is_finite()));
-        assert_eq!(once, view(&all, &picture(width, height), place as u64));
+        assert_eq!(once, view(&all, &picture(width, height), place as u32));
     }
     assert_ne!(view(&all, &picture(32, 32), 0), view(&all, &picture(32, 32), 1));
 }
@@ -115,16 +115,76 @@ fn each_colour_step_changes_the_view_when_certain() {
     }
 }
 
+/// View `nth` of picture 3 by a plan for a model of side 32.
+fn planned(plan: &[ViewPlan], nth: usize, picture: &Picture) -> Vec<f32> {
+    let augment = Augment::with_views(plan, 32, MEAN, STD);
+    let mut out = vec![f32::NAN; 3 * plan[nth].side * plan[nth].side];
+    augment.view(nth, picture, &mut augment.draws(7, 1, 3, nth), &mut out);
+    out
+}
+
 #[test]
-fn every_view_has_its_own_recipe_and_the_recipes_go_round() {
-    let flipped = Recipe::from(&AugmentSettings { flip: 1.0, ..still() });
-    let augment = Augment::with_recipes(vec![Recipe::from(&still()), flipped], 32, MEAN, STD);
-    let nth = |nth| {
-        let mut out = vec![0.0; 3 * 32 * 32];
-        augment.view(nth, &picture(32, 32), &mut rng(0), &mut out);
-        out
+fn every_view_has_its_own_recipe_and_side() {
+    let flipped = AugmentSettings { flip: 1.0, ..still() };
+    let local = AugmentSettings {
+        crop: "resized".to_owned(),
+        crop_min: 0.05,
+        crop_max: 0.4,
+        ..still()
     };
-    assert_eq!(nth(0), plain(&picture(32, 32)));
-    assert_ne!(nth(1), nth(0));
-    assert_eq!(nth(2), nth(0));
+    let plan = [ViewPlan::new(still(), 32), ViewPlan::new(flipped, 32), ViewPlan::new(local, 16)];
+    let picture = picture(32, 32);
+    assert_eq!(planned(&plan, 0, &picture), plain(&picture));
+    assert_ne!(planned(&plan, 1, &picture), plain(&picture));
+    let local = planned(&plan, 2, &picture);
+    assert_eq!(local.len(), 3 * 16 * 16);
+    assert!(local.iter().all(|v| v.is_finite()));
+    assert_eq!(Augment::with_views(&plan, 32, MEAN, STD).sides(), [32, 32, 16]);
+}
+
+#[test]
+fn views_that_share_crop_and_flip_differ_in_their_colours_alone() {
+    let cropped = AugmentSettings {
+        crop: "resized".to_owned(),
+        flip: 0.5,
+        ..still()
+    };
+    let shared = |augment: AugmentSettings| ViewPlan {
+        geometry_of: Some(0),
+        ..ViewPlan::new(augment, 32)
+    };
+    let first = ViewPlan::new(cropped.clone(), 32);
+    let picture = picture(50, 41);
+    // The crop and the flip of the shared view hold, whatever the recipe of its own says.
+    let plan = [first.clone(), shared(still()), ViewPlan::new(cropped.clone(), 32)];
+    assert_eq!(planned(&plan, 0, &picture), planned(&plan, 1, &picture));
+    assert_ne!(planned(&plan, 0, &picture), planned(&plan, 2, &picture));
+    // With colours: draws of the first view move neither the crop of the second nor its colours.
+    let coloured = |jitter: f64| AugmentSettings { jitter, ..cropped.clone() };
+    let with = |jitter| planned(&[ViewPlan::new(coloured(jitter), 32), shared(coloured(1.0))], 1, &picture);
+    assert_eq!(with(0.0), with(1.0));
+    assert_ne!(with(0.0), planned(&plan, 0, &picture));
+}
+
+#[test]
+fn crops_keep_to_their_largest_area() {
+    // A picture whose levels rise by one a column: the range of levels in a view is the width of its crop.
+    let ramp = Picture {
+        width: 100,
+        height: 100,
+        pixels: (0..10_000).flat_map(|i| [(i % 100) as u8; 3]).collect(),
+    };
+    let small = AugmentSettings {
+        crop: "resized".to_owned(),
+        crop_min: 0.05,
+        crop_max: 0.1,
+        ..still()
+    };
+    for place in 0..100 {
+        let view = view(&small, &ramp, place);
+        let levels = view[..1024].iter().map(|v| (v * STD[0] + MEAN[0]) * 255.0);
+        let (low, high) = levels.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        // The widest has a tenth of the area and is 4/3 as wide as high: 36.5 columns.
+        assert!(high - low < 37.0, "{low} to {high}");
+    }
 }

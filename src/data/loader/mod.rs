@@ -14,7 +14,6 @@ use self::prefetch::Prefetch;
 use super::augment::Augment;
 use super::mix::Mix;
 use super::{Picture, Split};
-use crate::rng::{Purpose, stream};
 
 /// Batches made ahead by few threads ("ours": hides a slow batch, costs little memory).
 const AHEAD: usize = 3;
@@ -35,7 +34,7 @@ pub struct Batch {
     pub indices: Vec<u32>,
     /// Their classes.
     pub labels: Vec<u32>,
-    /// Normalised pictures, each view `[batch, 3, size, size]`.
+    /// Normalised pictures, each view `[batch, 3, side, side]` with a side of its own.
     pub views: Vec<Vec<f32>>,
     /// Soft targets, `[batch, classes]`; there exactly if the loader mixes.
     pub targets: Option<Vec<f32>>,
@@ -52,8 +51,6 @@ pub struct LoaderPlan {
     pub epochs: u64,
     /// Place of the first batch that is made, for a run that goes on.
     pub first_batch: u64,
-    /// Views of each picture.
-    pub views: usize,
     /// Threads that make batches; 0 counts as 1.
     pub threads: usize,
     /// Batches made and not yet taken, at most; 0 counts as 1.
@@ -81,16 +78,16 @@ impl TrainLoader {
             let epoch = step / per_epoch;
             let start = (step % per_epoch) as usize * plan.batch_size;
             let indices = order.of(epoch)[start..start + plan.batch_size].to_vec();
-            let mut views = vec![vec![0.0; indices.len() * values(&augment)]; plan.views];
+            let sides = augment.sides();
+            let mut views: Vec<Vec<f32>> = sides.iter().map(|side| vec![0.0; indices.len() * values(*side)]).collect();
             each(&split, &indices, stop, |place, picture| {
                 for (nth, view) in views.iter_mut().enumerate() {
-                    let sample = u64::from(indices[place]) * plan.views as u64 + nth as u64;
-                    let mut rng = stream(plan.seed, Purpose::Augment, epoch, sample);
-                    augment.view(nth, picture, &mut rng, chunk(view, place, &augment));
+                    let mut draws = augment.draws(plan.seed, epoch, indices[place], nth);
+                    augment.view(nth, picture, &mut draws, chunk(view, place, sides[nth]));
                 }
             })?;
             let labels = labels(&split, &indices);
-            let targets = mix.map(|mix| mix.apply(plan.seed, step, &labels, augment.image_size(), &mut views));
+            let targets = mix.map(|mix| mix.apply(plan.seed, step, &labels, &sides, &mut views));
             Ok(Batch {
                 step,
                 epoch,
@@ -128,9 +125,10 @@ impl EvalLoader {
         let make = move |step: u64, stop: &AtomicBool| {
             let start = step as usize * batch_size;
             let indices: Vec<u32> = (start as u32..(start + batch_size).min(split.len()) as u32).collect();
-            let mut view = vec![0.0; indices.len() * values(&augment)];
+            let side = augment.image_size();
+            let mut view = vec![0.0; indices.len() * values(side)];
             each(&split, &indices, stop, |place, picture| {
-                augment.plain(picture, chunk(&mut view, place, &augment))
+                augment.plain(picture, chunk(&mut view, place, side))
             })?;
             let labels = labels(&split, &indices);
             Ok(Batch {
@@ -155,12 +153,12 @@ impl Iterator for EvalLoader {
 }
 
 /// Numbers in one view of one picture.
-fn values(augment: &Augment) -> usize {
-    3 * augment.image_size() * augment.image_size()
+fn values(side: usize) -> usize {
+    3 * side * side
 }
 
-fn chunk<'a>(view: &'a mut [f32], place: usize, augment: &Augment) -> &'a mut [f32] {
-    let values = values(augment);
+fn chunk(view: &mut [f32], place: usize, side: usize) -> &mut [f32] {
+    let values = values(side);
     &mut view[place * values..][..values]
 }
 

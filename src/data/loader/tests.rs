@@ -5,6 +5,7 @@ use anyhow::bail;
 use super::*;
 use crate::data::augment::tests::still;
 use crate::data::source::{Item, Reader};
+use crate::experiment::ViewPlan;
 use crate::experiment::settings::AugmentSettings;
 
 const SIZE: usize = 16;
@@ -35,7 +36,8 @@ fn augment() -> Augment {
         erase: 0.5,
         ..mae()
     };
-    Augment::new(&settings, SIZE, [0.5; 3], [0.25; 3])
+    let plan = [ViewPlan::new(settings.clone(), SIZE), ViewPlan::new(settings, SIZE / 2)];
+    Augment::with_views(&plan, SIZE, [0.5; 3], [0.25; 3])
 }
 
 fn plan() -> LoaderPlan {
@@ -44,7 +46,6 @@ fn plan() -> LoaderPlan {
         batch_size: 4,
         epochs: 3,
         first_batch: 0,
-        views: 2,
         threads: 1,
         ahead: ahead(1),
     }
@@ -135,20 +136,21 @@ fn a_batch_holds_what_its_indices_say() {
         for (place, index) in batch.indices.iter().enumerate() {
             assert_eq!(batch.labels[place], index % 3);
             for (nth, view) in batch.views.iter().enumerate() {
-                let mut rng = stream(9, Purpose::Augment, batch.epoch, u64::from(*index) * 2 + nth as u64);
-                let mut expected = vec![0.0; 3 * SIZE * SIZE];
-                augment.view(nth, &split.picture(*index as usize).unwrap(), &mut rng, &mut expected);
+                let side = augment.sides()[nth];
+                let mut draws = augment.draws(9, batch.epoch, *index, nth);
+                let mut expected = vec![0.0; 3 * side * side];
+                augment.view(nth, &split.picture(*index as usize).unwrap(), &mut draws, &mut expected);
                 assert_eq!(view[place * expected.len()..][..expected.len()], expected);
             }
         }
-        assert_ne!(batch.views[0], batch.views[1], "views differ");
+        assert_eq!(batch.views[0].len(), 4 * batch.views[1].len(), "each view has its own side");
     }
 }
 
 #[test]
 fn a_mixed_batch_has_targets_and_all_its_views_are_mixed_alike() {
-    let settings = still();
-    let still = Augment::new(&settings, SIZE, [0.5; 3], [0.25; 3]);
+    let twice = vec![ViewPlan::new(still(), SIZE); 2];
+    let still = Augment::with_views(&twice, SIZE, [0.5; 3], [0.25; 3]);
     for batch in TrainLoader::new(split(22), still, Some(MIX), plan()).map(Result::unwrap) {
         assert_eq!(batch.views[0], batch.views[1]);
         assert_eq!(batch.targets.unwrap().len(), 4 * 3);

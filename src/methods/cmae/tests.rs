@@ -8,6 +8,10 @@ fn cmae(set: &[(&str, Set)], device: &Device) -> Cmae {
     Cmae::new(&tiny_run("cmae", &set), 10, device).unwrap()
 }
 
+fn inputs(device: &Device) -> Inputs {
+    tiny_inputs(&Cmae::views(&tiny_run("cmae", &[])).unwrap(), device)
+}
+
 fn text(value: &str) -> Set {
     Set::Text(value.to_owned())
 }
@@ -15,7 +19,7 @@ fn text(value: &str) -> Set {
 #[test]
 fn every_switch_gives_a_loss_and_gradients() {
     let device = Device::flex().autodiff();
-    let inputs = tiny_inputs(2, &device);
+    let batch = inputs(&device);
     let mut losses = std::collections::BTreeSet::new();
     for set in [
         vec![],
@@ -40,7 +44,7 @@ fn every_switch_gives_a_loss_and_gradients() {
         vec![("head_norm", text("none")), ("last_norm", Set::Bool(true))],
     ] {
         let model = cmae(&set, &device);
-        let loss = model.loss(&inputs, &tiny_step(0)).total;
+        let loss = model.loss(&batch, &tiny_step(0)).total;
         let value = loss.clone().into_scalar::<f32>();
         assert!(value.is_finite(), "{set:?}");
         let gradients = super::super::golden::gradients(&model, &loss.backward());
@@ -54,7 +58,7 @@ fn what_is_hidden_from_a_view_cannot_be_seen_in_it() {
     let device = Device::flex();
     for mask_token in [true, false] {
         let model = cmae(&[("mask_token", Set::Bool(mask_token))], &device);
-        let [view, _] = model.views(&tiny_inputs(2, &device), &tiny_step(0));
+        let [view, _] = model.masked(&inputs(&device), &tiny_step(0));
         let tokens = |images| {
             let view = View { images, ..view.clone() };
             HostTensor::from_tensor(&encode(&model.encoder, model.mask_token.as_ref(), &view, None))
@@ -69,18 +73,14 @@ fn what_is_hidden_from_a_view_cannot_be_seen_in_it() {
 #[test]
 fn the_views_are_complementary_unless_they_have_to_overlap() {
     let device = Device::flex();
-    let masks = |set: &[(&str, Set)]| {
-        cmae(set, &device)
-            .views(&tiny_inputs(2, &device), &tiny_step(0))
-            .map(|view| view.masks)
-    };
+    let masks = |set: &[(&str, Set)]| cmae(set, &device).masked(&inputs(&device), &tiny_step(0)).map(|view| view.masks);
     let [first, second] = masks(&[]);
     assert_eq!((first.keep, first.complement()), (4, second));
     let without = ("mask_token", Set::Bool(false));
     let [first, second] = masks(&[without.clone(), ("no_mask_token_align", text("full_target"))]);
     assert_eq!((first.keep, second.keep), (4, 16));
     let model = cmae(&[without, ("no_mask_token_align", text("overlap"))], &device);
-    let [first, second] = model.views(&tiny_inputs(2, &device), &tiny_step(0));
+    let [first, second] = model.masked(&inputs(&device), &tiny_step(0));
     assert!(model.compared(&first, &second).iter().all(|patches| patches.len() == 3));
 }
 
