@@ -170,7 +170,9 @@ fn layer_id(path: &str, depth: usize) -> usize {
             .and_then(|number| number.parse::<usize>().ok())
             .map_or(depth + 1, |number| number + 1);
     }
-    if rest.starts_with("norm.") { depth + 1 } else { 0 }
+    // BEiT's rule puts the bias that all blocks share behind them.
+    let behind = rest.starts_with("norm.") || rest.starts_with("rel_pos_bias.");
+    if behind { depth + 1 } else { 0 }
 }
 
 #[cfg(test)]
