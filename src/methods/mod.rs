@@ -2,14 +2,17 @@
 //!
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
+pub mod blockwise;
 pub mod classifier;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod mae;
 pub mod masked_decoder;
+pub mod masked_head;
 pub mod masking;
 pub mod random_init;
 pub mod rmae;
+pub mod simmim;
 mod supervised;
 
 use burn::module::Module;
@@ -141,7 +144,13 @@ macro_rules! methods {
     };
 }
 
-methods!(mae::Mae, rmae::Rmae, supervised::Supervised, random_init::RandomInit);
+methods!(
+    mae::Mae,
+    rmae::Rmae,
+    simmim::Simmim,
+    supervised::Supervised,
+    random_init::RandomInit
+);
 
 /// The registry as plain data.
 pub fn catalog() -> Catalog {
@@ -176,7 +185,7 @@ fn layer_id(path: &str, depth: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use burn::tensor::TensorData;
@@ -185,7 +194,8 @@ mod tests {
     use super::*;
     use crate::experiment::{Request, Scale, Stage, Value, single_run};
 
-    fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
+    /// A run of a backbone of two narrow blocks on pictures of 16 pixels.
+    pub(crate) fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
         let mut request = Request::default();
         let model = [
             ("dim", 16),
@@ -317,7 +327,7 @@ mod tests {
         let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
         assert_eq!(
             error,
-            "method `mea` is not known: it must be one of mae, rmae, supervised, random_init"
+            "method `mea` is not known: it must be one of mae, rmae, simmim, supervised, random_init"
         );
     }
 }

@@ -119,8 +119,7 @@ impl VitConfig {
 mod tests {
     use super::*;
 
-    #[test]
-    fn sizes_that_do_not_fit_are_refused_by_name() {
+    fn settings() -> (DataSettings, ModelSettings) {
         let data = DataSettings {
             source: "builtin".to_owned(),
             image_size: 32,
@@ -141,7 +140,12 @@ mod tests {
             decoder_depth: 1,
             decoder_heads: 2,
         };
-        assert!(VitConfig::from_settings(&data, &model, false).is_ok());
+        (data, model)
+    }
+
+    #[test]
+    fn relative_positions_need_the_whole_sequence_and_blocks_that_are_remembered() {
+        let (data, model) = settings();
         let relative = ModelSettings {
             position: "relative".to_owned(),
             ..model.clone()
@@ -150,6 +154,12 @@ mod tests {
         assert!(config.check_absolute().unwrap_err().starts_with("model.position = relative"));
         let error = VitConfig::from_settings(&data, &relative, true).unwrap_err();
         assert!(error.starts_with("train.recompute = true"), "{error}");
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused_by_name() {
+        let (data, model) = settings();
+        assert!(VitConfig::from_settings(&data, &model, false).is_ok());
         for (model, expected) in [
             (
                 ModelSettings {
