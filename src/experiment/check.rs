@@ -160,6 +160,10 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
                 format!("a step of {step} pictures is larger than the data: batch_size times accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
+        if train.recompute && model.position == "relative" {
+            let message = "true is not allowed with model.position = relative: a block worked out again has no place for the bias";
+            return Err(Invalid::new("train.recompute", message));
+        }
         // No epochs mean no training, and then the warm-up has no meaning.
         if train.epochs > 0 && train.warmup_epochs > train.epochs as f64 {
             let (warm_up, epochs) = (train.warmup_epochs, train.epochs);

@@ -35,8 +35,11 @@ section! {
         heads: usize = Literal::Int(3), Kind::Int { min: 1, max: 64 }, "ViT-Ti";
         /// Hidden width of the MLP as a multiple of the width.
         mlp_ratio: f64 = Literal::Float(4.0), Kind::Float { min: 0.5, max: 16.0 }, "ViT";
-        /// Position table: fixed 2-D sine-cosine, or learned.
-        position: String = Literal::Text("sincos"), Kind::Choice { of: &["sincos", "learned"] }, "MAE";
+        /// How tokens know their place: a fixed 2-D sine-cosine table, a learned one, or a learned bias on the attention
+        /// for every distance, shared by all blocks.
+        position: String = Literal::Text("sincos"), Kind::Choice { of: &["sincos", "learned", "relative"] }, "MAE; BEiT is relative";
+        /// What the learned factors on every branch of a block start at (LayerScale); 0 is without.
+        layer_scale: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE; BEiT and CAE use 0.1";
         /// Width of the decoder.
         decoder_dim: usize = Literal::Int(192), Kind::Int { min: 8, max: 4096 }, "public CIFAR MAE";
         /// Blocks of the decoder.

@@ -32,6 +32,9 @@ struct MlpResidual;
 struct Attention;
 
 #[derive(Debug)]
+struct BiasedAttention;
+
+#[derive(Debug)]
 struct RecomputedBlock;
 
 impl<B: Kernels> Backward<B, 1> for Gelu {
@@ -102,7 +105,17 @@ impl<B: Kernels> Backward<B, 1> for Attention {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (parents, (qkv, logs, heads), g) = taken::<B, _, 1>(ops, grads);
-        register::<B, 1>(parents, [B::attention_backward(qkv, logs, g, heads)], grads);
+        register::<B, 1>(parents, [B::attention_backward(qkv, None, logs, g, heads).0], grads);
+    }
+}
+
+impl<B: Kernels> Backward<B, 2> for BiasedAttention {
+    type State = (F<B>, F<B>, F<B>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (parents, (qkv, bias, logs, heads), g) = taken::<B, _, 2>(ops, grads);
+        let (dqkv, dbias) = B::attention_backward(qkv, Some(bias), logs, g, heads);
+        register::<B, 2>(parents, [dqkv, dbias.expect("a bias was given")], grads);
     }
 }
 
@@ -223,9 +236,18 @@ impl<B: Kernels, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
 
     fn attention(qkv: F<Self>, heads: usize) -> F<Self> {
         let (qkv, node) = qkv.into_parts();
-        let (y, logs) = B::attention_forward(qkv.clone(), heads);
+        let (y, logs) = B::attention_forward(qkv.clone(), None, heads);
         match Attention.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((qkv, logs, heads), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn biased_attention(qkv: F<Self>, bias: F<Self>, heads: usize) -> F<Self> {
+        let ((qkv, node), (bias, bias_node)) = (qkv.into_parts(), bias.into_parts());
+        let (y, logs) = B::attention_forward(qkv.clone(), Some(bias.clone()), heads);
+        match BiasedAttention.prepare::<C>([node, bias_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((qkv, bias, logs, heads), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

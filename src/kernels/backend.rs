@@ -110,14 +110,15 @@ pub trait Kernels: Backend {
         composed::mlp_backward::<Self>(stream, mlp, hidden, statistics, factors, g)
     }
 
-    /// What the heads mix, and the logarithm of each row's sum of exponentials, `[batch, heads, tokens]`.
-    fn attention_forward(qkv: F<Self>, heads: usize) -> (F<Self>, F<Self>) {
-        composed::attention::<Self>(qkv, heads)
+    /// What the heads mix, and the logarithm of each row's sum of exponentials, `[batch, heads, tokens]`. The bias
+    /// is `[heads, tokens, tokens]`.
+    fn attention_forward(qkv: F<Self>, bias: Option<F<Self>>, heads: usize) -> (F<Self>, F<Self>) {
+        composed::attention::<Self>(qkv, bias, heads)
     }
 
-    /// The gradient of `qkv`.
-    fn attention_backward(qkv: F<Self>, logs: F<Self>, g: F<Self>, heads: usize) -> F<Self> {
-        composed::attention_backward::<Self>(qkv, logs, g, heads)
+    /// The gradients of `qkv` and of the bias.
+    fn attention_backward(qkv: F<Self>, bias: Option<F<Self>>, logs: F<Self>, g: F<Self>, heads: usize) -> (F<Self>, Option<F<Self>>) {
+        composed::attention_backward::<Self>(qkv, bias, logs, g, heads)
     }
 
     /// The parameter and its moments after a step.

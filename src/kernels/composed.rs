@@ -96,12 +96,12 @@ pub fn mlp_backward<B: Backend>(
     [B::float_add(dx, g), dgamma, dbeta, dw1, db1, outer.weight, outer.bias]
 }
 
-pub fn attention<B: Backend>(qkv: F<B>, heads: usize) -> (F<B>, F<B>) {
+pub fn attention<B: Backend>(qkv: F<B>, bias: Option<F<B>>, heads: usize) -> (F<B>, F<B>) {
     let [batch, tokens, packed] = dims::<B>(&qkv)[..] else {
         unreachable!("packed queries, keys and values have three dimensions")
     };
     let [query, key, value] = split::<B>(qkv, heads);
-    let scores = scores::<B>(query, key);
+    let scores = scores::<B>(query, key, bias);
     let most = B::float_max_dim(scores.clone(), 3);
     let powers = B::float_exp(B::float_sub(scores, most.clone()));
     let sum = B::float_sum_dim(powers.clone(), 3);
@@ -113,25 +113,27 @@ pub fn attention<B: Backend>(qkv: F<B>, heads: usize) -> (F<B>, F<B>) {
     )
 }
 
-pub fn attention_backward<B: Backend>(qkv: F<B>, logs: F<B>, g: F<B>, heads: usize) -> F<B> {
+pub fn attention_backward<B: Backend>(qkv: F<B>, bias: Option<F<B>>, logs: F<B>, g: F<B>, heads: usize) -> (F<B>, Option<F<B>>) {
     let [batch, tokens, packed] = dims::<B>(&qkv)[..] else {
         unreachable!("packed queries, keys and values have three dimensions")
     };
     let (dim, width) = (packed / 3, packed / 3 / heads);
     let [query, key, value] = split::<B>(qkv, heads);
     let logs = reshape::<B>(logs, [batch, heads, tokens, 1]);
-    let weights = B::float_exp(B::float_sub(scores::<B>(query.clone(), key.clone()), logs));
+    let biased = bias.is_some();
+    let weights = B::float_exp(B::float_sub(scores::<B>(query.clone(), key.clone(), bias), logs));
     let g = B::float_permute(reshape::<B>(g, [batch, tokens, heads, width]), &[0, 2, 1, 3]);
     let g = Operand::<B>::gradient(g);
     let slopes = g.clone().times(Operand::plain(value).transposed());
     let mean = B::float_sum_dim(B::float_mul(weights.clone(), slopes.clone()), 3);
     let slopes = B::float_mul(weights.clone(), B::float_sub(slopes, mean));
+    let dbias = biased.then(|| reshape::<B>(B::float_sum_dim(slopes.clone(), 0), [heads, tokens, tokens]));
     let slopes = Operand::<B>::gradient(scale::<B>(slopes, (width as f64).powf(-0.5)));
     let dquery = slopes.clone().times(Operand::plain(key));
     let dkey = slopes.transposed().times(Operand::plain(query));
     let dvalue = Operand::plain(weights).transposed().times(g);
     let parts = [dquery, dkey, dvalue].map(|part| join::<B>(part, [batch, tokens, dim]));
-    B::float_cat(parts.into(), 2)
+    (B::float_cat(parts.into(), 2), dbias)
 }
 
 pub fn adamw<B: Backend>(param: F<B>, gradient: F<B>, first: F<B>, second: F<B>, step: Step) -> (F<B>, F<B>, F<B>) {
@@ -205,9 +207,19 @@ fn join<B: Backend>(heads: F<B>, shape: [usize; 3]) -> F<B> {
     reshape::<B>(B::float_permute(heads, &[0, 2, 1, 3]), shape)
 }
 
-fn scores<B: Backend>(query: F<B>, key: F<B>) -> F<B> {
+/// `[batch, heads, tokens, tokens]`
+fn scores<B: Backend>(query: F<B>, key: F<B>, bias: Option<F<B>>) -> F<B> {
     let width = query.shape()[3] as f64;
-    scale::<B>(product::<B>(query, B::float_swap_dims(key, 2, 3)), width.powf(-0.5))
+    let scores = scale::<B>(product::<B>(query, B::float_swap_dims(key, 2, 3)), width.powf(-0.5));
+    match bias {
+        Some(bias) => {
+            let [heads, tokens, _] = dims::<B>(&bias)[..] else {
+                unreachable!("a bias has three dimensions")
+            };
+            B::float_add(scores, reshape::<B>(bias, [1, heads, tokens, tokens]))
+        }
+        None => scores,
+    }
 }
 
 fn scale<B: Backend>(x: F<B>, factor: f64) -> F<B> {

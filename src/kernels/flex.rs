@@ -177,26 +177,34 @@ impl Kernels for Flex {
         [tensor(got.dx, x.shape()), dgamma, dbeta, dw1, db1, dw2, db2]
     }
 
-    fn attention_forward(qkv: FlexTensor, heads: usize) -> (FlexTensor, FlexTensor) {
-        if !single_precision(&[&qkv]) {
-            return composed::attention::<Self>(qkv, heads);
+    fn attention_forward(qkv: FlexTensor, bias: Option<FlexTensor>, heads: usize) -> (FlexTensor, FlexTensor) {
+        if !single_precision(&[&qkv, bias.as_ref().unwrap_or(&qkv)]) {
+            return composed::attention::<Self>(qkv, bias, heads);
         }
-        let qkv = dense(qkv);
+        let (qkv, bias) = (dense(qkv), bias.map(dense));
         let (shape, sizes) = (qkv.shape(), attention_shape(&qkv, heads));
         work::count(2 * scores(&qkv));
-        let (mixed, logs) = slices::attention::forward(numbers(&qkv), sizes);
+        let (mixed, logs) = slices::attention::forward(numbers(&qkv), bias.as_ref().map(numbers), sizes);
         let logs = tensor(logs, Shape::from([shape[0], heads, shape[1]]));
         (tensor(mixed, with_last(shape.clone(), shape[2] / 3)), logs)
     }
 
-    fn attention_backward(qkv: FlexTensor, logs: FlexTensor, g: FlexTensor, heads: usize) -> FlexTensor {
-        if !single_precision(&[&qkv, &logs, &g]) {
-            return composed::attention_backward::<Self>(qkv, logs, g, heads);
+    fn attention_backward(
+        qkv: FlexTensor,
+        bias: Option<FlexTensor>,
+        logs: FlexTensor,
+        g: FlexTensor,
+        heads: usize,
+    ) -> (FlexTensor, Option<FlexTensor>) {
+        if !single_precision(&[&qkv, bias.as_ref().unwrap_or(&qkv), &logs, &g]) {
+            return composed::attention_backward::<Self>(qkv, bias, logs, g, heads);
         }
-        let (qkv, g) = (dense(qkv), dense(g));
+        let (qkv, bias, g) = (dense(qkv), bias.map(dense), dense(g));
         work::count(5 * scores(&qkv));
-        let dqkv = slices::attention::backward(numbers(&qkv), attention_shape(&qkv, heads), numbers(&logs), numbers(&g));
-        tensor(dqkv, qkv.shape())
+        let sizes = attention_shape(&qkv, heads);
+        let (dqkv, dbias) = slices::attention::backward(numbers(&qkv), bias.as_ref().map(numbers), sizes, numbers(&logs), numbers(&g));
+        let dbias = dbias.zip(bias).map(|(dbias, bias)| tensor(dbias, bias.shape()));
+        (tensor(dqkv, qkv.shape()), dbias)
     }
 
     fn adamw_step(

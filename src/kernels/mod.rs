@@ -131,6 +131,8 @@ pub struct BlockWeights {
     pub fc2: LinearWeights,
     /// Attention heads.
     pub heads: usize,
+    /// Added to every picture's scores, `[heads, tokens, tokens]`.
+    pub bias: Option<Tensor<3>>,
 }
 
 /// A pre-norm block whose two branches are multiplied by a factor a picture.
@@ -139,11 +141,16 @@ pub struct BlockWeights {
 /// x and output: `[batch, tokens, dim]`
 pub fn block(x: Tensor<3>, weights: BlockWeights, attention_factors: Factors, mlp_factors: Factors) -> Tensor<3> {
     let qkv = norm_linear(x.clone(), weights.norm1, weights.qkv);
-    let x = linear_residual(attention(qkv, weights.heads), weights.proj, x, attention_factors);
+    let mixed = match weights.bias {
+        Some(bias) => biased_attention(qkv, bias, weights.heads),
+        None => attention(qkv, weights.heads),
+    };
+    let x = linear_residual(mixed, weights.proj, x, attention_factors);
     mlp_residual(x, weights.norm2, weights.fc1, weights.fc2, mlp_factors)
 }
 
-/// [`block`], keeping nothing but `x` for the gradient: everything is worked out again there.
+/// [`block`], keeping nothing but `x` for the gradient: everything is worked out again there. It has no place for a
+/// bias on the scores.
 pub fn recomputed_block(x: Tensor<3>, weights: BlockWeights, attention_factors: Factors, mlp_factors: Factors) -> Tensor<3> {
     let BlockWeights {
         norm1,
@@ -153,7 +160,9 @@ pub fn recomputed_block(x: Tensor<3>, weights: BlockWeights, attention_factors: 
         fc1,
         fc2,
         heads,
+        bias,
     } = weights;
+    assert!(bias.is_none(), "settings that ask for both are refused");
     let extras = BlockExtras {
         attention_factors,
         mlp_factors,
@@ -184,6 +193,15 @@ pub fn recomputed_block(x: Tensor<3>, weights: BlockWeights, attention_factors: 
 /// qkv: `[batch, tokens, 3 * dim]`, query, key and value each split into `heads`; output: `[batch, tokens, dim]`
 pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::attention(qkv.into_dispatch(), heads))
+}
+
+/// As [`attention`], with a bias added to the scores of every picture.
+///
+/// # Shapes
+/// qkv: `[batch, tokens, 3 * dim]`; bias: `[heads, tokens, tokens]`; output: `[batch, tokens, dim]`
+pub fn biased_attention(qkv: Tensor<3>, bias: Tensor<3>, heads: usize) -> Tensor<3> {
+    let (qkv, bias) = (qkv.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::biased_attention(qkv, bias, heads))
 }
 
 /// One step of AdamW on tensors that record no gradients: the parameter and its two moments.

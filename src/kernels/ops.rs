@@ -84,6 +84,8 @@ pub trait TransformerOps: Backend {
 
     fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
 
+    fn biased_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+
     #[allow(
         clippy::too_many_arguments,
         reason = "the macro tells tensors by their types, so they cannot be grouped"
@@ -184,7 +186,11 @@ macro_rules! without_gradients {
             }
 
             fn attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-                Self::attention_forward(qkv, heads).0
+                Self::attention_forward(qkv, None, heads).0
+            }
+
+            fn biased_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+                Self::attention_forward(qkv, Some(bias), heads).0
             }
 
             fn recomputed_block(

@@ -137,6 +137,7 @@ mod tests {
             heads: 2,
             mlp_ratio: 2.0,
             position: Position::SinCos,
+            layer_scale: 0.0,
             recompute: false,
         };
         Classifier::new(Vit::new(&config, 5, device), 3, &settings(pooling), 0.0, 5, device)
@@ -207,6 +208,8 @@ mod tests {
             ("encoder.pos_embed", 0),
             ("encoder.patch_embed.proj.bias", 0),
             ("encoder.blocks.0.norm1.gamma", 1),
+            ("encoder.blocks.0.gamma_1", 1),
+            ("encoder.rel_pos_bias.relative_position_bias_table", 3), // As in the BEiT repository.
             ("encoder.blocks.1.attn.qkv.weight", 2),
             ("encoder.norm.gamma", 3),
             ("fc_norm.gamma", 3),

@@ -128,6 +128,7 @@ fn config() -> VitConfig {
         heads: 3,
         mlp_ratio: 4.0,
         position: Position::SinCos,
+        layer_scale: 0.0,
         recompute: false,
     }
 }

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::Masks;
+use super::{Masks, vit_config};
 use crate::experiment::RunSpec;
 use crate::experiment::settings::ModelSettings;
 use crate::vit::{Block, DropPath, Vit, VitConfig, initialise, layer_norm, linear, normalise, sincos_table};
@@ -31,6 +31,8 @@ impl DecoderConfig {
     /// Names the settings that do not fit together.
     pub fn from_run(run: &RunSpec) -> Result<DecoderConfig, String> {
         let model = run.section::<ModelSettings>("model")?;
+        // Whatever this decoder reads was encoded without the hidden patches.
+        vit_config(run)?.check_absolute()?;
         let decoder = DecoderConfig {
             dim: model.decoder_dim,
             depth: model.decoder_depth,

@@ -67,8 +67,7 @@ impl Masks {
 
     /// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`.
     pub fn hidden(&self, device: &Device) -> Tensor<2> {
-        let values: Vec<f32> = self.masked.iter().flatten().map(|&hidden| f32::from(u8::from(hidden))).collect();
-        Tensor::from_data(TensorData::new(values, [self.masked.len(), self.patches()]), device)
+        hidden_tensor(&self.masked, device)
     }
 
     /// The same pictures with exactly the other patches hidden.
@@ -111,6 +110,13 @@ impl Masks {
     pub fn patches(&self) -> usize {
         self.masked.first().map_or(0, Vec::len)
     }
+}
+
+/// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`, of masks that may hide different numbers.
+pub fn hidden_tensor(masked: &[Vec<bool>], device: &Device) -> Tensor<2> {
+    let patches = masked.first().map_or(0, Vec::len);
+    let values: Vec<f32> = masked.iter().flatten().map(|&hidden| f32::from(u8::from(hidden))).collect();
+    Tensor::from_data(TensorData::new(values, [masked.len(), patches]), device)
 }
 
 /// Visible patches at a mask ratio: `patches * (1 - mask_ratio)` rounded down, in integer millionths. In

@@ -2,6 +2,7 @@
 //!
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
+pub mod blockwise;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
@@ -11,10 +12,12 @@ pub(crate) mod golden;
 pub mod heads;
 pub mod mae;
 pub mod masked_decoder;
+pub mod masked_head;
 pub mod masking;
 mod paste;
 pub mod random_init;
 pub mod rmae;
+pub mod simmim;
 mod supervised;
 pub mod teacher;
 pub mod token_contrast;
@@ -163,7 +166,14 @@ macro_rules! methods {
     };
 }
 
-methods!(mae::Mae, rmae::Rmae, cmae::Cmae, supervised::Supervised, random_init::RandomInit);
+methods!(
+    mae::Mae,
+    rmae::Rmae,
+    cmae::Cmae,
+    simmim::Simmim,
+    supervised::Supervised,
+    random_init::RandomInit
+);
 
 /// The registry as plain data.
 pub fn catalog() -> Catalog {
@@ -192,7 +202,9 @@ fn layer_id(path: &str, depth: usize) -> usize {
             .and_then(|number| number.parse::<usize>().ok())
             .map_or(depth + 1, |number| number + 1);
     }
-    if rest.starts_with("norm.") { depth + 1 } else { 0 }
+    // BEiT's rule puts the bias that all blocks share behind them.
+    let behind = rest.starts_with("norm.") || rest.starts_with("rel_pos_bias.");
+    if behind { depth + 1 } else { 0 }
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::SinCos,
             recompute: false,
+            layer_scale: 0.0,
         };
         Vit::new(&config, seed, device)
     }

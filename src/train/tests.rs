@@ -130,7 +130,9 @@ impl MethodVisitor for Falls {
         let mut learning = Learning::new(model, optimizer, device.clone());
         let mut losses = Vec::new();
         for step in 0..30 {
-            let inputs = upload(batch(0, 8), &device);
+            let mut batch = batch(0, 8);
+            batch.views = vec![batch.views[0].clone(); M::views(&run).unwrap().len()];
+            let inputs = upload(batch, &device);
             losses.push(learning.step(vec![(inputs, info(step, 8))], 3e-3, true).unwrap().terms[0].1);
         }
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;

@@ -1,12 +1,12 @@
 //! One block: attention and MLP, each after a norm and added to the residual stream.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::drop_path::BlockDrop;
 use super::{NORM_EPSILON, layer_norm};
-use crate::kernels::{self, BlockWeights, Factors, LinearWeights, NormWeights};
+use crate::kernels::{self, BlockWeights, LinearWeights, NormWeights};
 
 /// A pre-norm transformer block.
 #[derive(Module, Debug)]
@@ -15,6 +15,10 @@ pub struct Block {
     attn: Attention,
     norm2: LayerNorm,
     mlp: Mlp,
+    /// LayerScale (arXiv 2103.17239) of the attention branch, `[dim]`, under BEiT's name.
+    gamma_1: Option<Param<Tensor<1>>>,
+    /// And of the MLP branch.
+    gamma_2: Option<Param<Tensor<1>>>,
     recompute: bool,
 }
 
@@ -31,31 +35,40 @@ impl Block {
                 fc1: LinearConfig::new(dim, hidden).init(device),
                 fc2: LinearConfig::new(hidden, dim).init(device),
             },
+            gamma_1: None,
+            gamma_2: None,
             recompute,
         }
+    }
+
+    /// The same block with each branch multiplied by a vector that learns and starts at `scale`; 0 leaves it out.
+    pub fn with_layer_scale(mut self, scale: f64) -> Block {
+        let [dim] = self.norm1.gamma.dims();
+        let device = self.norm1.gamma.device();
+        let gamma = || (scale > 0.0).then(|| Param::from_tensor(Tensor::full([dim], scale, &device)));
+        (self.gamma_1, self.gamma_2) = (gamma(), gamma());
+        self
     }
 
     /// # Shapes
     /// x and output: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.forward_with(x, Factors::default(), Factors::default())
+        self.forward_with(x, None, None)
     }
 
-    /// As [`Block::forward`] with some residual branches dropped.
-    pub(super) fn forward_dropping(&self, x: Tensor<3>, drop: &BlockDrop) -> Tensor<3> {
+    /// As [`Block::forward`] with some residual branches dropped and a bias `[heads, tokens, tokens]` on the scores.
+    pub(super) fn forward_with(&self, x: Tensor<3>, drop: Option<&BlockDrop>, bias: Option<Tensor<3>>) -> Tensor<3> {
         let [batch, _, _] = x.dims();
-        self.forward_with(x, drop.attention(batch), drop.mlp(batch))
-    }
-
-    fn forward_with(&self, x: Tensor<3>, attention: Factors, mlp: Factors) -> Tensor<3> {
+        let (attention, mlp) = drop.map_or_else(Default::default, |drop| (drop.attention(batch), drop.mlp(batch)));
         let weights = BlockWeights {
             norm1: norm_weights(&self.norm1),
             qkv: linear_weights(&self.attn.qkv),
-            proj: linear_weights(&self.attn.proj),
+            proj: scaled(linear_weights(&self.attn.proj), self.gamma_1.as_ref()),
             norm2: norm_weights(&self.norm2),
             fc1: linear_weights(&self.mlp.fc1),
-            fc2: linear_weights(&self.mlp.fc2),
+            fc2: scaled(linear_weights(&self.mlp.fc2), self.gamma_2.as_ref()),
             heads: self.attn.heads,
+            bias,
         };
         if self.recompute {
             kernels::recomputed_block(x, weights, attention, mlp)
@@ -96,6 +109,17 @@ fn linear_weights(layer: &Linear) -> LinearWeights {
     }
 }
 
+/// The layer whose output is `gamma * (x W + b)`, so that LayerScale needs no operation of its own.
+fn scaled(layer: LinearWeights, gamma: Option<&Param<Tensor<1>>>) -> LinearWeights {
+    let Some(gamma) = gamma.map(Param::val) else { return layer };
+    LinearWeights {
+        weight: layer.weight * gamma.clone().unsqueeze(),
+        bias: layer.bias * gamma,
+    }
+}
+
+/// The bias of the keys, which BEiT leaves out, adds the same number to all scores of a query and cancels in the
+/// softmax: a model with it is the same function.
 #[derive(Module, Debug)]
 struct Attention {
     qkv: Linear,

@@ -104,6 +104,7 @@ mod tests {
             heads: 4,
             mlp_ratio: 4.0,
             position,
+            layer_scale: 0.0,
             recompute: false,
         }
     }

@@ -1,117 +1,37 @@
 //! The Vision Transformer: pre-norm blocks, a class token, timm's field names and epsilon 1e-6.
 
 mod block;
+mod config;
 mod drop_path;
 mod init;
 mod patch;
 mod position;
+mod relative;
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::experiment::settings::{DataSettings, ModelSettings};
 use crate::rng::{Purpose, place, stream};
 
 pub use block::{Block, linear, normalise};
+pub use config::{Position, VitConfig};
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
 pub use patch::{PatchEmbed, patchify, unpatchify};
 pub use position::sincos_table;
+pub use relative::RelativeBias;
 
 /// Added to the variance in every layer norm, as timm and MAE do. burn's own default is 1e-5.
 pub const NORM_EPSILON: f64 = 1e-6;
-
-/// How tokens know their place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// A fixed 2-D sine-cosine table, in MAE's order: the column's half first.
-    SinCos,
-    /// A learned table.
-    Learned,
-}
-
-/// Sizes of a Vision Transformer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VitConfig {
-    /// Side of the square picture, in pixels.
-    pub image_size: usize,
-    /// Side of a square patch, in pixels.
-    pub patch_size: usize,
-    /// Width.
-    pub dim: usize,
-    /// Blocks.
-    pub depth: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Hidden width of the MLP as a multiple of the width.
-    pub mlp_ratio: f64,
-    /// How tokens know their place.
-    pub position: Position,
-    /// Whether a block is worked out again for its gradient instead of being remembered.
-    pub recompute: bool,
-}
-
-impl VitConfig {
-    /// Reads the sizes from a run's settings.
-    ///
-    /// # Errors
-    /// Names the settings that do not fit together.
-    pub fn from_settings(data: &DataSettings, model: &ModelSettings, recompute: bool) -> Result<VitConfig, String> {
-        let config = VitConfig {
-            image_size: data.image_size,
-            patch_size: model.patch_size,
-            dim: model.dim,
-            depth: model.depth,
-            heads: model.heads,
-            mlp_ratio: model.mlp_ratio,
-            position: if model.position == "sincos" {
-                Position::SinCos
-            } else {
-                Position::Learned
-            },
-            recompute,
-        };
-        if !config.image_size.is_multiple_of(config.patch_size) {
-            return Err(format!(
-                "model.patch_size = {} does not divide data.image_size = {}",
-                config.patch_size, config.image_size
-            ));
-        }
-        if !config.dim.is_multiple_of(config.heads) {
-            return Err(format!("model.heads = {} does not divide model.dim = {}", config.heads, config.dim));
-        }
-        if config.position == Position::SinCos && !config.dim.is_multiple_of(4) {
-            return Err(format!(
-                "model.dim = {} is not a multiple of 4, as a sine-cosine position table needs",
-                config.dim
-            ));
-        }
-        Ok(config)
-    }
-
-    /// Patches along one side.
-    pub fn grid(&self) -> usize {
-        self.image_size / self.patch_size
-    }
-
-    /// Patches of a picture.
-    pub fn patches(&self) -> usize {
-        self.grid() * self.grid()
-    }
-
-    /// Numbers in one patch: its pixels times three channels.
-    pub fn patch_values(&self) -> usize {
-        self.patch_size * self.patch_size * 3
-    }
-}
 
 /// The backbone.
 #[derive(Module, Debug)]
 pub struct Vit {
     patch_embed: PatchEmbed,
     cls_token: Param<Tensor<3>>,
-    pos_embed: Param<Tensor<3>>,
+    pos_embed: Option<Param<Tensor<3>>>,
+    rel_pos_bias: Option<RelativeBias>,
     blocks: Vec<Block>,
     norm: LayerNorm,
     #[module(skip)]
@@ -124,18 +44,26 @@ impl Vit {
     pub fn new(config: &VitConfig, seed: u64, device: &Device) -> Vit {
         let tokens = config.patches() + 1;
         let pos_embed = match config.position {
-            Position::SinCos => sincos_table(config.dim, config.grid(), device).set_require_grad(false),
+            Position::SinCos => Some(sincos_table(config.dim, config.grid(), device).set_require_grad(false)),
             Position::Learned => {
                 let mut rng = stream(seed, Purpose::Init, place("pos_embed"), 0);
-                Param::from_tensor(truncated_normal([1, tokens, config.dim], TOKEN_STD, &mut rng, device))
+                Some(Param::from_tensor(truncated_normal(
+                    [1, tokens, config.dim],
+                    TOKEN_STD,
+                    &mut rng,
+                    device,
+                )))
             }
+            Position::Relative => None,
         };
+        let block = |_| Block::new(config.dim, config.heads, config.mlp_ratio, config.recompute, device);
         let vit = Vit {
             patch_embed: PatchEmbed::new(config.patch_size, config.dim, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
             pos_embed,
+            rel_pos_bias: (config.position == Position::Relative).then(|| RelativeBias::new(config.grid(), config.heads, device)),
             blocks: (0..config.depth)
-                .map(|_| Block::new(config.dim, config.heads, config.mlp_ratio, config.recompute, device))
+                .map(|index| block(index).with_layer_scale(config.layer_scale))
                 .collect(),
             norm: layer_norm(config.dim, device),
             config: config.clone(),
@@ -150,12 +78,12 @@ impl Vit {
 
     /// Whether the position table learns.
     pub fn positions_learn(&self) -> bool {
-        self.pos_embed.val().is_require_grad()
+        self.pos_embed.as_ref().is_some_and(|table| table.val().is_require_grad())
     }
 
     /// The same backbone with positions that learn, as in finetuning.
     pub fn unfreeze_positions(mut self) -> Vit {
-        self.pos_embed = self.pos_embed.set_require_grad(true);
+        self.pos_embed = self.pos_embed.map(|table| table.set_require_grad(true));
         self
     }
 
@@ -185,7 +113,7 @@ impl Vit {
     /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
     pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
         let tokens = self.patch_embed.project(self.patch_embed.patches(images));
-        tokens + self.patch_positions()
+        self.place(tokens)
     }
 
     /// As [`Vit::embed`] for the patches named by `ids` alone: the others are not even projected.
@@ -194,9 +122,11 @@ impl Vit {
     /// images: `[batch, 3, side, side]`; ids: `[batch, kept]`; output: `[batch, kept, dim]`
     pub fn embed_visible(&self, images: Tensor<4>, ids: Tensor<2, Int>) -> Tensor<3> {
         let [batch, kept] = ids.dims();
-        let positions = self.patch_positions().squeeze_dim::<2>(0); // [N, D]
-        let positions = positions.select(0, ids.clone().reshape([batch * kept]));
-        let tokens = self.patch_embed.project(gather_tokens(self.patch_embed.patches(images), ids));
+        let tokens = self
+            .patch_embed
+            .project(gather_tokens(self.patch_embed.patches(images), ids.clone()));
+        let Some(positions) = self.patch_positions() else { return tokens };
+        let positions = positions.squeeze_dim::<2>(0).select(0, ids.reshape([batch * kept])); // [B*K, D]
         tokens + positions.reshape([batch, kept, self.config.dim])
     }
 
@@ -210,12 +140,21 @@ impl Vit {
         let tokens = self.patch_embed.project(self.patch_embed.patches(images));
         let hidden = hidden.unsqueeze_dim::<3>(2);
         let shown = tokens * (hidden.clone().neg() + 1.0) + token * hidden;
-        shown + self.patch_positions()
+        self.place(shown)
     }
 
-    /// `[1, patches, dim]`
-    fn patch_positions(&self) -> Tensor<3> {
-        self.pos_embed.val().narrow(1, 1, self.config.patches())
+    /// Adds the positions of every patch.
+    fn place(&self, tokens: Tensor<3>) -> Tensor<3> {
+        match self.patch_positions() {
+            Some(positions) => tokens + positions,
+            None => tokens,
+        }
+    }
+
+    /// `[1, patches, dim]`, if positions are absolute.
+    pub fn patch_positions(&self) -> Option<Tensor<3>> {
+        let table = self.pos_embed.as_ref()?;
+        Some(table.val().narrow(1, 1, self.config.patches()))
     }
 
     /// The class token in front, every block, the final norm.
@@ -228,27 +167,35 @@ impl Vit {
 
     /// As [`Vit::encode`], without the final norm.
     pub fn encode_without_norm(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<3> {
-        let stream = self.prepend_class_token(tokens);
-        self.blocks.iter().enumerate().fold(stream, |stream, (index, block)| match drop {
-            Some(drop) => block.forward_dropping(stream, &drop.for_block(index, self.blocks.len())),
-            None => block.forward(stream),
+        let (stream, bias) = (self.prepend_class_token(tokens), self.bias());
+        self.blocks.iter().enumerate().fold(stream, |stream, (index, block)| {
+            let drop = drop.map(|drop| drop.for_block(index, self.blocks.len()));
+            block.forward_with(stream, drop.as_ref(), bias.clone())
         })
     }
 
     /// The residual stream after every block, without the final norm, each `[batch, 1 + kept, dim]`.
     pub fn stream(&self, tokens: Tensor<3>) -> Vec<Tensor<3>> {
-        let mut stream = self.prepend_class_token(tokens);
+        let (mut stream, bias) = (self.prepend_class_token(tokens), self.bias());
         let mut after = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            stream = block.forward(stream);
+            stream = block.forward_with(stream, None, bias.clone());
             after.push(stream.clone());
         }
         after
     }
 
+    /// What relative positions add to the scores of every block.
+    fn bias(&self) -> Option<Tensor<3>> {
+        self.rel_pos_bias.as_ref().map(RelativeBias::forward)
+    }
+
     fn prepend_class_token(&self, tokens: Tensor<3>) -> Tensor<3> {
         let [batch, _, dim] = tokens.dims();
-        let class = self.cls_token.val() + self.pos_embed.val().narrow(1, 0, 1);
+        let class = match &self.pos_embed {
+            Some(table) => self.cls_token.val() + table.val().narrow(1, 0, 1),
+            None => self.cls_token.val(),
+        };
         Tensor::cat(vec![class.expand([batch, 1, dim]), tokens], 1)
     }
 }
@@ -323,54 +270,8 @@ mod tests {
             heads: 2,
             mlp_ratio: 2.0,
             position: Position::SinCos,
+            layer_scale: 0.0,
             recompute: false,
-        }
-    }
-
-    #[test]
-    fn sizes_that_do_not_fit_are_refused_by_name() {
-        let data = DataSettings {
-            source: "builtin".to_owned(),
-            image_size: 32,
-            train_images: 0,
-            val_images: 0,
-            val_fraction: 0.2,
-            max_broken: 0.0,
-        };
-        let model = ModelSettings {
-            patch_size: 4,
-            dim: 64,
-            depth: 1,
-            heads: 4,
-            mlp_ratio: 4.0,
-            position: "sincos".to_owned(),
-            decoder_dim: 32,
-            decoder_depth: 1,
-            decoder_heads: 2,
-        };
-        assert!(VitConfig::from_settings(&data, &model, false).is_ok());
-        for (model, expected) in [
-            (
-                ModelSettings {
-                    patch_size: 5,
-                    ..model.clone()
-                },
-                "model.patch_size = 5 does not divide data.image_size = 32",
-            ),
-            (
-                ModelSettings { heads: 7, ..model.clone() },
-                "model.heads = 7 does not divide model.dim = 64",
-            ),
-            (
-                ModelSettings {
-                    dim: 66,
-                    heads: 3,
-                    ..model
-                },
-                "model.dim = 66 is not a multiple of 4, as a sine-cosine position table needs",
-            ),
-        ] {
-            assert_eq!(VitConfig::from_settings(&data, &model, false).unwrap_err(), expected);
         }
     }
 }

@@ -109,6 +109,35 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
 }
 
 #[test]
+fn a_finetuned_model_starts_from_the_factors_and_the_relative_positions_that_were_pretrained() {
+    let root = tempfile::tempdir().unwrap();
+    let beits = [
+        ("model", "position", Value::Text("relative".to_owned())),
+        ("model", "layer_scale", Value::Float(0.1)),
+    ];
+    let parent = run(Stage::Pretrain, "supervised", None, &beits);
+    let (dir, outcome, events) = carry_out(root.path(), &parent);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let (pretrained, _) = weights::read(&dir.model_file()).unwrap();
+    // Without an epoch, what finetuning writes is what it starts from.
+    let child = run(Stage::Finetune, "supervised", Some(&parent), &[("train", "epochs", Value::Int(0))]);
+    let (dir, outcome, events) = carry_out(root.path(), &child);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let (start, _) = weights::read(&dir.model_file()).unwrap();
+    for (name, first) in [
+        ("blocks.0.gamma_1", 0.1),
+        ("blocks.0.gamma_2", 0.1),
+        ("rel_pos_bias.relative_position_bias_table", 0.0),
+    ] {
+        assert_eq!(start[name], pretrained[name], "{name}");
+        assert!(pretrained[name].data.iter().any(|v| *v != first), "{name} did not learn");
+    }
+    let probe = run(Stage::Probe, "supervised", Some(&parent), &[]);
+    let (_, outcome, events) = carry_out(root.path(), &probe);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+}
+
+#[test]
 fn a_finished_run_is_left_alone_and_a_held_one_is_refused_without_a_word() {
     let root = tempfile::tempdir().unwrap();
     let spec = run(Stage::Pretrain, "random_init", None, &[]);

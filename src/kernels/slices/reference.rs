@@ -79,14 +79,18 @@ pub fn gelu(x: f64) -> f64 {
     x * (0.5 + area)
 }
 
-/// Attention of one picture on `[tokens, 3, heads, width]`; output `[tokens, heads, width]`.
-pub fn attention(qkv: &[f64], tokens: usize, heads: usize, width: usize) -> Vec<f64> {
+/// Attention of one picture on `[tokens, 3, heads, width]` with a bias `[heads, tokens, tokens]` on the scores; output
+/// `[tokens, heads, width]`.
+pub fn attention(qkv: &[f64], bias: Option<&[f64]>, tokens: usize, heads: usize, width: usize) -> Vec<f64> {
     let at = |token: usize, part: usize, head: usize, i: usize| qkv[((token * 3 + part) * heads + head) * width + i];
     let mut out = vec![0.0; tokens * heads * width];
     for head in 0..heads {
         for q in 0..tokens {
             let scores: Vec<f64> = (0..tokens)
-                .map(|k| (0..width).map(|i| at(q, 0, head, i) * at(k, 1, head, i)).sum::<f64>() / (width as f64).sqrt())
+                .map(|k| {
+                    let bias = bias.map_or(0.0, |bias| bias[(head * tokens + q) * tokens + k]);
+                    (0..width).map(|i| at(q, 0, head, i) * at(k, 1, head, i)).sum::<f64>() / (width as f64).sqrt() + bias
+                })
                 .collect();
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();

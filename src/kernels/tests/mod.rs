@@ -82,7 +82,12 @@ const PAIRS: &[Pair] = &[
     Pair {
         name: "attention",
         ours: |i| attention(i.qkv.clone(), HEADS),
-        burns: |i| plain::attention(i.qkv.clone()),
+        burns: |i| plain::attention(i.qkv.clone(), None),
+    },
+    Pair {
+        name: "biased_attention",
+        ours: |i| biased_attention(i.qkv.clone(), i.bias.clone(), HEADS),
+        burns: |i| plain::attention(i.qkv.clone(), Some(i.bias.clone())),
     },
 ];
 
@@ -105,6 +110,7 @@ fn a_recomputed_block_is_the_block() {
         fc1: inputs.fc1(),
         fc2: inputs.fc2(),
         heads: HEADS,
+        bias: None,
     };
     let run = |block: fn(Tensor<3>, BlockWeights, Factors, Factors) -> Tensor<3>| {
         let y = block(inputs.stream.clone(), weights(), factors(&inputs), factors(&inputs));
@@ -186,6 +192,7 @@ fn shared_strided_and_constant_inputs_give_the_same_gradients() {
             bias1: inputs.bias1.clone(),
             weight2: inputs.weight2.clone(),
             bias2: inputs.bias2.clone(),
+            bias: inputs.bias.clone().swap_dims(0, 1).mul_scalar(1.0).swap_dims(0, 1),
         };
         let [actual, expected] = [ours, burns].map(|op| {
             let y = op(&changed());
@@ -254,12 +261,19 @@ fn the_composition_for_other_backends_gives_the_same() {
     for (actual, expected) in actual.into_iter().zip(expected) {
         assert_close(&host(actual), &host(expected), "gradient of mlp");
     }
-    let (y, logs) = composed::attention::<Flex>(flex(inputs.qkv.clone()), HEADS);
-    let (fused, fused_logs) = Flex::attention_forward(flex(inputs.qkv.clone()), HEADS);
-    assert_close(&host(fused), &host(y), "attention");
-    let expected = composed::attention_backward::<Flex>(flex(inputs.qkv.clone()), logs, g(), HEADS);
-    let actual = Flex::attention_backward(flex(inputs.qkv.clone()), fused_logs, g(), HEADS);
-    assert_close(&host(actual), &host(expected), "gradient of attention");
+    for bias in [None, Some(inputs.bias.clone())] {
+        let (qkv, bias) = (|| flex(inputs.qkv.clone()), || bias.clone().map(flex));
+        let (y, logs) = composed::attention::<Flex>(qkv(), bias(), HEADS);
+        let (fused, fused_logs) = Flex::attention_forward(qkv(), bias(), HEADS);
+        assert_close(&host(fused), &host(y), "attention");
+        let (expected, expected_bias) = composed::attention_backward::<Flex>(qkv(), bias(), logs, g(), HEADS);
+        let (actual, actual_bias) = Flex::attention_backward(qkv(), bias(), fused_logs, g(), HEADS);
+        assert_close(&host(actual), &host(expected), "gradient of attention");
+        assert_eq!(actual_bias.is_some(), bias().is_some());
+        for (actual, expected) in actual_bias.into_iter().zip(expected_bias) {
+            assert_close(&host(actual), &host(expected), "gradient of the bias");
+        }
+    }
     let expected = composed::gelu_backward::<Flex>(stream(), g());
     assert_close(&host(Flex::exact_gelu_backward(stream(), g())), &host(expected), "gradient of gelu");
 }

@@ -17,6 +17,7 @@ pub struct Inputs {
     pub weight2: Tensor<2>,
     pub bias2: Tensor<1>,
     pub qkv: Tensor<3>,
+    pub bias: Tensor<3>,
 }
 
 pub const HEADS: usize = 2;
@@ -40,6 +41,7 @@ impl Inputs {
             weight2: waves([hidden, dim], next(), device),
             bias2: waves([dim], next(), device),
             qkv: waves([batch, tokens, 3 * dim], next(), device),
+            bias: waves([HEADS, tokens, tokens], next(), device),
         };
         if leaf { inputs.leaves() } else { inputs }
     }
@@ -55,6 +57,7 @@ impl Inputs {
             weight2: self.weight2.require_grad(),
             bias2: self.bias2.require_grad(),
             qkv: self.qkv.require_grad(),
+            bias: self.bias.require_grad(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Inputs {
             weight2: self.weight2.cast(precision),
             bias2: self.bias2.cast(precision),
             qkv: self.qkv.cast(precision),
+            bias: self.bias.cast(precision),
         }
     }
 
@@ -109,6 +113,7 @@ impl Inputs {
         take("weight2", self.weight2.grad(&grads).map(numbers));
         take("bias2", self.bias2.grad(&grads).map(numbers));
         take("qkv", self.qkv.grad(&grads).map(numbers));
+        take("bias", self.bias.grad(&grads).map(numbers));
         found
     }
 }
@@ -145,11 +150,15 @@ pub fn mlp(inputs: &Inputs) -> Tensor<3> {
     linear(gelu(hidden), inputs.fc2())
 }
 
-pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
+pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<3>>) -> Tensor<3> {
     let [batch, tokens, packed] = qkv.dims();
     let (dim, width) = (packed / 3, packed / 3 / HEADS);
     let parts = qkv.reshape([batch, tokens, 3, HEADS, width]).permute([2, 0, 3, 1, 4]);
     let [q, k, v] = [0, 1, 2].map(|part| parts.clone().narrow(0, part, 1).squeeze_dim::<4>(0));
     let scores = q.matmul(k.swap_dims(2, 3)) / (width as f64).sqrt();
+    let scores = match bias {
+        Some(bias) => scores + bias.unsqueeze(),
+        None => scores,
+    };
     softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, tokens, dim])
 }
