@@ -23,4 +23,20 @@ impl ViewPlan {
             geometry_of,
         }
     }
+
+    /// The same view of this one, which is the first, with its colours as they were: for what is to be predicted.
+    pub fn without_colours(&self) -> ViewPlan {
+        let plain = AugmentSettings {
+            jitter: 0.0,
+            grey: 0.0,
+            blur: 0.0,
+            solarise: 0.0,
+            ..self.augment.clone()
+        };
+        ViewPlan {
+            augment: plain,
+            geometry_of: Some(0),
+            ..self.clone()
+        }
+    }
 }

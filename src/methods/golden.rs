@@ -61,6 +61,9 @@ impl Golden {
         let options = MaeOptions {
             mask_ratio: 0.75,
             norm_pix_loss: true,
+            colour_target: "jittered".to_owned(),
+            cutmix: 0.0,
+            cutmix_target: "original".to_owned(),
         };
         from_timm(Mae::build(&config(), &decoder(), options, 0, device), &self.weights()).unwrap()
     }

@@ -8,19 +8,26 @@ use burn::tensor::{Device, Tensor};
 
 use super::masked_decoder::{DecoderConfig, MaskedDecoder};
 use super::masking::check_ratio;
+use super::paste::paste;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
-use crate::experiment::settings::TrainSettings;
-use crate::experiment::{MethodInfo, RunSpec};
+use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
 use crate::section;
 use crate::vit::{DropPath, Vit, VitConfig, patchify};
 
 section! {
     /// What MAE adds.
     MaeOptions = "method" {
-        /// Share of the patches hidden.
-        mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
+        /// Share of the patches hidden; at 0 the encoder sees all and every patch is predicted.
+        mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Whether each target patch is normalised to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
+        /// Whether the pixels to predict have the varied colours that the encoder sees, or the picture's own.
+        colour_target: String = Literal::Text("jittered"), Kind::Choice { of: &["jittered", "original"] }, "paper Table 4 has both";
+        /// Cutmix's Beta parameter for a rectangle of another picture pasted into what the encoder sees; 0 is off.
+        cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
+        /// Whether the pixels to predict under that rectangle are the picture's own, or the pasted ones.
+        cutmix_target: String = Literal::Text("original"), Kind::Choice { of: &["original", "mixed"] }, "open in the paper";
     }
 }
 
@@ -39,16 +46,15 @@ pub struct Mae {
 
 impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let images = inputs.views[0].clone();
-        let [batch, ..] = images.dims();
-        let masks = Masks::random(
-            step.seed,
-            step.step,
-            batch,
-            self.encoder.config().patches(),
-            self.options.mask_ratio,
-        );
-        let total = self.masked_loss(images, &masks, step.drop_path(self.drop_path).as_ref());
+        let own = inputs.views.last().expect("a picture has a view").clone();
+        let shown = paste(inputs.views[0].clone(), self.options.cutmix, 0, step);
+        let target = if self.options.cutmix_target == "mixed" {
+            shown.clone()
+        } else {
+            own
+        };
+        let masks = self.masks(step, shown.dims()[0]);
+        let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path).as_ref());
         Losses { total, terms: Vec::new() }
     }
 
@@ -73,10 +79,21 @@ impl Method for Mae {
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
         let (options, train) = (run.section::<MaeOptions>("method")?, run.section::<TrainSettings>("train")?);
         let (vit, decoder) = (vit_config(run)?, DecoderConfig::from_run(run)?);
-        check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
+        if options.mask_ratio > 0.0 {
+            check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
+        }
         Ok(Mae {
             drop_path: train.drop_path,
             ..Mae::build(&vit, &decoder, options, run.seed, device)
+        })
+    }
+
+    fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
+        let (data, options) = (run.section::<DataSettings>("data")?, run.section::<MaeOptions>("method")?);
+        let shown = ViewPlan::new(run.section("augment")?, data.image_size);
+        Ok(match options.colour_target.as_str() {
+            "original" => vec![shown.clone(), shown.without_colours()],
+            _ => vec![shown],
         })
     }
 
@@ -106,13 +123,29 @@ impl Mae {
 
     /// The loss of `images` `[batch, 3, side, side]` with given patches hidden, `[1]`.
     pub fn masked_loss(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
-        let predicted = self.decoder.predict(&self.encoder, images.clone(), masks, drop);
-        let hidden = masks.hidden(&predicted.device());
-        masked_mean_square(predicted, self.target(images), hidden)
+        self.loss_towards(images.clone(), images, masks, drop)
     }
 
-    fn target(&self, images: Tensor<4>) -> Tensor<3> {
-        target_patches(images, self.encoder.config().patch_size, self.options.norm_pix_loss)
+    fn masks(&self, step: &StepInfo, batch: usize) -> Masks {
+        let patches = self.encoder.config().patches();
+        match self.options.mask_ratio {
+            0.0 => Masks::none(batch, patches),
+            ratio => Masks::random(step.seed, step.step, batch, patches, ratio),
+        }
+    }
+
+    /// The loss of what is made of the visible patches of `shown`, against the pixels of `target` where patches are
+    /// hidden, or everywhere if none is.
+    fn loss_towards(&self, target: Tensor<4>, shown: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
+        let predicted = self.decoder.predict(&self.encoder, shown, masks, drop);
+        let hidden = masks.hidden(&predicted.device());
+        let region = if masks.keep == masks.patches() {
+            hidden.ones_like()
+        } else {
+            hidden
+        };
+        let target = target_patches(target, self.encoder.config().patch_size, self.options.norm_pix_loss);
+        masked_mean_square(predicted, target, region)
     }
 }
 
@@ -199,6 +232,40 @@ mod tests {
         assert!(
             (norm / expected - 1.0).abs() < 1e-4,
             "the norm of all gradients is {norm}, not {expected}"
+        );
+    }
+
+    #[test]
+    fn occlusions_and_colours_change_what_is_shown_and_their_options_what_is_predicted() {
+        use super::super::tests::{tiny_inputs, tiny_run, tiny_step};
+        use crate::experiment::Value;
+        let device = Device::flex();
+        let loss = |set: &[(&str, Value)]| {
+            let set: Vec<_> = set.iter().map(|(key, value)| ("method", *key, value.clone())).collect();
+            let run = tiny_run("mae", &set);
+            let plans = Mae::views(&run).unwrap();
+            let loss = Mae::new(&run, 10, &device)
+                .unwrap()
+                .loss(&tiny_inputs(&plans, &device), &tiny_step(0));
+            (plans.len(), loss.total.into_scalar::<f32>())
+        };
+        let text = |value: &str| Value::Text(value.to_owned());
+        let (views, plain) = loss(&[]);
+        assert_eq!(views, 1);
+        let (views, other_target) = loss(&[("colour_target", text("original"))]);
+        assert_eq!(views, 2);
+        let cutmix = ("cutmix", Value::Float(1.0));
+        let values = [
+            plain,
+            other_target,
+            loss(&[cutmix.clone()]).1,
+            loss(&[cutmix, ("cutmix_target", text("mixed"))]).1,
+            loss(&[("mask_ratio", Value::Float(0.0))]).1,
+        ];
+        let different: std::collections::BTreeSet<u32> = values.iter().map(|value| value.to_bits()).collect();
+        assert!(
+            different.len() == values.len() && values.iter().all(|value| value.is_finite()),
+            "{values:?}"
         );
     }
 
