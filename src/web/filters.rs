@@ -161,7 +161,7 @@ pub fn measure_text(value: f64) -> String {
         size if size < 1e-3 => format!("{value:.3e}"),
         size if size < 10.0 => format!("{value:.4}"),
         size if size < 1000.0 => format!("{value:.2}"),
-        _ => format!("{value:.0}"),
+        size => format!("{}{}", if value < 0.0 { "-" } else { "" }, count_text(size.round() as u64)),
     }
 }
 
@@ -203,7 +203,8 @@ mod tests {
             (0.000_015, "1.500e-5"),
             (0.5, "0.5000"),
             (83.14, "83.14"),
-            (12_345.6, "12346"),
+            (12_345.6, "12\u{2009}346"),
+            (-1234.0, "-1\u{2009}234"),
             (f64::NAN, "NaN"),
             (0.0, "0"),
         ];

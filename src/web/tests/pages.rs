@@ -71,7 +71,7 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
         "step 2",
         "mask_ratio",
         "changed",
-        "the loader makes up to 5310 a second, training takes up to 812.50 and waits for them 0.4 % of its time",
+        "the loader makes up to 5\u{2009}310 a second, training takes up to 812.50 and waits for them 0.4 % of its time",
         "speed/loader, speed/trainer",
     ]);
     page.has(&[
