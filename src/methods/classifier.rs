@@ -74,10 +74,7 @@ impl Trainable for Classifier {
             .targets
             .clone()
             .unwrap_or_else(|| inputs.labels.clone().one_hot::<2>(classes).float());
-        Losses {
-            total: soft_cross_entropy(logits, targets),
-            terms: Vec::new(),
-        }
+        Losses::new(soft_cross_entropy(logits, targets), Vec::new())
     }
 
     /// As the MAE repository's finetuning: positions and class token do not decay either.

@@ -54,7 +54,7 @@ impl Trainable for Mae {
             step: step.step,
         };
         let total = self.masked_loss(images, &masks, (self.drop_path > 0.0).then_some(&drop));
-        Losses { total, terms: Vec::new() }
+        Losses::new(total, Vec::new())
     }
 
     fn depth(&self) -> usize {
@@ -70,6 +70,7 @@ impl Method for Mae {
         summary: "Hides most patches and predicts their pixels from the visible ones.",
         options: MaeOptions::SECTION,
         recipe: &[], // The sections' defaults are MAE's.
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,

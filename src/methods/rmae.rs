@@ -60,10 +60,10 @@ impl Trainable for Rmae {
             step: step.step,
         };
         let terms = self.terms(images, &first, &second, (self.drop_path > 0.0).then_some(&drop));
-        Losses {
-            total: terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
-            terms: vec![("distance", terms.distance), ("constraint", terms.constraint)],
-        }
+        Losses::new(
+            terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
+            vec![("distance", terms.distance), ("constraint", terms.constraint)],
+        )
     }
 
     fn depth(&self) -> usize {
@@ -79,6 +79,7 @@ impl Method for Rmae {
         summary: "Pulls what is made of hidden patches towards what a second view of the picture makes of them.",
         options: RmaeOptions::SECTION,
         recipe: &[("train", "base_lr", Value::Float(3e-4))],
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::gradients::{NamedGradients, scalar};
 use super::optimizer::Optimizer;
+use super::schedule::Rates;
 use crate::methods::{Inputs, StepInfo, Trainable};
 use crate::weights::{self, Weights};
 
@@ -11,7 +12,7 @@ use crate::weights::{self, Weights};
 pub trait Learner {
     /// One optimizer step over the passes in `batches`, whose gradients are averaged. The losses are
     /// read back, which a GPU must wait for, only if `read` is set.
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> StepReport;
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, rates: Rates, read: bool) -> StepReport;
 
     /// Every weight under its path, and the optimizer's state.
     fn save(&self) -> (Weights, Weights);
@@ -91,11 +92,11 @@ impl<T: Trainable> Learning<T> {
 }
 
 impl<T: Trainable> Learner for Learning<T> {
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> StepReport {
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, rates: Rates, read: bool) -> StepReport {
         let passes = batches.len() as f64;
         let mut report = StepReport::default();
         let mut gradients = NamedGradients::default();
-        let mut last = None;
+        let (mut last, mut seen) = (None, Vec::new());
         for (inputs, info) in batches {
             let losses = self.model().loss(&inputs, &info);
             gradients.add(NamedGradients::of(self.model(), &losses.total.clone().div_scalar(passes)));
@@ -105,12 +106,13 @@ impl<T: Trainable> Learner for Learning<T> {
                     add_means(&mut report, name, term, passes);
                 }
             }
+            seen.extend(losses.seen);
             last = Some(info);
         }
         self.replace(|model, optimizer| {
-            let model = optimizer.step(model, gradients, lr);
+            let model = optimizer.step(model, gradients, rates);
             match &last {
-                Some(info) => model.after_step(info),
+                Some(info) => model.after_step(info, seen),
                 None => model,
             }
         });

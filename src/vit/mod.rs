@@ -17,6 +17,7 @@ pub use block::{Block, linear, normalise};
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
 pub use patch::{PatchEmbed, patchify, unpatchify};
+use position::resized;
 pub use position::sincos_table;
 
 /// Added to the variance in every layer norm, as timm and MAE do. burn's own default is 1e-5.
@@ -182,10 +183,19 @@ impl Vit {
     /// Patch tokens with their positions, without the class token.
     ///
     /// # Shapes
-    /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
+    /// images: `[batch, 3, side, side]`, of a side that patches divide; a side other than the model's gets its positions
+    /// interpolated. output: `[batch, patches, dim]`
     pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        let [.., side] = images.dims();
+        let (native, grid) = (self.config.grid(), side / self.config.patch_size);
         let tokens = self.patch_embed.project(self.patch_embed.patches(images));
-        tokens + self.patch_positions()
+        let positions = self.patch_positions();
+        tokens
+            + if grid == native {
+                positions
+            } else {
+                resized(positions, native, grid)
+            }
     }
 
     /// As [`Vit::embed`] for the patches named by `ids` alone: the others are not even projected.
