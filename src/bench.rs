@@ -17,6 +17,7 @@ use crate::methods::{self, Inputs, Method, MethodVisitor, StepInfo, with_method}
 use crate::rng::{Purpose, stream};
 use crate::train::learner::{Learner, Learning};
 use crate::train::optimizer::Optimizer;
+use crate::train::schedule::Rates;
 
 /// Steps that are not counted: buffers are made, a GPU chooses its kernels.
 const WARM_UP: usize = 2;
@@ -202,7 +203,10 @@ impl MethodVisitor for Timed<'_> {
             let passes = (0..self.passes as u64).map(|pass| (inputs.clone(), info(pass))).collect();
             let began = Instant::now();
             // Reading the loss waits for a GPU to finish.
-            learning.step(passes, 1e-4, true)?.check(step).map_err(Error::msg)?;
+            learning
+                .step(passes, Rates::constant(1e-4), true)?
+                .check(step)
+                .map_err(Error::msg)?;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         let operations = kernels::work::operations() - operations;

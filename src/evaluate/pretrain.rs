@@ -9,6 +9,7 @@ use super::{Work, model_file};
 use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
+use crate::experiment::Alarm;
 use crate::experiment::settings::TrainSettings;
 use crate::methods::{Inputs, Method, MethodVisitor, with_method};
 use crate::run_dir::RunDir;
@@ -87,6 +88,10 @@ struct PretrainCourse<M> {
 impl<M: Method> Course for PretrainCourse<M> {
     fn learner(&mut self) -> &mut dyn Learner {
         &mut self.learning
+    }
+
+    fn alarms(&self) -> &'static [Alarm] {
+        M::INFO.alarms
     }
 
     fn inputs(&mut self, batch: Batch) -> Inputs {

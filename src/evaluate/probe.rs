@@ -99,10 +99,7 @@ impl Trainable for Head {
         let logits = self.logits(features.reshape([batch, dim]));
         let [_, classes] = logits.dims();
         let targets = inputs.labels.clone().one_hot::<2>(classes).float();
-        Losses {
-            total: soft_cross_entropy(logits, targets),
-            terms: Vec::new(),
-        }
+        Losses::new(soft_cross_entropy(logits, targets), Vec::new())
     }
 
     fn depth(&self) -> usize {

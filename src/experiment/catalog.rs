@@ -9,6 +9,39 @@ use super::settings::{AugmentSettings, ClassifySettings, DataSettings, ModelSett
 /// A default that differs from the section's own: section, key, value.
 pub type Recipe = &'static [(&'static str, &'static str, Literal)];
 
+/// A value at which a curve shows that training went wrong. The first one that is met in a run becomes a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Alarm {
+    /// The term of the loss.
+    pub term: &'static str,
+    /// On which side of the value things are wrong.
+    pub side: Side,
+    /// The value.
+    pub value: f64,
+    /// What it means and what helps.
+    pub sentence: &'static str,
+}
+
+/// A side of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Smaller.
+    Below,
+    /// Larger.
+    Above,
+}
+
+impl Alarm {
+    /// Whether `value` is on the wrong side.
+    pub fn rings(&self, value: f64) -> bool {
+        match self.side {
+            Side::Below => value < self.value,
+            Side::Above => value > self.value,
+        }
+    }
+}
+
 /// One pretraining method.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MethodInfo {
@@ -24,6 +57,8 @@ pub struct MethodInfo {
     pub options: Section,
     /// Its published recipe, where that differs from the sections' defaults.
     pub recipe: Recipe,
+    /// Where its curves show that training went wrong.
+    pub alarms: &'static [Alarm],
     /// Whether its pretraining trains at all; `random_init` only makes an encoder.
     pub trains: bool,
     /// Whether it trains with labels, and so has the section `classify`.

@@ -17,7 +17,7 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{Catalog, MethodInfo};
+pub use catalog::{Alarm, Catalog, MethodInfo, Side};
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;

@@ -100,12 +100,16 @@ section! {
         min_lr: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
         /// Decoupled weight decay on tensors of two or more dimensions.
         weight_decay: f64 = Literal::Float(0.05), Kind::Float { min: 0.0, max: 10.0 }, "MAE";
+        /// The last weight decay as a multiple of the first, reached on half a cosine.
+        weight_decay_growth: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 1000.0 }, "MAE; DINO uses 10";
         /// AdamW's first moment.
         beta1: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.9999 }, "MAE";
         /// AdamW's second moment.
         beta2: f64 = Literal::Float(0.95), Kind::Float { min: 0.0, max: 0.99999 }, "MAE pretraining";
         /// Largest global norm of the gradients; 0 is no limit.
         clip_norm: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE";
+        /// Largest norm of each parameter's own gradient; 0 is no limit.
+        clip_each: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE; DINO uses 3";
         /// Learning rate of a block relative to the one above it.
         layer_decay: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE finetuning uses 0.75";
         /// Chance of dropping a residual branch in the last block, rising linearly from 0 in the first.

@@ -63,16 +63,13 @@ impl Classifier {
 
 impl Trainable for Classifier {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let logits = self.forward(inputs.views[0].clone(), step.drop_path(self.drop_path).as_ref());
+        let logits = self.forward(inputs.views[0].clone(), step.drop_path(self.drop_path, 0).as_ref());
         let [_, classes] = logits.dims();
         let targets = inputs
             .targets
             .clone()
             .unwrap_or_else(|| inputs.labels.clone().one_hot::<2>(classes).float());
-        Losses {
-            total: soft_cross_entropy(logits, targets),
-            terms: Vec::new(),
-        }
+        Losses::new(soft_cross_entropy(logits, targets), Vec::new())
     }
 
     /// As the MAE repository's finetuning: positions and class token do not decay either.

@@ -11,6 +11,7 @@ use super::contrast::{byol, negative_cosine};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
 use super::masking::check_ratio;
 use super::paste::paste;
+use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
@@ -59,6 +60,8 @@ section! {
         head_norm: String = Literal::Text("bn"), Kind::Choice { of: Norm::NAMES }, "open in the paper; MoCo v3 has bn";
         /// Whether the heads end in a batch norm without weights.
         last_norm: bool = Literal::Bool(false), Kind::Bool, "open in the paper; MoCo v3 does";
+        /// Whether the projection of the patches stays as it was drawn.
+        freeze_patch_embed: bool = Literal::Bool(false), Kind::Bool, "MoCo v3 does, the paper does not say";
         /// Cutmix's Beta parameter for a patch of another picture pasted into each view; 0 is off.
         cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
     }
@@ -100,20 +103,18 @@ struct View {
 impl Trainable for Cmae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let [first, second] = self.masked(inputs, step);
-        let there = self.one_way(&first, &second, step);
+        let there = self.one_way(&first, &second, step, 0);
         if !self.options.symmetric {
             return there;
         }
-        let back = self.one_way(&second, &first, step);
+        let back = self.one_way(&second, &first, step, 1);
         let mean = |a: Tensor<1>, b: Tensor<1>| (a + b).div_scalar(2.0);
         let terms = there.terms.into_iter().zip(back.terms);
-        Losses {
-            total: mean(there.total, back.total),
-            terms: terms.map(|((name, a), (_, b))| (name, mean(a, b))).collect(),
-        }
+        let terms = terms.map(|((name, a), (_, b))| (name, mean(a, b))).collect();
+        Losses::new(mean(there.total, back.total), terms)
     }
 
-    fn after_step(mut self, step: &StepInfo) -> Self {
+    fn after_step(mut self, step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
         let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule).at(step.step, step.steps);
         self.teacher = Target {
             encoder: follow(self.teacher.encoder, &self.encoder, momentum),
@@ -137,6 +138,7 @@ impl Method for Cmae {
         options: CmaeOptions::SECTION,
         // The colours of SimSiam, without which training does not converge (section 4).
         recipe: &[("augment", "jitter", Value::Float(0.8)), ("augment", "grey", Value::Float(0.2))],
+        alarms: COLLAPSE,
         trains: true,
         labels: false,
         reconstructs: false,
@@ -151,6 +153,11 @@ impl Method for Cmae {
         let head = |name: &str, input: usize| Head::new(name, head_config(&options, vit.dim, input), run.seed, device);
         let output = width(options.head_output, 768, vit.dim);
         let encoder = Vit::new(&vit, run.seed, device);
+        let encoder = if options.freeze_patch_embed {
+            encoder.freeze_patches()
+        } else {
+            encoder
+        };
         let mask_token = options.mask_token.then(|| mask_token(vit.dim, run.seed, device));
         let projector = head("projector", vit.dim);
         Ok(Cmae {
@@ -208,28 +215,32 @@ impl Cmae {
     }
 
     /// The loss of the online network on one view against the slow copy on the other.
-    fn one_way(&self, online: &View, target: &View, step: &StepInfo) -> Losses {
+    fn one_way(&self, online: &View, target: &View, step: &StepInfo, view: u64) -> Losses {
         let compared = self.compared(online, target);
         let tokens = encode(
             &self.encoder,
             self.mask_token.as_ref(),
             online,
-            step.drop_path(self.drop_path).as_ref(),
+            step.drop_path(self.drop_path, view).as_ref(),
         );
         let queries = self.measured(tokens, &online.masks, &compared);
-        let queries = self.predictor.forward(self.projector.forward(queries));
+        let projected = self.projector.forward(queries);
+        let queries = self.predictor.forward(projected.clone());
         let teacher = self.teacher.valid();
-        let tokens = encode(&teacher.encoder, teacher.mask_token.as_ref(), target, None);
+        let target = View {
+            images: target.images.clone().inner(),
+            masks: target.masks.clone(),
+        };
+        let tokens = encode(&teacher.encoder, teacher.mask_token.as_ref(), &target, None);
         let keys = teacher.projector.forward(self.measured(tokens, &target.masks, &compared));
         let alignment = negative_cosine(queries.clone().inner(), keys.clone()).neg();
         let total = match self.options.loss.as_str() {
             "byol" => byol(queries, keys),
             _ => self.info_nce(queries, keys, step),
         };
-        Losses {
-            total,
-            terms: vec![("alignment", alignment)],
-        }
+        let [batch, compared, dim] = projected.dims();
+        let [deviation, rank] = spread(&projected.reshape([batch * compared, dim]));
+        Losses::new(total, vec![("alignment", alignment), deviation, rank])
     }
 
     fn info_nce(&self, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {

@@ -5,8 +5,10 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
+use rand_chacha::ChaCha8Rng;
+
 use crate::kernels;
-use crate::rng::{Purpose, place, stream};
+use crate::rng::{self, Purpose, stream};
 use crate::vit::{TOKEN_STD, layer_norm, linear, normalise, truncated_normal, uniform};
 
 /// Added to the variance of a batch (torch's batch norm).
@@ -68,7 +70,7 @@ pub struct HeadConfig {
     pub hidden_norm: Norm,
     /// After that norm.
     pub activation: Activation,
-    /// Whether linear layers have a bias.
+    /// Whether linear layers have a bias. One that a batch norm follows never has: the norm would take it away.
     pub bias: bool,
     /// Whether the output is normalised over the batch, without scale and shift.
     pub last_norm: bool,
@@ -107,8 +109,17 @@ impl Head {
     /// Makes a head, whose first weights depend on its `name` and the seed alone.
     pub fn new(name: &str, config: HeadConfig, seed: u64, device: &Device) -> Head {
         let sizes: Vec<[usize; 2]> = config.widths.windows(2).map(|pair| [pair[0], pair[1]]).collect();
-        let hidden = || sizes[..sizes.len() - 1].iter().map(|[_, out]| *out);
-        let layer = |(place, size): (usize, &[usize; 2])| first_layer(&format!("{name}.{place}"), *size, &config, seed, device);
+        let last = sizes.len() - 1;
+        let hidden = || sizes[..last].iter().map(|[_, out]| *out);
+        let layer = |(place, size): (usize, &[usize; 2])| {
+            let normalised = if place == last {
+                config.last_norm
+            } else {
+                config.hidden_norm == Norm::Batch
+            };
+            let rng = stream(seed, Purpose::Init, rng::place(&format!("{name}.{place}")), 0);
+            first_layer(*size, config.bias && !normalised, config.first_weights, rng, device)
+        };
         Head {
             layers: sizes.iter().enumerate().map(layer).collect(),
             batch_norms: match config.hidden_norm {
@@ -194,17 +205,16 @@ fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
     }
 }
 
-fn first_layer(name: &str, [inputs, outputs]: [usize; 2], config: &HeadConfig, seed: u64, device: &Device) -> Linear {
-    let mut rng = stream(seed, Purpose::Init, place(name), 0);
+fn first_layer([inputs, outputs]: [usize; 2], bias: bool, first: FirstWeights, mut rng: ChaCha8Rng, device: &Device) -> Linear {
     let bound = (inputs as f64).powf(-0.5);
-    let (weight, bias) = match config.first_weights {
+    let (weight, bias) = match first {
         FirstWeights::Uniform => (
             uniform([inputs, outputs], bound, &mut rng, device),
-            config.bias.then(|| uniform([outputs], bound, &mut rng, device)),
+            bias.then(|| uniform([outputs], bound, &mut rng, device)),
         ),
         FirstWeights::Normal => (
             truncated_normal([inputs, outputs], TOKEN_STD, &mut rng, device),
-            config.bias.then(|| Tensor::zeros([outputs], device)),
+            bias.then(|| Tensor::zeros([outputs], device)),
         ),
     };
     Linear {

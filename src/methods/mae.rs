@@ -54,8 +54,8 @@ impl Trainable for Mae {
             own
         };
         let masks = self.masks(step, shown.dims()[0]);
-        let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path).as_ref());
-        Losses { total, terms: Vec::new() }
+        let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path, 0).as_ref());
+        Losses::new(total, Vec::new())
     }
 
     fn depth(&self) -> usize {
@@ -71,6 +71,7 @@ impl Method for Mae {
         summary: "Hides most patches and predicts their pixels from the visible ones.",
         options: MaeOptions::SECTION,
         recipe: &[], // The sections' defaults are MAE's.
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,
@@ -237,17 +238,15 @@ mod tests {
 
     #[test]
     fn occlusions_and_colours_change_what_is_shown_and_their_options_what_is_predicted() {
-        use super::super::tests::{tiny_inputs, tiny_run, tiny_step};
+        use super::super::tests::{inputs, step, tiny_run};
         use crate::experiment::Value;
         let device = Device::flex();
         let loss = |set: &[(&str, Value)]| {
             let set: Vec<_> = set.iter().map(|(key, value)| ("method", *key, value.clone())).collect();
             let run = tiny_run("mae", &set);
-            let plans = Mae::views(&run).unwrap();
-            let loss = Mae::new(&run, 10, &device)
-                .unwrap()
-                .loss(&tiny_inputs(&plans, &device), &tiny_step(0));
-            (plans.len(), loss.total.into_scalar::<f32>())
+            let sides: Vec<usize> = Mae::views(&run).unwrap().iter().map(|view| view.side).collect();
+            let loss = Mae::new(&run, 10, &device).unwrap().loss(&inputs(&sides, &device), &step(0));
+            (sides.len(), loss.total.into_scalar::<f32>())
         };
         let text = |value: &str| Value::Text(value.to_owned());
         let (views, plain) = loss(&[]);
@@ -258,7 +257,7 @@ mod tests {
         let values = [
             plain,
             other_target,
-            loss(&[cutmix.clone()]).1,
+            loss(std::slice::from_ref(&cutmix)).1,
             loss(&[cutmix, ("cutmix_target", text("mixed"))]).1,
             loss(&[("mask_ratio", Value::Float(0.0))]).1,
         ];

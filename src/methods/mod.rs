@@ -3,6 +3,7 @@
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
 pub mod blockwise;
+mod byol;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
@@ -14,10 +15,15 @@ pub mod mae;
 pub mod masked_decoder;
 pub mod masked_head;
 pub mod masking;
+mod mocov3;
+mod pairs;
 mod paste;
 pub mod random_init;
 pub mod rmae;
+mod simclr;
 pub mod simmim;
+mod simsiam;
+pub mod spread;
 mod supervised;
 pub mod teacher;
 pub mod token_contrast;
@@ -57,13 +63,10 @@ pub struct StepInfo {
 }
 
 impl StepInfo {
-    /// Which residual branches this pass drops; nothing at rate 0.
-    pub fn drop_path(&self, rate: f64) -> Option<DropPath> {
-        (rate > 0.0).then_some(DropPath {
-            rate,
-            seed: self.seed,
-            step: self.step,
-        })
+    /// The branches dropped in the forward pass of one view, if any are. Each view has draws of its own.
+    pub fn drop_path(&self, rate: f64, view: u64) -> Option<DropPath> {
+        let (seed, step) = (self.seed, view << 48 | self.step);
+        (rate > 0.0).then_some(DropPath { rate, seed, step })
     }
 }
 
@@ -74,6 +77,16 @@ pub struct Losses {
     pub total: Tensor<1>,
     /// Named parts and by-products worth a curve, each `[1]`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
+    /// What [`Trainable::after_step`] is to know of this pass, without gradients.
+    pub seen: Option<Tensor<2>>,
+}
+
+impl Losses {
+    /// A loss with named parts, of which nothing is remembered.
+    pub fn new(total: Tensor<1>, terms: Vec<(&'static str, Tensor<1>)>) -> Losses {
+        let seen = None;
+        Losses { total, terms, seen }
+    }
 }
 
 /// A module that the training loop can train.
@@ -81,8 +94,9 @@ pub trait Trainable: Module + 'static {
     /// The loss of one batch.
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses;
 
-    /// Moves what follows the weights without being trained, such as a teacher.
-    fn after_step(self, _step: &StepInfo) -> Self {
+    /// Moves what follows the weights without being trained, such as a teacher. `step` is the step's last pass, and
+    /// `seen` what its passes saw.
+    fn after_step(self, _step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
         self
     }
 
@@ -94,6 +108,11 @@ pub trait Trainable: Module + 'static {
 
     /// Blocks of the encoder, which stands in the field `encoder`.
     fn depth(&self) -> usize;
+
+    /// Whether the parameter at `path` keeps the peak learning rate throughout.
+    fn keeps_rate(&self, _path: &str) -> bool {
+        false
+    }
 
     /// How far from the input the parameter at `path` stands: 0 for embeddings, `k + 1` for block `k` of the
     /// encoder and `depth + 1` for everything after. A learning rate is scaled by
@@ -171,8 +190,12 @@ methods!(
     rmae::Rmae,
     cmae::Cmae,
     simmim::Simmim,
+    mocov3::MocoV3,
+    byol::Byol,
+    simsiam::SimSiam,
+    simclr::SimClr,
     supervised::Supervised,
-    random_init::RandomInit
+    random_init::RandomInit,
 );
 
 /// The registry as plain data.
@@ -208,156 +231,4 @@ fn layer_id(path: &str, depth: usize) -> usize {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use burn::tensor::TensorData;
-
-    use super::golden::{frozen, gradients};
-    use super::*;
-    use crate::experiment::{Request, Scale, Stage, Value, single_run};
-
-    /// A method at its smallest: 16 patches of 4 pixels, two blocks.
-    pub fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
-        let mut request = Request::default();
-        let model = [
-            ("dim", 16),
-            ("depth", 2),
-            ("heads", 2),
-            ("decoder_dim", 8),
-            ("decoder_depth", 1),
-            ("decoder_heads", 2),
-        ];
-        request.set.insert(
-            "model".to_owned(),
-            model.map(|(key, value)| (key.to_owned(), Value::Int(value))).into(),
-        );
-        request
-            .set
-            .insert("data".to_owned(), BTreeMap::from([("image_size".to_owned(), Value::Int(16))]));
-        for (section, key, value) in set {
-            request
-                .set
-                .entry((*section).to_owned())
-                .or_default()
-                .insert((*key).to_owned(), value.clone());
-        }
-        let scale = &Scale::built_in()[0];
-        single_run(Stage::Pretrain, method, scale, &catalog(), &request, 1, None).unwrap()
-    }
-
-    /// Eight pictures of waves, other ones in every view.
-    pub fn tiny_inputs(plans: &[ViewPlan], device: &Device) -> Inputs {
-        let device = device.clone().inner();
-        let view = |(nth, plan): (usize, &ViewPlan)| {
-            let side = plan.side;
-            let value = |i: usize| ((i + 5 * nth) as f32 * 0.37).sin();
-            let values: Vec<f32> = (0..8 * 3 * side * side).map(value).collect();
-            Tensor::from_data(TensorData::new(values, [8, 3, side, side]), &device)
-        };
-        Inputs {
-            views: plans.iter().enumerate().map(view).collect(),
-            labels: Tensor::from_data([0, 1, 2, 3, 4, 5, 6, 7], &device),
-            targets: None,
-        }
-    }
-
-    /// The place of a batch of [`tiny_inputs`].
-    pub fn tiny_step(step: u64) -> StepInfo {
-        StepInfo {
-            seed: 1,
-            step,
-            steps: 10,
-            indices: (0..8).collect(),
-        }
-    }
-
-    /// One training step's gradients: finite, there for every parameter that learns, absent for the others.
-    struct LearnsEverywhere(RunSpec);
-
-    impl MethodVisitor for LearnsEverywhere {
-        type Out = ();
-
-        fn visit<M: Method>(self) {
-            let device = Device::flex().autodiff();
-            let method = M::new(&self.0, 10, &device).unwrap();
-            let plans = M::views(&self.0).unwrap_or_default();
-            let loss = method.loss(&tiny_inputs(&plans, &device), &tiny_step(0)).total;
-            assert!(loss.clone().into_scalar::<f32>().is_finite());
-            if !M::INFO.trains {
-                return;
-            }
-            let gradients = gradients(&method, &loss.backward());
-            let frozen = frozen(&method);
-            for name in crate::weights::to_timm(&method).keys() {
-                let learns = gradients
-                    .get(name)
-                    .is_some_and(|g| g.data.iter().all(|v| v.is_finite()) && g.data.iter().any(|v| *v != 0.0));
-                assert_eq!(learns, !frozen.contains(name), "{}: {name}", M::INFO.name);
-            }
-        }
-    }
-
-    #[test]
-    fn every_method_constructs_and_its_gradients_reach_exactly_what_learns() {
-        for info in METHODS {
-            with_method(info.name, LearnsEverywhere(tiny_run(info.name, &[]))).unwrap();
-        }
-    }
-
-    #[test]
-    fn every_methods_options_have_defaults_that_are_allowed() {
-        for info in METHODS {
-            let run = tiny_run(info.name, &[]); // Resolving checks every default and every recipe.
-            for (section, key, _) in info.recipe {
-                assert!(
-                    run.value(section, key).is_some(),
-                    "{}: the recipe names {section}.{key}, which does not exist",
-                    info.name
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn methods_start_from_the_same_encoder_at_the_same_seed() {
-        struct Encoder(RunSpec);
-        impl MethodVisitor for Encoder {
-            type Out = crate::weights::HostTensor;
-            fn visit<M: Method>(self) -> Self::Out {
-                let method = M::new(&self.0, 10, &Device::flex()).unwrap();
-                crate::weights::collect(method.encoder())["blocks.1.mlp.fc1.weight"].clone()
-            }
-        }
-        let first: Vec<_> = METHODS
-            .iter()
-            .map(|info| with_method(info.name, Encoder(tiny_run(info.name, &[]))).unwrap())
-            .collect();
-        assert!(first.iter().all(|weights| *weights == first[0]));
-    }
-
-    #[test]
-    fn a_mask_ratio_that_leaves_nothing_to_see_or_to_predict_is_refused() {
-        struct Make(RunSpec);
-        impl MethodVisitor for Make {
-            type Out = Result<(), String>;
-            fn visit<M: Method>(self) -> Self::Out {
-                M::new(&self.0, 10, &Device::flex()).map(|_| ())
-            }
-        }
-        let error = with_method("mae", Make(tiny_run("mae", &[("method", "mask_ratio", Value::Float(0.99))])))
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(
-            error,
-            "method.mask_ratio = 0.99 keeps 0 of 16 patches: at least one must be hidden and one visible"
-        );
-    }
-
-    #[test]
-    fn an_unknown_method_is_answered_with_the_known_ones() {
-        let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
-        assert!(catalog().names().starts_with("mae, rmae, "));
-        assert_eq!(error, format!("method `mea` is not known: it must be one of {}", catalog().names()));
-    }
-}
+mod tests;

@@ -17,10 +17,7 @@ pub struct RandomInit {
 impl Trainable for RandomInit {
     /// Nothing is learned, so there is nothing to lose: always 0.
     fn loss(&self, inputs: &Inputs, _step: &StepInfo) -> Losses {
-        Losses {
-            total: Tensor::zeros([1], &inputs.labels.device()),
-            terms: Vec::new(),
-        }
+        Losses::new(Tensor::zeros([1], &inputs.labels.device()), Vec::new())
     }
 
     fn depth(&self) -> usize {
@@ -39,6 +36,7 @@ impl Method for RandomInit {
             settings: &[],
         },
         recipe: &[],
+        alarms: &[],
         trains: false,
         labels: false,
         reconstructs: false,

@@ -54,11 +54,11 @@ impl Trainable for Rmae {
         let patches = self.encoder.config().patches();
         let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let second = self.second_masks(&first, step);
-        let terms = self.terms(images, &first, &second, step.drop_path(self.drop_path).as_ref());
-        Losses {
-            total: terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
-            terms: vec![("distance", terms.distance), ("constraint", terms.constraint)],
-        }
+        let terms = self.terms(images, &first, &second, step.drop_path(self.drop_path, 0).as_ref());
+        Losses::new(
+            terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
+            vec![("distance", terms.distance), ("constraint", terms.constraint)],
+        )
     }
 
     fn depth(&self) -> usize {
@@ -74,6 +74,7 @@ impl Method for Rmae {
         summary: "Pulls what is made of hidden patches towards what a second view of the picture makes of them.",
         options: RmaeOptions::SECTION,
         recipe: &[("train", "base_lr", Value::Float(3e-4))],
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,

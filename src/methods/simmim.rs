@@ -40,17 +40,9 @@ impl Trainable for Simmim {
         let images = inputs.views[0].clone();
         let [batch, ..] = images.dims();
         let hidden = hidden_tensor(&self.masked(step.seed, step.step, batch), &images.device());
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let predicted = self.predict(images.clone(), hidden.clone(), (self.drop_path > 0.0).then_some(&drop));
+        let predicted = self.predict(images.clone(), hidden.clone(), step.drop_path(self.drop_path, 0).as_ref());
         let target = patchify(images, self.encoder.config().patch_size);
-        Losses {
-            total: masked_mean_absolute(predicted, target, hidden),
-            terms: Vec::new(),
-        }
+        Losses::new(masked_mean_absolute(predicted, target, hidden), Vec::new())
     }
 
     fn depth(&self) -> usize {
@@ -75,6 +67,7 @@ impl Method for Simmim {
             ("train", "clip_norm", Value::Float(5.0)),
             ("train", "drop_path", Value::Float(0.1)),
         ],
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,

@@ -34,6 +34,7 @@ impl Method for Supervised {
             ("augment", "rand_augment", Literal::Float(9.0)),
             ("augment", "erase", Literal::Float(0.25)),
         ],
+        alarms: &[],
         trains: true,
         labels: true,
         reconstructs: false,

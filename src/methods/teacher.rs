@@ -10,6 +10,9 @@ use std::f64::consts::PI;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
+use super::heads::Head;
+use crate::vit::Vit;
+
 /// How strongly a teacher holds on to what it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Momentum {
@@ -36,6 +39,45 @@ impl Momentum {
         }
         let progress = done as f64 / all.max(1) as f64;
         1.0 - (1.0 - self.first) * 0.5 * (1.0 + (PI * progress.min(1.0)).cos())
+    }
+}
+
+/// A teacher of an encoder with a projector behind its class token.
+#[derive(Module, Debug)]
+pub struct Target {
+    encoder: Vit,
+    projector: Head,
+}
+
+impl Target {
+    /// A copy of the student's parts.
+    pub fn of(encoder: &Vit, projector: &Head) -> Target {
+        Target {
+            encoder: frozen_copy(encoder),
+            projector: frozen_copy(projector),
+        }
+    }
+
+    /// Projections of class tokens. Nothing is recorded, and no branch is dropped.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; output: `[batch, out]`
+    pub fn project(&self, images: Tensor<4>) -> Tensor<2> {
+        let features = self.encoder.valid().represent(images.inner(), None);
+        self.projector.valid().forward(features)
+    }
+
+    /// The teacher after it followed the student's parts.
+    pub fn follow(self, encoder: &Vit, projector: &Head, momentum: f64) -> Target {
+        Target {
+            encoder: follow(self.encoder, encoder, momentum),
+            projector: follow(self.projector, projector, momentum),
+        }
+    }
+
+    /// Its encoder.
+    pub fn encoder(&self) -> &Vit {
+        &self.encoder
     }
 }
 

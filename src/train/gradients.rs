@@ -51,6 +51,15 @@ impl NamedGradients {
         }
     }
 
+    /// Shrinks each gradient whose own norm is above `limit` to that norm, as DINO does. Nothing is read back.
+    pub fn clip_each(&mut self, limit: f64) {
+        for gradient in self.0.values_mut() {
+            let norm = sum_of_squares(gradient.clone()).sqrt() + 1e-6;
+            let factor = norm.recip().mul_scalar(limit).clamp_max(1.0);
+            *gradient = gradient.clone() * factor;
+        }
+    }
+
     /// Takes out the gradient of the parameter at `path`.
     pub fn take(&mut self, path: &str) -> Option<Tensor<1>> {
         self.0.remove(path)
@@ -119,5 +128,16 @@ mod tests {
         assert!((norm(&twice) - 1.0).abs() < 1e-5);
         assert_eq!(twice.take("weight").unwrap().dims(), [2]);
         assert!(twice.take("weight").is_none() && twice.take("bias").is_some());
+    }
+
+    #[test]
+    fn gradients_clipped_one_by_one_keep_their_direction_and_short_ones_their_length() {
+        let (layer, input) = layer();
+        let mut gradients = NamedGradients::of(&layer, &layer.forward(input).sum());
+        gradients.clip_each(2.5); // (3, 4) has the norm 5; 1 has less.
+        let mut values = |path| gradients.take(path).unwrap().into_data().iter::<f32>().collect::<Vec<_>>();
+        let (weight, bias) = (values("weight"), values("bias"));
+        assert!((weight[0] - 1.5).abs() < 1e-5 && (weight[1] - 2.0).abs() < 1e-5, "{weight:?}");
+        assert_eq!(bias, [1.0]);
     }
 }

@@ -71,6 +71,7 @@ mod tests {
             lr_scale: 1.0,
             weight_decay: 0.01,
             dims,
+            keeps_rate: false,
         };
         let (param, moments) = rule.update(param, gradient.clone(), Vec::new(), 0.5, &group);
         let (param, _) = rule.update(param, gradient.clone(), moments, 0.5, &group);

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::gradients::{NamedGradients, scalar};
 use super::optimizer::Optimizer;
+use super::schedule::Rates;
 use crate::methods::{Inputs, StepInfo, Trainable};
 use crate::weights::{self, Weights};
 
@@ -15,7 +16,7 @@ pub trait Learner {
     ///
     /// # Errors
     /// Whatever the device says went wrong, when it is asked for the losses.
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> Result<StepReport>;
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, rates: Rates, read: bool) -> Result<StepReport>;
 
     /// Every weight under its path, and the optimizer's state.
     fn save(&self) -> (Weights, Weights);
@@ -95,11 +96,11 @@ impl<T: Trainable> Learning<T> {
 }
 
 impl<T: Trainable> Learner for Learning<T> {
-    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, lr: f64, read: bool) -> Result<StepReport> {
+    fn step(&mut self, batches: Vec<(Inputs, StepInfo)>, rates: Rates, read: bool) -> Result<StepReport> {
         let passes = batches.len() as f64;
         let mut report = StepReport::default();
         let mut gradients = NamedGradients::default();
-        let mut last = None;
+        let (mut last, mut seen) = (None, Vec::new());
         for (inputs, info) in batches {
             let losses = self.model().loss(&inputs, &info);
             gradients.add(NamedGradients::of(self.model(), &losses.total.clone().div_scalar(passes)));
@@ -109,12 +110,13 @@ impl<T: Trainable> Learner for Learning<T> {
                     add_means(&mut report, name, term, passes)?;
                 }
             }
+            seen.extend(losses.seen);
             last = Some(info);
         }
         self.replace(|model, optimizer| {
-            let model = optimizer.step(model, gradients, lr);
+            let model = optimizer.step(model, gradients, rates);
             match &last {
-                Some(info) => model.after_step(info),
+                Some(info) => model.after_step(info, seen),
                 None => model,
             }
         });

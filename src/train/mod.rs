@@ -1,7 +1,7 @@
 //! Training: the one loop that every stage with gradients goes through.
 //!
 //! Reading order: this file (the loop), `learner` (a model and its optimizer), `optimizer`, `lars`,
-//! `gradients`, `schedule`, `length`, `supply`, `checkpoint`, `report`, `self_test` (a GPU against the CPU).
+//! `gradients`, `schedule`, `length`, `supply`, `watch`, `checkpoint`, `report`, `self_test` (a GPU against the CPU).
 
 pub mod checkpoint;
 pub mod gradients;
@@ -15,6 +15,7 @@ pub mod self_test;
 mod supply;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use anyhow::{Context as _, Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::loader::{Batch, Meter};
+use crate::experiment::Alarm;
 use crate::experiment::settings::TrainSettings;
 use crate::methods::{Inputs, StepInfo};
 use crate::run_dir::EventKind;
@@ -32,7 +34,7 @@ use checkpoint::{Checkpoint, Checkpoints, Counters};
 use learner::Learner;
 use length::Length;
 use report::Reporter;
-use schedule::Schedule;
+use schedule::{Rates, Schedule};
 use supply::Supply;
 
 /// Points that a curve has at most; a point is the mean over the steps since the one before.
@@ -56,6 +58,11 @@ pub trait Course {
     /// # Errors
     /// Whatever went wrong; it ends the run.
     fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()>;
+
+    /// Where its curves show that training goes wrong.
+    fn alarms(&self) -> &'static [Alarm] {
+        &[]
+    }
 
     /// Tensors of the stage that belong to a checkpoint beside the learner's.
     fn extra(&self) -> Weights {
@@ -168,14 +175,14 @@ impl Session<'_> {
                 self.save(course, &mut counters)?;
                 return Ok(Ended::Cancelled);
             }
-            let lr = schedule.rate(length.epoch(counters.step));
-            self.step(course, &mut supply, &length, lr, &mut counters)?;
+            let rates = schedule.rates(length.epoch(counters.step));
+            self.step(course, &mut supply, &length, rates, &mut counters)?;
             if counters.step == tuned && !is_cpu(&self.device) {
                 self.end_tuning(tuned)?;
                 supply.begin();
             }
             let at = At::of(&length, counters.step);
-            self.log(&at, lr, &mut counters)?;
+            self.log(course.alarms(), &at, rates.lr, &mut counters)?;
             supply.tell(&at, self.reporter)?;
             course.look(&at, self.reporter, &mut counters.values)?;
             let due = self.pace.steps.is_some_and(|every| counters.step.is_multiple_of(every)) || saved_at.elapsed() >= self.pace.time;
@@ -211,7 +218,7 @@ impl Session<'_> {
     }
 
     /// One update of the weights.
-    fn step(&self, course: &mut dyn Course, supply: &mut Supply, length: &Length, lr: f64, counters: &mut Counters) -> Result<()> {
+    fn step(&self, course: &mut dyn Course, supply: &mut Supply, length: &Length, rates: Rates, counters: &mut Counters) -> Result<()> {
         let began = Instant::now();
         let mut passes = Vec::new();
         for _ in 0..length.accumulation {
@@ -226,7 +233,7 @@ impl Session<'_> {
         }
         counters.step += 1;
         let read = is_cpu(&self.device) || counters.step.is_multiple_of(GPU_READ_EVERY) || counters.step == length.steps();
-        let report = course.learner().step(passes, lr, read)?;
+        let report = course.learner().step(passes, rates, read)?;
         report.check(counters.step).map_err(Error::msg)?;
         if read {
             counters.window.add(&report.terms);
@@ -236,11 +243,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn log(&mut self, at: &At, lr: f64, counters: &mut Counters) -> Result<()> {
+    fn log(&mut self, alarms: &[Alarm], at: &At, lr: f64, counters: &mut Counters) -> Result<()> {
         if at.on_curve() {
-            for (name, mean) in counters.window.take() {
-                self.reporter.metric(&format!("train/{name}"), at.step, mean)?;
+            let means = counters.window.take();
+            for (name, mean) in &means {
+                self.reporter.metric(&format!("train/{name}"), at.step, *mean)?;
             }
+            watch::watch(alarms, at, &means, &mut counters.values, self.reporter)?;
             self.reporter.metric("train/lr", at.step, lr)?;
         }
         if at.epoch.is_some() || at.last() {

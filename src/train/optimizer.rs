@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::gradients::NamedGradients;
 use super::lars::Lars;
+use super::schedule::Rates;
 use crate::experiment::settings::TrainSettings;
 use crate::kernels::{self, AdamWStep};
 use crate::methods::Trainable;
@@ -25,6 +26,8 @@ pub struct Group {
     pub weight_decay: f64,
     /// Dimensions of the parameter.
     pub dims: usize,
+    /// Whether its learning rate stays at the peak.
+    pub keeps_rate: bool,
 }
 
 /// How one parameter is updated.
@@ -54,7 +57,10 @@ pub struct Optimizer {
     rule: Rule,
     groups: BTreeMap<String, Group>,
     clip_norm: f64,
+    clip_each: f64,
     steps: u64,
+    /// Steps before a parameter's first gradient, where there were any.
+    missed: BTreeMap<String, u64>,
     state: BTreeMap<String, Vec<Tensor<1>>>,
 }
 
@@ -71,6 +77,7 @@ impl Optimizer {
             lr_scale: train.layer_decay.powi((last - model.layer_of(path)) as i32),
             weight_decay: if T::decays(path, dims) { train.weight_decay } else { 0.0 },
             dims,
+            keeps_rate: model.keeps_rate(path),
         };
         let groups = places
             .found
@@ -81,7 +88,9 @@ impl Optimizer {
             rule,
             groups,
             clip_norm: train.clip_norm,
+            clip_each: train.clip_each,
             steps: 0,
+            missed: BTreeMap::new(),
             state: BTreeMap::new(),
         }
     }
@@ -104,7 +113,10 @@ impl Optimizer {
     }
 
     /// Updates every parameter that has a gradient.
-    pub fn step<M: Module>(&mut self, model: M, mut gradients: NamedGradients, lr: f64) -> M {
+    pub fn step<M: Module>(&mut self, model: M, mut gradients: NamedGradients, rates: Rates) -> M {
+        if self.clip_each > 0.0 {
+            gradients.clip_each(self.clip_each);
+        }
         if self.clip_norm > 0.0 {
             gradients.clip(self.clip_norm);
         }
@@ -113,13 +125,18 @@ impl Optimizer {
             path: Vec::new(),
             optimizer: self,
             gradients,
-            lr,
+            rates,
         })
     }
 
-    /// The state under the parameters' paths behind `0.`, `1.`, one number for each moment.
+    /// The state under the parameters' paths behind `0.`, `1.`, one number for each moment, and behind `missed.` the
+    /// steps before the first gradient of one that began to learn late.
     pub fn state(&self) -> Weights {
-        let mut state = Weights::new();
+        let missed = |(path, steps): (&String, &u64)| {
+            let (shape, data) = (vec![1], vec![*steps as f32]); // Exact up to 16 million steps.
+            (format!("missed.{path}"), HostTensor { shape, data })
+        };
+        let mut state: Weights = self.missed.iter().map(missed).collect();
         for (path, moments) in &self.state {
             for (place, moment) in moments.iter().enumerate() {
                 let data: Vec<f32> = moment.clone().into_data().iter::<f32>().collect();
@@ -142,14 +159,20 @@ impl Optimizer {
     pub fn restore(&mut self, steps: u64, state: &Weights, device: &Device) -> Result<(), String> {
         self.steps = steps;
         self.state.clear();
+        self.missed.clear();
         // Names are in order of place, so that each moment meets its predecessors.
         for (name, tensor) in state {
             let known = name
                 .split_once('.')
-                .filter(|(place, path)| place.parse::<usize>().is_ok() && self.groups.contains_key(*path));
-            let Some((_, path)) = known else {
+                .filter(|(place, path)| (place.parse::<usize>().is_ok() || *place == "missed") && self.groups.contains_key(*path));
+            let Some((place, path)) = known else {
                 return Err(format!("the optimizer's `{name}` belongs to no parameter of this model"));
             };
+            if place == "missed" {
+                self.missed
+                    .insert(path.to_owned(), tensor.data.first().map_or(0, |steps| *steps as u64));
+                continue;
+            }
             let data = TensorData::new(tensor.data.clone(), [tensor.data.len()]);
             self.state
                 .entry(path.to_owned())
@@ -159,13 +182,18 @@ impl Optimizer {
         Ok(())
     }
 
-    fn update(&mut self, path: &str, param: Tensor<1>, gradient: Tensor<1>, lr: f64) -> Tensor<1> {
-        let group = self.groups.get(path).expect("groups were made from this model");
+    fn update(&mut self, path: &str, param: Tensor<1>, gradient: Tensor<1>, rates: Rates) -> Tensor<1> {
+        let mut group = *self.groups.get(path).expect("groups were made from this model");
+        group.weight_decay *= rates.decay;
         let moments = self.state.remove(path).unwrap_or_default();
-        let lr = lr * group.lr_scale;
+        if moments.is_empty() && self.steps > 1 {
+            self.missed.insert(path.to_owned(), self.steps - 1);
+        }
+        let steps = self.steps - self.missed.get(path).unwrap_or(&0);
+        let lr = group.lr_scale * if group.keeps_rate { rates.peak } else { rates.lr };
         let (param, moments) = match &self.rule {
-            Rule::AdamW(rule) => rule.update(param, gradient, moments, lr, group.weight_decay, self.steps),
-            Rule::Lars(rule) => rule.update(param, gradient, moments, lr, group),
+            Rule::AdamW(rule) => rule.update(param, gradient, moments, lr, group.weight_decay, steps),
+            Rule::Lars(rule) => rule.update(param, gradient, moments, lr, &group),
         };
         self.state.insert(path.to_owned(), moments);
         param
@@ -221,7 +249,7 @@ struct Updater<'a> {
     path: Vec<String>,
     optimizer: &'a mut Optimizer,
     gradients: NamedGradients,
-    lr: f64,
+    rates: Rates,
 }
 
 impl ModuleMapper for Updater<'_> {
@@ -239,7 +267,7 @@ impl ModuleMapper for Updater<'_> {
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.dims();
         let flat = tensor.inner().reshape([shape.iter().product::<usize>()]);
-        let updated = self.optimizer.update(&path, flat, gradient, self.lr).reshape(shape);
+        let updated = self.optimizer.update(&path, flat, gradient, self.rates).reshape(shape);
         // Only parameters that want gradients have one, so the updated parameter wants them again.
         Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
     }

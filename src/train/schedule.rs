@@ -4,13 +4,32 @@ use std::f64::consts::PI;
 
 use crate::experiment::settings::TrainSettings;
 
-/// Learning rate over the epochs of a run.
+/// How fast one step moves the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// The learning rate.
+    pub lr: f64,
+    /// That of the parameters that keep theirs.
+    pub peak: f64,
+    /// Factor on the weight decay.
+    pub decay: f64,
+}
+
+impl Rates {
+    /// One learning rate for all, and the weight decay as it is set.
+    pub fn constant(lr: f64) -> Rates {
+        Rates { lr, peak: lr, decay: 1.0 }
+    }
+}
+
+/// Learning rate and weight decay over the epochs of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     peak: f64,
     min: f64,
     warmup_epochs: f64,
     epochs: f64,
+    decay_growth: f64,
 }
 
 impl Schedule {
@@ -22,12 +41,19 @@ impl Schedule {
             min: train.min_lr,
             warmup_epochs: train.warmup_epochs,
             epochs: train.epochs as f64,
+            decay_growth: train.weight_decay_growth,
         }
     }
 
-    /// The largest learning rate.
-    pub fn peak(&self) -> f64 {
-        self.peak
+    /// Everything at `epoch`.
+    pub fn rates(&self, epoch: f64) -> Rates {
+        let progress = (epoch / self.epochs.max(f64::MIN_POSITIVE)).min(1.0);
+        Rates {
+            lr: self.rate(epoch),
+            peak: self.peak,
+            // DINO: half a cosine over the whole run, without a warm-up.
+            decay: 1.0 + (self.decay_growth - 1.0) * 0.5 * (1.0 - (PI * progress).cos()),
+        }
     }
 
     /// The learning rate at `epoch`, a fraction within the epoch included. The first step of a warm-up
@@ -51,6 +77,7 @@ mod tests {
         min: 0.5,
         warmup_epochs: 4.0,
         epochs: 12.0,
+        decay_growth: 10.0,
     };
 
     #[test]
@@ -64,6 +91,19 @@ mod tests {
         }
         let quarter = 0.5 + 1.5 * 0.5 * (1.0 + (PI / 4.0).cos());
         assert!((SCHEDULE.rate(6.0) - quarter).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_weight_decay_grows_on_half_a_cosine_or_stays() {
+        for (epoch, factor) in [(0.0, 1.0), (6.0, 5.5), (12.0, 10.0), (13.0, 10.0)] {
+            assert!((SCHEDULE.rates(epoch).decay - factor).abs() < 1e-12, "epoch {epoch}");
+        }
+        let still = Schedule {
+            decay_growth: 1.0,
+            ..SCHEDULE
+        };
+        assert_eq!(still.rates(7.0).decay, 1.0);
+        assert_eq!((still.rates(8.0).lr, still.rates(8.0).peak), (1.25, 2.0));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::gradients::{NamedGradients, scalar};
 use super::optimizer::Optimizer;
+use super::schedule::Rates;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::mae::Mae;
@@ -100,7 +101,7 @@ fn trace(device: &Device) -> Result<Trace, String> {
         let loss = loss(&model, step, device);
         let gradients = NamedGradients::of(&model, &loss);
         trace.losses.push(f64::from(scalar(loss).map_err(|error| format!("{error:#}"))?));
-        model = optimizer.step(model, gradients, RATE);
+        model = optimizer.step(model, gradients, Rates::constant(RATE));
     }
     Ok(trace)
 }

@@ -19,6 +19,7 @@ pub use config::{Position, VitConfig};
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
 pub use patch::{PatchEmbed, patchify, unpatchify};
+use position::resized;
 pub use position::sincos_table;
 pub use relative::RelativeBias;
 
@@ -110,10 +111,16 @@ impl Vit {
     /// Patch tokens with their positions, without the class token.
     ///
     /// # Shapes
-    /// images: `[batch, 3, side, side]`; output: `[batch, patches, dim]`
+    /// images: `[batch, 3, side, side]`, of a side that patches divide; a side other than the model's gets its positions
+    /// interpolated. output: `[batch, patches, dim]`
     pub fn embed(&self, images: Tensor<4>) -> Tensor<3> {
+        let [.., side] = images.dims();
+        let (native, grid) = (self.config.grid(), side / self.config.patch_size);
         let tokens = self.patch_embed.project(self.patch_embed.patches(images));
-        self.place(tokens)
+        match self.patch_positions() {
+            Some(positions) if grid != native => tokens + resized(positions, native, grid),
+            _ => self.place(tokens),
+        }
     }
 
     /// As [`Vit::embed`] for the patches named by `ids` alone: the others are not even projected.

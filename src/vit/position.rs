@@ -22,9 +22,75 @@ pub fn sincos_table(dim: usize, grid: usize, device: &Device) -> Param<Tensor<3>
     Param::from_tensor(Tensor::from_data(TensorData::new(table, [1, 1 + grid * grid, dim]), device))
 }
 
+/// Positions of a grid of `from * from` patches for one of `to * to`: bicubic with torch's constant -0.75 between the
+/// centres of patches, the border repeated outwards, as DINO (arXiv 2104.14294) does for its small crops. DINO's code adds
+/// 0.1 to the new side against rounding, which moves the centres a little; this does not.
+///
+/// # Shapes
+/// positions: `[1, from * from, dim]`; output: `[1, to * to, dim]`
+pub fn resized(positions: Tensor<3>, from: usize, to: usize) -> Tensor<3> {
+    let rows = cubic_weights(from, to);
+    let weight = |(to_row, to_column): (usize, usize)| {
+        let rows = &rows;
+        (0..from * from).map(move |at| (rows[to_row][at / from] * rows[to_column][at % from]) as f32)
+    };
+    let places = (0..to).flat_map(|row| (0..to).map(move |column| (row, column)));
+    let weights: Vec<f32> = places.flat_map(weight).collect();
+    let weights = Tensor::<3>::from_data(TensorData::new(weights, [1, to * to, from * from]), &positions.device().inner());
+    weights.matmul(positions)
+}
+
+/// What each of `to` places takes of each of `from`, `[to][from]`; every row sums to 1.
+fn cubic_weights(from: usize, to: usize) -> Vec<Vec<f64>> {
+    const A: f64 = -0.75;
+    let cubic = |distance: f64| match distance {
+        d if d <= 1.0 => ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0,
+        d if d < 2.0 => ((d - 5.0) * d + 8.0) * d * A - 4.0 * A,
+        _ => 0.0,
+    };
+    let row = |place: usize| {
+        let at = (place as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+        let mut row = vec![0.0; from];
+        for tap in -1..=2 {
+            let neighbour = at.floor() + f64::from(tap);
+            row[neighbour.clamp(0.0, (from - 1) as f64) as usize] += cubic((at - neighbour).abs());
+        }
+        row
+    };
+    (0..to).map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn between_two_places_is_the_cubic_worked_by_hand_and_the_same_grid_is_itself() {
+        // Half way, the cubic takes -0.09375, 0.59375, 0.59375, -0.09375; what falls outside goes to the border.
+        assert_eq!(cubic_weights(4, 2), [[0.5, 0.59375, -0.09375, 0.0], [0.0, -0.09375, 0.59375, 0.5]]);
+        for (from, to) in [(3, 3), (14, 6), (4, 7), (8, 4)] {
+            for (place, row) in cubic_weights(from, to).iter().enumerate() {
+                assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                assert!(from != to || row[place] == 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn resized_positions_keep_rows_and_columns_apart_and_pass_gradients() {
+        // One channel holds the row of a place, the other its column: a straight line is kept but at the border.
+        let device = Device::flex().autodiff();
+        let values: Vec<f32> = (0..64).flat_map(|i| [(i / 8) as f32, (i % 8) as f32]).collect();
+        let table = Tensor::<3>::from_data(TensorData::new(values, [1, 64, 2]), &device).require_grad();
+        let small = resized(table.clone(), 8, 4);
+        let numbers: Vec<f32> = small.clone().inner().into_data().iter().collect();
+        for (place, (row, column)) in [(5, (2.5, 2.5)), (6, (2.5, 4.5)), (9, (4.5, 2.5))] {
+            assert!((numbers[2 * place] - row).abs() < 1e-4 && (numbers[2 * place + 1] - column).abs() < 1e-4);
+        }
+        let gradient = table.grad(&small.sum().backward()).unwrap();
+        // Every place is taken from equally often, all of 16 in all.
+        assert!((gradient.sum().into_scalar::<f32>() - 32.0).abs() < 1e-3);
+    }
 
     #[test]
     fn the_table_is_maes_with_the_columns_half_first() {

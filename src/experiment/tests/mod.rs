@@ -32,6 +32,7 @@ fn catalog() -> Catalog {
         summary: "A toy.",
         options: ToyMae::SECTION,
         recipe: &[],
+        alarms: &[],
         trains: true,
         labels: false,
         reconstructs: true,

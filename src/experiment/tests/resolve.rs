@@ -116,7 +116,11 @@ fn different(setting: &Setting) -> Value {
         (_, Value::Int(0)) => Value::Int(10_000),
         (_, Value::Int(value)) => Value::Int(value * 2),
         (Kind::Between { .. }, Value::Float(value)) => Value::Float(value / 2.0),
-        (Kind::Float { min, max }, Value::Float(value)) => Value::Float(if value == min { max } else { min }),
+        (Kind::Float { min, max }, Value::Float(value)) => Value::Float(match value {
+            _ if value == min => max,
+            _ if value == max => (min + max) / 2.0, // Of a largest share, the smallest share is below.
+            _ => min,
+        }),
         (Kind::Choice { of }, Value::Text(value)) => text(of.iter().find(|other| **other != value).unwrap()),
         (_, value) => text(&format!("another {value}")),
     }

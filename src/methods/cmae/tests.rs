@@ -1,4 +1,4 @@
-use super::super::tests::{tiny_inputs, tiny_run, tiny_step};
+use super::super::tests::{inputs as batch_of, step, tiny_run};
 use super::*;
 use crate::experiment::Value as Set;
 use crate::weights::{HostTensor, collect};
@@ -9,7 +9,7 @@ fn cmae(set: &[(&str, Set)], device: &Device) -> Cmae {
 }
 
 fn inputs(device: &Device) -> Inputs {
-    tiny_inputs(&Cmae::views(&tiny_run("cmae", &[])).unwrap(), device)
+    batch_of(&[16, 16], device)
 }
 
 fn text(value: &str) -> Set {
@@ -44,7 +44,7 @@ fn every_switch_gives_a_loss_and_gradients() {
         vec![("head_norm", text("none")), ("last_norm", Set::Bool(true))],
     ] {
         let model = cmae(&set, &device);
-        let loss = model.loss(&batch, &tiny_step(0)).total;
+        let loss = model.loss(&batch, &step(0)).total;
         let value = loss.clone().into_scalar::<f32>();
         assert!(value.is_finite(), "{set:?}");
         let gradients = super::super::golden::gradients(&model, &loss.backward());
@@ -54,11 +54,17 @@ fn every_switch_gives_a_loss_and_gradients() {
 }
 
 #[test]
+fn both_views_have_one_crop() {
+    let plans = Cmae::views(&tiny_run("cmae", &[])).unwrap();
+    assert_eq!(plans.iter().map(|plan| plan.geometry_of).collect::<Vec<_>>(), [None, Some(0)]);
+}
+
+#[test]
 fn what_is_hidden_from_a_view_cannot_be_seen_in_it() {
     let device = Device::flex();
     for mask_token in [true, false] {
         let model = cmae(&[("mask_token", Set::Bool(mask_token))], &device);
-        let [view, _] = model.masked(&inputs(&device), &tiny_step(0));
+        let [view, _] = model.masked(&inputs(&device), &step(0));
         let tokens = |images| {
             let view = View { images, ..view.clone() };
             HostTensor::from_tensor(&encode(&model.encoder, model.mask_token.as_ref(), &view, None))
@@ -73,14 +79,14 @@ fn what_is_hidden_from_a_view_cannot_be_seen_in_it() {
 #[test]
 fn the_views_are_complementary_unless_they_have_to_overlap() {
     let device = Device::flex();
-    let masks = |set: &[(&str, Set)]| cmae(set, &device).masked(&inputs(&device), &tiny_step(0)).map(|view| view.masks);
+    let masks = |set: &[(&str, Set)]| cmae(set, &device).masked(&inputs(&device), &step(0)).map(|view| view.masks);
     let [first, second] = masks(&[]);
     assert_eq!((first.keep, first.complement()), (4, second));
     let without = ("mask_token", Set::Bool(false));
     let [first, second] = masks(&[without.clone(), ("no_mask_token_align", text("full_target"))]);
     assert_eq!((first.keep, second.keep), (4, 16));
     let model = cmae(&[without, ("no_mask_token_align", text("overlap"))], &device);
-    let [first, second] = model.masked(&inputs(&device), &tiny_step(0));
+    let [first, second] = model.masked(&inputs(&device), &step(0));
     assert!(model.compared(&first, &second).iter().all(|patches| patches.len() == 3));
 }
 
@@ -110,7 +116,7 @@ fn the_slow_copy_follows_every_part_of_the_online_branch() {
     )
     .unwrap();
     (model.encoder, model.mask_token, model.projector) = (other.encoder, other.mask_token, other.projector);
-    let model = model.after_step(&tiny_step(0));
+    let model = model.after_step(&step(0), Vec::new());
     let online = collect(&model);
     let copied: Vec<_> = online
         .iter()

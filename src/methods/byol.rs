@@ -1,0 +1,156 @@
+//! BYOL: Bootstrap Your Own Latent. arXiv 2006.07733.
+//!
+//! `predictor(projector(f(x)))` of one view predicts `projector'(f'(x'))` of the other, `f'` and `projector'` being moving
+//! averages: `2 - 2 cos`, summed over both directions. Nothing is pushed apart. With Vision Transformers it is trained by
+//! AdamW, as in MoCo v3's comparison (arXiv 2104.02057, section 5), and not by LARS. The target begins as a copy of the
+//! student; the official code draws it anew.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::contrast::byol;
+use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
+use super::pairs::asymmetric;
+use super::spread::{COLLAPSE, spread};
+use super::teacher::{Momentum, Target};
+use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::schema::Literal as Value;
+use crate::experiment::settings::TrainSettings;
+use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
+use crate::section;
+use crate::vit::Vit;
+
+section! {
+    /// What BYOL adds.
+    ByolOptions = "method" {
+        /// The target's momentum at the start.
+        momentum: f64 = Literal::Float(0.99), Kind::Float { min: 0.0, max: 1.0 }, "BYOL, 100 to 300 epochs; 0.996 for 1000";
+        /// Whether the momentum rises to 1 on half a cosine or stays.
+        momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "BYOL";
+        /// Hidden width of projector and predictor; 0 is 4096, narrowed with an encoder narrower than ViT-S.
+        head_hidden: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "BYOL";
+        /// Width of the vectors compared; 0 is 256, narrowed likewise.
+        head_out: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "BYOL";
+        /// Chance of blurring the second view; the first has `augment.blur`.
+        second_blur: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
+        /// Chance of solarising the second view; the first has `augment.solarise`.
+        second_solarise: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
+    }
+}
+
+/// Student, with a predictor of its own, and target.
+#[derive(Module, Debug)]
+pub struct Byol {
+    encoder: Vit,
+    projector: Head,
+    predictor: Head,
+    teacher: Target,
+    #[module(skip)]
+    options: ByolOptions,
+    drop_path: f64,
+}
+
+impl Trainable for Byol {
+    fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
+        let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
+        let [here, there] = [(first.clone(), 0), (second.clone(), 1)].map(|(images, view)| {
+            let drop = step.drop_path(self.drop_path, view);
+            self.projector.forward(self.encoder.represent(images, drop.as_ref()))
+        });
+        let terms = spread(&here).to_vec();
+        let forth = byol(self.predictor.forward(here), self.teacher.project(second));
+        let back = byol(self.predictor.forward(there), self.teacher.project(first));
+        Losses::new(forth + back, terms)
+    }
+
+    fn after_step(mut self, step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
+        let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule);
+        let momentum = momentum.at(step.step, step.steps);
+        self.teacher = self.teacher.follow(&self.encoder, &self.projector, momentum);
+        self
+    }
+
+    fn depth(&self) -> usize {
+        self.encoder.config().depth
+    }
+}
+
+impl Method for Byol {
+    const INFO: MethodInfo = MethodInfo {
+        name: "byol",
+        title: "BYOL",
+        paper: "arXiv 2006.07733",
+        summary: "Predicts what a slowly moving copy of itself makes of a picture's other view.",
+        options: ByolOptions::SECTION,
+        recipe: &[
+            ("train", "weight_decay", Value::Float(0.1)),
+            ("train", "beta2", Value::Float(0.999)),
+            ("augment", "crop_min", Value::Float(0.08)),
+            ("augment", "jitter", Value::Float(0.8)),
+            ("augment", "jitter_saturation", Value::Float(0.2)),
+            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "blur", Value::Float(1.0)),
+        ],
+        alarms: COLLAPSE,
+        trains: true,
+        labels: false,
+        reconstructs: false,
+    };
+
+    fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
+        let (options, train) = (run.section::<ByolOptions>("method")?, run.section::<TrainSettings>("train")?);
+        let config = vit_config(run)?;
+        let hidden = width(options.head_hidden, 4096, config.dim);
+        let out = width(options.head_out, 256, config.dim);
+        let encoder = Vit::new(&config, run.seed, device);
+        let projector = Head::new("projector", head(config.dim, hidden, out), run.seed, device);
+        Ok(Byol {
+            predictor: Head::new("predictor", head(out, hidden, out), run.seed, device),
+            teacher: Target::of(&encoder, &projector),
+            encoder,
+            projector,
+            options,
+            drop_path: train.drop_path,
+        })
+    }
+
+    fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
+        let options = run.section::<ByolOptions>("method")?;
+        Ok(asymmetric(run, options.second_blur, options.second_solarise)?.to_vec())
+    }
+
+    fn encoder(&self) -> &Vit {
+        &self.encoder
+    }
+}
+
+/// The official head: two layers without biases, batch norm and ReLU between them.
+fn head(input: usize, hidden: usize, output: usize) -> HeadConfig {
+    HeadConfig {
+        widths: HeadConfig::widths(2, input, hidden, output),
+        hidden_norm: Norm::Batch,
+        activation: Activation::Relu,
+        bias: false,
+        last_norm: false,
+        first_weights: FirstWeights::Uniform,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contrast::tests::assert_is;
+    use super::super::tests::{inputs, step, tiny_run};
+    use super::*;
+
+    #[test]
+    fn the_loss_is_the_sum_of_both_directions() {
+        let device = Device::flex();
+        let model = Byol::new(&tiny_run("byol", &[]), 10, &device).unwrap();
+        let inputs = inputs(&[16, 16], &device);
+        let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
+        let project = |x: Tensor<4>| model.projector.forward(model.encoder.represent(x, None));
+        let one = |from: Tensor<4>, to: Tensor<4>| byol(model.predictor.forward(project(from)), project(to)).into_scalar::<f64>();
+        let both = one(first.clone(), second.clone()) + one(second, first);
+        assert_is(model.loss(&inputs, &step(0)).total, both);
+    }
+}

@@ -1,0 +1,115 @@
+//! How far the projections of a batch lie apart: what shows that a method collapses, which its loss may not.
+
+use burn::tensor::Tensor;
+
+use super::contrast::l2_normalise;
+use crate::experiment::{Alarm, Side};
+
+/// The name of [`deviation`] among the terms of a loss.
+pub const SPREAD: &str = "spread";
+/// The name of [`effective_rank`] among the terms of a loss.
+pub const RANK: &str = "rank";
+
+/// What the measures look like when all outputs become the same. Below a tenth of what independent directions have, and
+/// below two directions, nothing of a picture is left to compare ("ours": healthy runs stay far above either).
+pub const COLLAPSE: &[Alarm] = &[
+    Alarm {
+        term: SPREAD,
+        side: Side::Below,
+        value: 0.1,
+        sentence: "all pictures get nearly the same projection, so that nothing is learned; lower train.base_lr, or check the \
+                   method's options against its paper",
+    },
+    Alarm {
+        term: RANK,
+        side: Side::Below,
+        value: 2.0,
+        sentence: "the projections vary along a single direction, so that hardly anything is learned; lower train.base_lr, or \
+                   take a larger train.batch_size",
+    },
+];
+
+/// Both measures of a batch of projections, as terms of a loss. Nothing of it enters a gradient.
+///
+/// # Shapes
+/// projections: `[rows, dim]`
+pub fn spread(projections: &Tensor<2>) -> [(&'static str, Tensor<1>); 2] {
+    let rows = l2_normalise(projections.clone().inner());
+    [(SPREAD, deviation(rows.clone())), (RANK, effective_rank(rows))]
+}
+
+/// The mean over dimensions of the deviation over the batch, of vectors of length 1, times the root of the number of
+/// dimensions: 1 if they point everywhere, 0 if all are one (SimSiam, arXiv 2011.10566, section 4.1, whose curves are
+/// this before the product).
+///
+/// # Shapes
+/// rows: `[rows, dim]`; output: `[1]`
+fn deviation(rows: Tensor<2>) -> Tensor<1> {
+    let [_, dim] = rows.dims();
+    let centred = rows.clone() - rows.mean_dim(0);
+    let variance = (centred.clone() * centred).mean_dim(0); // [1, dim]
+    variance.sqrt().mean().mul_scalar((dim as f64).sqrt())
+}
+
+/// The participation ratio of the covariance's eigenvalues, `(tr C)^2 / tr C^2`: `k` if the vectors spread equally over
+/// `k` directions. At most the smaller of the dimensions and the rows less one.
+///
+/// # Shapes
+/// rows: `[rows, dim]`; output: `[1]`
+fn effective_rank(rows: Tensor<2>) -> Tensor<1> {
+    let [count, dim] = rows.dims();
+    let centred = rows.clone() - rows.mean_dim(0);
+    // Both products have the same eigenvalues but for zeros; the smaller one is made.
+    let product = if count < dim {
+        centred.clone().matmul(centred.clone().transpose())
+    } else {
+        centred.clone().transpose().matmul(centred.clone())
+    };
+    let trace = (centred.clone() * centred).sum();
+    // All vectors being one, both are zero, and so is the rank.
+    trace.clone() * trace / (product.clone() * product).sum().clamp_min(f64::from(f32::MIN_POSITIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::super::contrast::tests::waves;
+    use super::*;
+
+    fn measured(rows: Tensor<2>) -> [f64; 2] {
+        spread(&rows).map(|(_, value)| value.into_scalar::<f64>())
+    }
+
+    #[test]
+    fn corners_of_a_cross_spread_over_all_their_directions() {
+        // The unit vectors of four dimensions and their opposites: variance 1/4 in each, four equal eigenvalues.
+        let identity = Tensor::<2>::eye(4, &Device::flex());
+        let cross = Tensor::cat(vec![identity.clone(), identity.neg()], 0);
+        let [spread, rank] = measured(cross.clone().mul_scalar(7.0));
+        assert!((spread - 1.0).abs() < 1e-5 && (rank - 4.0).abs() < 1e-4, "{spread} {rank}");
+        // Seen in twelve dimensions, of which most are empty, they have the same rank.
+        let wide = Tensor::cat(vec![cross, Tensor::zeros([8, 8], &Device::flex())], 1);
+        assert!((measured(wide)[1] - 4.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn vectors_on_a_line_have_rank_one_and_equal_ones_none_at_all() {
+        let line = Tensor::<2>::from_floats([[1.0, 2.0], [-1.0, -2.0], [3.0, 6.0]], &Device::flex());
+        assert!((measured(line)[1] - 1.0).abs() < 1e-4);
+        let [spread, rank] = measured(Tensor::<2>::ones([6, 8], &Device::flex()));
+        assert!(spread.abs() < 1e-5 && rank.is_finite() && spread.is_finite(), "{spread} {rank}");
+    }
+
+    #[test]
+    fn fewer_rows_than_dimensions_give_the_rank_of_the_covariance() {
+        let device = Device::flex();
+        let few = waves::<2>([5, 9], 0.7, 0.3, &device);
+        let rows = l2_normalise(few.clone());
+        let centred = rows.clone() - rows.mean_dim(0);
+        let covariance = centred.clone().transpose().matmul(centred);
+        let trace: f64 = (covariance.clone() * Tensor::eye(9, &device)).sum().into_scalar();
+        let expected = trace * trace / (covariance.clone() * covariance).sum().into_scalar::<f64>();
+        assert!((measured(few)[1] / expected - 1.0).abs() < 1e-4);
+    }
+}

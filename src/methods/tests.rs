@@ -1,0 +1,163 @@
+//! What holds for every method of the registry: a new one is tested by being registered.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+
+use super::golden::{frozen, gradients};
+use super::*;
+use crate::experiment::{Request, Scale, Stage, Value, single_run};
+
+/// A run of a tiny encoder on pictures of 16 by 16, with these settings.
+pub(super) fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
+    let mut request = Request::default();
+    let model = [
+        ("dim", 16),
+        ("depth", 2),
+        ("heads", 2),
+        ("decoder_dim", 8),
+        ("decoder_depth", 1),
+        ("decoder_heads", 2),
+    ];
+    request.set.insert(
+        "model".to_owned(),
+        model.map(|(key, value)| (key.to_owned(), Value::Int(value))).into(),
+    );
+    request
+        .set
+        .insert("data".to_owned(), BTreeMap::from([("image_size".to_owned(), Value::Int(16))]));
+    for (section, key, value) in set {
+        request
+            .set
+            .entry((*section).to_owned())
+            .or_default()
+            .insert((*key).to_owned(), value.clone());
+    }
+    let scale = &Scale::built_in()[0];
+    single_run(Stage::Pretrain, method, scale, &catalog(), &request, 1, None).unwrap()
+}
+
+/// A batch of eight made-up pictures with views of these sides.
+pub(super) fn inputs(sides: &[usize], device: &Device) -> Inputs {
+    let view = |(nth, &side): (usize, &usize)| {
+        let value = |i: usize| ((i + 5 * nth) as f32 * 0.37).sin();
+        let values: Vec<f32> = (0..8 * 3 * side * side).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [8, 3, side, side]), device)
+    };
+    Inputs {
+        views: sides.iter().enumerate().map(view).collect(),
+        labels: Tensor::from_data([0, 1, 2, 3, 4, 5, 6, 7], device),
+        targets: None,
+    }
+}
+
+/// Pass number `step` of ten.
+pub(super) fn step(step: u64) -> StepInfo {
+    StepInfo {
+        seed: 1,
+        step,
+        steps: 10,
+        indices: (0..8).collect(),
+    }
+}
+
+/// One training step's gradients: finite, there for every parameter that learns, absent for the others.
+struct LearnsEverywhere(RunSpec);
+
+impl MethodVisitor for LearnsEverywhere {
+    type Out = ();
+
+    fn visit<M: Method>(self) {
+        let device = Device::flex().autodiff();
+        let method = M::new(&self.0, 10, &device).unwrap();
+        let sides: Vec<usize> = M::views(&self.0).unwrap_or_default().iter().map(|view| view.side).collect();
+        let losses = method.loss(&inputs(&sides, &device), &step(9));
+        for (name, term) in &losses.terms {
+            assert!(term.clone().into_scalar::<f32>().is_finite(), "{}: {name}", M::INFO.name);
+            assert!(
+                !term.is_autodiff() || M::INFO.alarms.is_empty(),
+                "{}: {name} records a gradient",
+                M::INFO.name
+            );
+        }
+        for alarm in M::INFO.alarms {
+            let known = losses.terms.iter().any(|(name, _)| *name == alarm.term);
+            assert!(known, "{}: an alarm names `{}`, which is no term", M::INFO.name, alarm.term);
+        }
+        let loss = losses.total;
+        assert!(loss.clone().into_scalar::<f32>().is_finite());
+        if !M::INFO.trains {
+            return;
+        }
+        let gradients = gradients(&method, &loss.backward());
+        let frozen = frozen(&method);
+        for name in crate::weights::to_timm(&method).keys() {
+            let learns = gradients
+                .get(name)
+                .is_some_and(|g| g.data.iter().all(|v| v.is_finite()) && g.data.iter().any(|v| *v != 0.0));
+            assert_eq!(learns, !frozen.contains(name), "{}: {name}", M::INFO.name);
+        }
+    }
+}
+
+#[test]
+fn every_method_constructs_and_its_gradients_reach_exactly_what_learns() {
+    for info in METHODS {
+        with_method(info.name, LearnsEverywhere(tiny_run(info.name, &[]))).unwrap();
+    }
+}
+
+#[test]
+fn every_methods_options_have_defaults_that_are_allowed() {
+    for info in METHODS {
+        let run = tiny_run(info.name, &[]); // Resolving checks every default and every recipe.
+        for (section, key, _) in info.recipe {
+            assert!(
+                run.value(section, key).is_some(),
+                "{}: the recipe names {section}.{key}, which does not exist",
+                info.name
+            );
+        }
+    }
+}
+
+#[test]
+fn methods_start_from_the_same_encoder_at_the_same_seed() {
+    struct Encoder(RunSpec);
+    impl MethodVisitor for Encoder {
+        type Out = crate::weights::HostTensor;
+        fn visit<M: Method>(self) -> Self::Out {
+            let method = M::new(&self.0, 10, &Device::flex()).unwrap();
+            crate::weights::collect(method.encoder())["blocks.1.mlp.fc1.weight"].clone()
+        }
+    }
+    let first: Vec<_> = METHODS
+        .iter()
+        .map(|info| with_method(info.name, Encoder(tiny_run(info.name, &[]))).unwrap())
+        .collect();
+    assert!(first.iter().all(|weights| *weights == first[0]));
+}
+
+#[test]
+fn a_mask_ratio_that_leaves_nothing_to_see_or_to_predict_is_refused() {
+    struct Make(RunSpec);
+    impl MethodVisitor for Make {
+        type Out = Result<(), String>;
+        fn visit<M: Method>(self) -> Self::Out {
+            M::new(&self.0, 10, &Device::flex()).map(|_| ())
+        }
+    }
+    let error = with_method("mae", Make(tiny_run("mae", &[("method", "mask_ratio", Value::Float(0.99))])))
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(
+        error,
+        "method.mask_ratio = 0.99 keeps 0 of 16 patches: at least one must be hidden and one visible"
+    );
+}
+
+#[test]
+fn an_unknown_method_is_answered_with_the_known_ones() {
+    let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
+    assert_eq!(error, format!("method `mea` is not known: it must be one of {}", catalog().names()));
+}
