@@ -81,10 +81,13 @@ pub struct Row {
 }
 
 /// The studies built into the binary: file name and text.
-const BUILT_IN: &[(&str, &str)] = &[(
-    "configs/studies/mae-vs-scratch.toml",
-    include_str!("../../configs/studies/mae-vs-scratch.toml"),
-)];
+const BUILT_IN: &[(&str, &str)] = &[
+    (
+        "configs/studies/mae-vs-scratch.toml",
+        include_str!("../../configs/studies/mae-vs-scratch.toml"),
+    ),
+    ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
+];
 
 impl Study {
     /// Reads a study; `file` is named in errors.

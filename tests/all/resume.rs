@@ -4,6 +4,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use umbra::experiment::{RunSpec, Stage, Value};
+use umbra::methods::METHODS;
 use umbra::run_dir::{EventKind, RunDir};
 
 use crate::support::{events, numbers, tiny_run, umbra, wait_for};
@@ -72,10 +73,14 @@ fn check(parent: &RunSpec, run: &RunSpec) {
     );
 }
 
+/// Teachers, centres and whatever else a method keeps are in its checkpoints.
 #[test]
-fn a_pretraining_killed_at_three_moments_ends_with_the_same_bits() {
-    let run = tiny_run(Stage::Pretrain, "mae", None, LONG);
-    check(&run, &run);
+fn the_pretraining_of_every_method_killed_at_three_moments_ends_with_the_same_bits() {
+    for method in METHODS.iter().filter(|method| method.trains) {
+        eprintln!("{}", method.name);
+        let run = tiny_run(Stage::Pretrain, method.name, None, LONG);
+        check(&run, &run);
+    }
 }
 
 #[test]

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use super::*;
 
 fn toy_plan(study: &Study, scale: &Scale, request: &Request) -> Result<Plan, Invalid> {
@@ -9,24 +7,6 @@ fn toy_plan(study: &Study, scale: &Scale, request: &Request) -> Result<Plan, Inv
 #[track_caller]
 fn refused<T: std::fmt::Debug>(result: Result<T, Invalid>, sentence: &str) {
     assert_eq!(result.expect_err("it must be refused").to_string(), sentence);
-}
-
-#[test]
-fn every_built_in_study_resolves_at_every_built_in_scale() {
-    for study in Study::built_in() {
-        for scale in Scale::built_in() {
-            let plan = toy_plan(&study, &scale, &Request::default()).unwrap_or_else(|e| panic!("{} at {}: {e}", study.name, scale.name));
-            let ids: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.id).collect();
-            assert_eq!(ids.len(), plan.runs.len(), "a run is there twice");
-            assert!(plan.cells.iter().all(|cell| ids.contains(&cell.run)));
-            assert!(
-                plan.runs
-                    .iter()
-                    .all(|run| run.parent.as_ref().is_none_or(|parent| ids.contains(parent)))
-            );
-            assert_eq!(plan.runs.iter().map(|run| run.seed).max(), Some(scale.seeds - 1));
-        }
-    }
 }
 
 #[test]

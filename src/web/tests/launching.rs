@@ -74,7 +74,7 @@ async fn a_fault_stands_at_its_field_and_nothing_is_queued() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     answer.has(&[
         "value=\"1.2\"",
-        "1.2 is not allowed: it must be a number between 0 and 1",
+        "1.2 is not allowed: it must be a number from 0 to 0.999",
         "value=\"three\"",
         "three is not allowed",
     ]);
