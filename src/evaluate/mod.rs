@@ -4,6 +4,7 @@
 //! reconstructions. `features` serves people who want the numbers themselves.
 
 pub mod batch_norm;
+pub mod cka;
 pub mod features;
 pub mod finetune;
 mod model_file;
