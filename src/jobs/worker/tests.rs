@@ -109,6 +109,34 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
 }
 
 #[test]
+fn every_method_goes_through_every_stage_it_has() {
+    let root = tempfile::tempdir().unwrap();
+    for method in &catalog().methods {
+        let parent = run(Stage::Pretrain, method.name, None, &[]);
+        let (_, outcome, events) = carry_out(root.path(), &parent);
+        assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
+        for alarm in method.alarms {
+            assert!(
+                !metrics(&events, &format!("train/{}", alarm.term)).is_empty(),
+                "{}: {}",
+                method.name,
+                alarm.term
+            );
+        }
+        let scored = if method.reconstructs { &[Stage::Psnr][..] } else { &[] };
+        for stage in [Stage::Finetune, Stage::Probe].iter().chain(scored) {
+            let (_, outcome, events) = carry_out(root.path(), &run(*stage, method.name, Some(&parent), &[]));
+            assert_eq!(outcome, Outcome::Finished, "{} {stage}: {:?}", method.name, events.last());
+            assert!(
+                summaries(&events).iter().all(|(_, value)| value.is_finite()),
+                "{} {stage}",
+                method.name
+            );
+        }
+    }
+}
+
+#[test]
 fn a_finetuned_model_starts_from_the_factors_and_the_relative_positions_that_were_pretrained() {
     let root = tempfile::tempdir().unwrap();
     let beits = [
