@@ -11,14 +11,13 @@ use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::Alarm;
 use crate::experiment::settings::TrainSettings;
-use crate::methods::{Inputs, Method, MethodVisitor, with_method};
+use crate::methods::{Inputs, Method, MethodVisitor, exported, with_method};
 use crate::run_dir::RunDir;
 use crate::train::learner::{Learner, Learning};
 use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
-use crate::weights;
 
 /// Trains the run's method.
 ///
@@ -39,7 +38,7 @@ impl MethodVisitor for Pretrain<'_, '_> {
         let dataset = work.open_data()?;
         let model = M::new(work.run, dataset.classes.len(), &work.session.device).map_err(Error::msg)?;
         if !M::INFO.trains {
-            model_file::write(work, &dataset, &weights::to_timm(&model))?;
+            model_file::write(work, &dataset, &exported(&model))?;
             return Ok(Ended::Done(BTreeMap::new()));
         }
         train(work, &dataset, model)
@@ -71,7 +70,7 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
     if let Ended::Done(values) = &ended {
-        model_file::write(work, dataset, &course.learning.export())?;
+        model_file::write(work, dataset, &exported(course.learning.model()))?;
         if let Some(loss) = values.get(EPOCH_LOSS) {
             work.session.reporter.summary("pretrain.loss", *loss)?;
         }

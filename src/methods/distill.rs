@@ -24,8 +24,9 @@ pub struct Distilled {
     pub entropy: Tensor<1>,
 }
 
-/// The mean over the batch and over all pairs of a teacher's view and another view of the student of
-/// `-sum p_teacher log p_student`. View `i` of the teacher is view `i` of the student; further ones are the student's
+/// The mean of `-sum p_teacher log p_student` over the batch and all pairs of a teacher's view and another of the student.
+///
+/// View `i` of the teacher is view `i` of the student; further ones are the student's
 /// alone. The teacher's scores carry no gradients.
 ///
 /// # Shapes
@@ -106,7 +107,9 @@ mod tests {
         let (students, teachers, centre) = views(&Device::flex());
         let pair = |s: &Tensor<2>, t: &Tensor<2>| {
             let unpaired = [s.zeros_like(), s.clone()];
-            distill(&unpaired, &[t.clone()], centre.clone(), AT).loss.into_scalar::<f64>()
+            distill(&unpaired, std::slice::from_ref(t), centre.clone(), AT)
+                .loss
+                .into_scalar::<f64>()
         };
         let local = waves([6, 8], 0.2, 0.6, &Device::flex());
         let by_hand =

@@ -7,6 +7,9 @@ mod byol;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
+mod dino;
+mod dino_head;
+mod dino_options;
 pub mod distill;
 #[cfg(test)]
 pub(crate) mod golden;
@@ -34,6 +37,7 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{Catalog, MethodInfo, RunSpec, ViewPlan};
 use crate::vit::{DropPath, Vit, VitConfig};
+use crate::weights::{self, Weights};
 
 pub use classifier::Classifier;
 pub use masking::Masks;
@@ -191,6 +195,7 @@ methods!(
     cmae::Cmae,
     simmim::Simmim,
     mocov3::MocoV3,
+    dino::Dino,
     byol::Byol,
     simsiam::SimSiam,
     simclr::SimClr,
@@ -201,6 +206,13 @@ methods!(
 /// The registry as plain data.
 pub fn catalog() -> Catalog {
     Catalog { methods: METHODS.to_vec() }
+}
+
+/// Every weight under the name other tools know; the encoder's names are those of the one that later stages use.
+pub fn exported<M: Method>(model: &M) -> Weights {
+    let mut weights = weights::to_timm(model);
+    weights.extend(weights::to_timm(model.encoder()));
+    weights
 }
 
 /// The encoder that a run's settings describe.

@@ -10,7 +10,9 @@ pub const SPREAD: &str = "spread";
 /// The name of [`effective_rank`] among the terms of a loss.
 pub const RANK: &str = "rank";
 
-/// What the measures look like when all outputs become the same. Below a tenth of what independent directions have, and
+/// What the measures look like when all outputs become the same.
+///
+/// Below a tenth of what independent directions have, and
 /// below two directions, nothing of a picture is left to compare ("ours": healthy runs stay far above either).
 pub const COLLAPSE: &[Alarm] = &[
     Alarm {

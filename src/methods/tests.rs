@@ -7,6 +7,7 @@ use burn::tensor::TensorData;
 use super::golden::{frozen, gradients};
 use super::*;
 use crate::experiment::{Request, RunId, Scale, Stage, Study, Value, plan, single_run};
+use crate::weights::{Weights, collect, restore};
 
 /// A run of a tiny encoder on pictures of 16 by 16, with these settings.
 pub(super) fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
@@ -104,6 +105,61 @@ impl MethodVisitor for LearnsEverywhere {
 fn every_method_constructs_and_its_gradients_reach_exactly_what_learns() {
     for info in METHODS {
         with_method(info.name, LearnsEverywhere(tiny_run(info.name, &[]))).unwrap();
+    }
+}
+
+/// Where there is a teacher: it takes the same share of every parameter of the student, and moves nothing else.
+struct TeacherFollows(RunSpec);
+
+impl MethodVisitor for TeacherFollows {
+    type Out = ();
+
+    fn visit<M: Method>(self) {
+        let method = M::new(&self.0, 10, &Device::flex().autodiff()).unwrap();
+        let mut before = collect(&method);
+        let teachers = |weights: &Weights| {
+            weights
+                .keys()
+                .filter(|name| name.starts_with("teacher."))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let teachers = teachers(&before);
+        for (name, tensor) in before.iter_mut().filter(|(name, _)| !name.starts_with("teacher.")) {
+            let learned = !name.ends_with("pos_embed") && name != "centre";
+            tensor.data.iter_mut().filter(|_| learned).for_each(|v| *v = 1.5 * *v + 0.5);
+        }
+        let after = collect(&restore(method, &before).unwrap().after_step(&step(4), Vec::new()));
+        let mut shares = Vec::new();
+        for name in &teachers {
+            let student = &before[name.strip_prefix("teacher.").unwrap()].data;
+            let places = before[name].data.iter().zip(&after[name].data).zip(student);
+            shares.extend(
+                places
+                    .map(|((old, new), student)| (new - old) / (student - old))
+                    .filter(|share| share.is_finite()),
+            );
+        }
+        let (least, most) = shares
+            .iter()
+            .fold((f32::MAX, f32::MIN), |(l, m), share| (l.min(*share), m.max(*share)));
+        let spread = most - least;
+        // Half a cosine from 0.99 or 0.996 is at least 0.99 and below 1.
+        assert!(
+            shares.is_empty() || (least > 1e-3 && most < 0.01 && spread < 1e-4),
+            "{}: {least} to {most}",
+            M::INFO.name
+        );
+        for (name, tensor) in before.iter().filter(|(name, _)| !teachers.contains(name)) {
+            assert_eq!(&after[name], tensor, "{}: {name} moved", M::INFO.name);
+        }
+    }
+}
+
+#[test]
+fn every_teacher_takes_the_same_share_of_every_parameter_of_its_student() {
+    for info in METHODS {
+        with_method(info.name, TeacherFollows(tiny_run(info.name, &[]))).unwrap();
     }
 }
 

@@ -32,8 +32,9 @@ pub enum Negatives {
     PooledOtherImages,
 }
 
-/// Mean over all tokens of `-log softmax(cos(query, candidate) / temperature)` at the token's own key, which is the key
-/// of the same picture at the same place. Vectors are normalised here; keys should carry no gradients.
+/// Mean over all tokens of `-log softmax(cos(query, candidate) / temperature)` at the token's own key.
+///
+/// That is the key of the same picture at the same place. Vectors are normalised here; keys should carry no gradients.
 ///
 /// # Shapes
 /// queries, keys: `[batch, tokens, dim]`; output: `[1]`
