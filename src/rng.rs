@@ -29,6 +29,8 @@ pub enum Purpose {
     Builtin = 8,
     /// Masks of an evaluation, the same for every method; `a` is the picture.
     EvalMask = 9,
+    /// What a tokenizer draws while it learns; `a` says for what, `b` is the step or the picture.
+    Tokenizer = 20,
 }
 
 /// The generator for one purpose at one place. Equal arguments give equal numbers, for ever.

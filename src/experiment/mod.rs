@@ -17,7 +17,7 @@ mod toml_file;
 mod tests;
 
 pub use catalog::{Catalog, MethodInfo};
-pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run};
+pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Kind, Literal, Section, Setting, Value, Values};

@@ -140,6 +140,23 @@ section! {
 }
 
 section! {
+    /// The tokenizer whose tokens a method predicts, trained on the run's own training pictures as they are. It makes one
+    /// token of each patch; runs that ask for the same tokenizer share it.
+    TokenizerSettings = "tokenizer" {
+        /// Clusters of raw patches.
+        kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans"] }, "ours; BEiT's has 250 million pictures behind it";
+        /// Tokens that there are.
+        vocabulary: usize = Literal::Int(256), Kind::Int { min: 2, max: 65_536 }, "ours; BEiT has 8192";
+        /// Whether `kmeans` clusters patches less their mean and divided by their deviation.
+        normalise: bool = Literal::Bool(false), Kind::Bool, "ours";
+        /// Patches that `kmeans` clusters, at most, drawn evenly over the pictures.
+        sample: usize = Literal::Int(50_000), Kind::Int { min: 100, max: 10_000_000 }, "ours";
+        /// Rounds of `kmeans`, at most; it ends when no patch changes its cluster.
+        rounds: u64 = Literal::Int(25), Kind::Int { min: 1, max: 10_000 }, "ours";
+    }
+}
+
+section! {
     /// Quality of reconstructions.
     PsnrSettings = "psnr" {
         /// Share of the patches hidden.

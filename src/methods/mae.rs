@@ -73,6 +73,7 @@ impl Method for Mae {
         trains: true,
         labels: false,
         reconstructs: true,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

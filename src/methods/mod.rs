@@ -2,6 +2,7 @@
 //!
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
+pub mod beit;
 pub mod blockwise;
 pub mod classifier;
 #[cfg(test)]
@@ -14,6 +15,8 @@ pub mod random_init;
 pub mod rmae;
 pub mod simmim;
 mod supervised;
+mod token_loss;
+pub mod tokenizer;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -21,6 +24,7 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Catalog, MethodInfo, RunSpec};
 use crate::vit::{Vit, VitConfig};
+use crate::weights::Weights;
 
 pub use classifier::Classifier;
 pub use masking::Masks;
@@ -104,6 +108,15 @@ pub trait Method: Trainable {
     /// The encoder that later stages use.
     fn encoder(&self) -> &Vit;
 
+    /// The same with the tokenizer of these weights, for a method that predicts tokens. Until then it has one that has
+    /// learned nothing, which is enough to measure speed.
+    ///
+    /// # Errors
+    /// Names the tensor that does not fit.
+    fn with_tokenizer(self, _weights: &Weights) -> Result<Self, String> {
+        Ok(self)
+    }
+
     /// Predictions for every patch of `images` `[batch, 3, side, side]` with `masks` hidden:
     /// `[batch, patches, p*p*3]` in the space of the training target, or nothing if it cannot.
     fn reconstruct(&self, _images: Tensor<4>, _masks: &Masks) -> Option<Tensor<3>> {
@@ -148,6 +161,7 @@ methods!(
     mae::Mae,
     rmae::Rmae,
     simmim::Simmim,
+    beit::Beit,
     supervised::Supervised,
     random_init::RandomInit
 );
@@ -299,7 +313,11 @@ pub(crate) mod tests {
         }
         let first: Vec<_> = METHODS
             .iter()
-            .map(|info| with_method(info.name, Encoder(tiny_run(info.name, &[]))).unwrap())
+            .map(|info| {
+                let own = info.options.settings.iter().any(|setting| setting.key == "init");
+                let maes = [("method", "init", Value::Text("mae".to_owned()))];
+                with_method(info.name, Encoder(tiny_run(info.name, if own { &maes } else { &[] }))).unwrap()
+            })
             .collect();
         assert!(first.iter().all(|weights| *weights == first[0]));
     }
@@ -327,7 +345,7 @@ pub(crate) mod tests {
         let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
         assert_eq!(
             error,
-            "method `mea` is not known: it must be one of mae, rmae, simmim, supervised, random_init"
+            "method `mea` is not known: it must be one of mae, rmae, simmim, beit, supervised, random_init"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! The Vision Transformer: pre-norm blocks, a class token, timm's field names and epsilon 1e-6.
 
+mod beit_init;
 mod block;
 mod config;
 mod drop_path;
@@ -14,6 +15,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::rng::{Purpose, place, stream};
 
+pub use beit_init::initialise_as_beit;
 pub use block::{Block, linear, normalise};
 pub use config::{Position, VitConfig};
 pub use drop_path::DropPath;

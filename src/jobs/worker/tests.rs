@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::evaluate::features::features;
-use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
 use crate::methods::catalog;
 use crate::run_dir::Event;
 use crate::weights;
@@ -134,6 +134,52 @@ fn a_finetuned_model_starts_from_the_factors_and_the_relative_positions_that_wer
     }
     let probe = run(Stage::Probe, "supervised", Some(&parent), &[]);
     let (_, outcome, events) = carry_out(root.path(), &probe);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+}
+
+#[test]
+fn a_tokenizer_is_learned_first_and_pretraining_predicts_its_tokens() {
+    let root = tempfile::tempdir().unwrap();
+    let small = [
+        ("tokenizer", "vocabulary", Value::Int(12)),
+        ("tokenizer", "sample", Value::Int(300)),
+    ];
+    let spec = run(Stage::Pretrain, "beit", None, &small);
+    let (_, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Failed, "there is no tokenizer yet");
+    assert!(reason(&events).contains("run.toml"), "{}", reason(&events));
+
+    let tokenizer = tokenizer_of(&spec).unwrap();
+    assert_eq!(Some(&tokenizer.id), spec.parent.as_ref());
+    let (dir, outcome, events) = carry_out(root.path(), &tokenizer);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let found = summaries(&events);
+    assert_eq!(
+        found.iter().map(|s| s.0).collect::<Vec<_>>(),
+        ["tokenizer.usage", "tokenizer.perplexity", "tokenizer.psnr"]
+    );
+    assert!(
+        found[0].1 > 0.5 && (2.0..=12.0).contains(&found[1].1) && found[2].1 > 5.0,
+        "{found:?}"
+    );
+    let errors: Vec<f64> = metrics(&events, "train/loss").iter().map(|point| point.1).collect();
+    assert!(errors.len() > 1 && errors.last() < errors.first(), "{errors:?}");
+    let pictures = events
+        .iter()
+        .filter(|e| matches!(&e.kind, EventKind::Picture { file, .. } if dir.pictures().join(file).is_file()));
+    assert_eq!(pictures.count(), 1);
+
+    let (dir, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let usage = metrics(&events, "train/target_usage");
+    assert!(
+        !usage.is_empty() && usage.iter().all(|(_, share)| (0.05..=1.0).contains(share)),
+        "{usage:?}"
+    );
+    let (model, _) = weights::read(&dir.model_file()).unwrap();
+    assert_eq!(model["pred.weight"].shape, [12, 16]);
+
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Finetune, "beit", Some(&spec), &[]));
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
 }
 
