@@ -4,6 +4,7 @@
 
 pub mod beit;
 pub mod blockwise;
+pub mod cae;
 pub mod classifier;
 #[cfg(test)]
 pub(crate) mod golden;
@@ -162,6 +163,7 @@ methods!(
     rmae::Rmae,
     simmim::Simmim,
     beit::Beit,
+    cae::Cae,
     supervised::Supervised,
     random_init::RandomInit
 );
@@ -345,7 +347,7 @@ pub(crate) mod tests {
         let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
         assert_eq!(
             error,
-            "method `mea` is not known: it must be one of mae, rmae, simmim, beit, supervised, random_init"
+            "method `mea` is not known: it must be one of mae, rmae, simmim, beit, cae, supervised, random_init"
         );
     }
 }

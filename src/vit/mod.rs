@@ -3,6 +3,7 @@
 mod beit_init;
 mod block;
 mod config;
+mod cross;
 mod drop_path;
 mod init;
 mod patch;
@@ -18,6 +19,7 @@ use crate::rng::{Purpose, place, stream};
 pub use beit_init::initialise_as_beit;
 pub use block::{Block, linear, normalise};
 pub use config::{Position, VitConfig};
+pub use cross::CrossBlock;
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal};
 pub use patch::{PatchEmbed, patchify, unpatchify};

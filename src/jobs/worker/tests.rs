@@ -179,6 +179,12 @@ fn a_tokenizer_is_learned_first_and_pretraining_predicts_its_tokens() {
     let (model, _) = weights::read(&dir.model_file()).unwrap();
     assert_eq!(model["pred.weight"].shape, [12, 16]);
 
+    let other = run(Stage::Pretrain, "cae", None, &small);
+    assert_eq!(other.parent, spec.parent, "one tokenizer for both");
+    let (_, outcome, events) = carry_out(root.path(), &other);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    assert_eq!(metrics(&events, "train/alignment").len(), 8);
+
     let (_, outcome, events) = carry_out(root.path(), &run(Stage::Finetune, "beit", Some(&spec), &[]));
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
 }
