@@ -15,13 +15,19 @@ use super::pixels::PixelSpace;
 use super::psnr::decibels;
 use super::{Work, model_file};
 use crate::data::Dataset;
-use crate::data::loader::EvalLoader;
-use crate::experiment::settings::{DataSettings, TokenizerSettings};
+use crate::data::loader::{Batch, EvalLoader};
+use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
 use crate::methods::tokenizer::kmeans::clustered;
-use crate::methods::tokenizer::{Clustering, KMeans, Kind, Tokenizer, Usage, patch_size};
+use crate::methods::tokenizer::{Clustering, Dvae, KMeans, Tokenizer, Usage, Vq, patch_size};
+use crate::methods::{Inputs, Trainable};
 use crate::rng::{Purpose, place, stream};
-use crate::train::{Ended, upload};
+use crate::train::learner::{Learner, Learning};
+use crate::train::length::Length;
+use crate::train::optimizer::Optimizer;
+use crate::train::report::Reporter;
+use crate::train::{At, Course, Ended, upload};
 use crate::vit::patchify;
+use crate::weights::{Weights, to_timm};
 
 /// Pictures read between two looks at whether to stop, and judged at a time; ours.
 const BATCH: usize = 100;
@@ -34,9 +40,27 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let dataset = work.open_data()?;
     let settings: TokenizerSettings = work.section("tokenizer")?;
     let space = space_of(work, &dataset)?;
-    let Some(tokenizer) = cluster(work, &dataset, &settings, &space)? else {
+    let device = work.session.device.clone();
+    let trained = match settings.kind.as_str() {
+        "vq" => train(
+            work,
+            &dataset,
+            &settings,
+            Vq::new(&settings, space.patch_size, work.run.seed, &device),
+        )?,
+        "dvae" => train(
+            work,
+            &dataset,
+            &settings,
+            Dvae::new(&settings, space.patch_size, work.run.seed, &device),
+        )?,
+        _ => cluster(work, &dataset, &settings, &space)?.map(|means| to_timm(&means)),
+    };
+    let Some(trained) = trained else {
         return Ok(Ended::Cancelled);
     };
+    let tokenizer = Tokenizer::new(work.run, &device).and_then(|tokenizer| tokenizer.with_weights(&trained));
+    let tokenizer = tokenizer.map_err(Error::msg)?;
     work.session.reporter.phase("evaluating")?;
     if !judge(work, &dataset, &tokenizer, &space)? {
         return Ok(Ended::Cancelled);
@@ -47,7 +71,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
 }
 
 /// Clusters patches of the training split; nothing if somebody asked to stop. It is short and starts anew then.
-fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, space: &PixelSpace) -> Result<Option<Tokenizer>> {
+fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, space: &PixelSpace) -> Result<Option<KMeans>> {
     let stopped = |work: &Work| work.session.stop.load(Ordering::Relaxed);
     let Some(rows) = sample(work, dataset, settings, space)? else {
         return Ok(None);
@@ -67,8 +91,63 @@ fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, spa
             break;
         }
     }
-    let means = KMeans::of(clustering.centroids(), settings.normalise);
-    Ok(Some(Tokenizer::of(Kind::KMeans(means), space.patch_size)))
+    Ok(Some(KMeans::of(clustering.centroids(), settings.normalise)))
+}
+
+/// Trains a tokenizer with gradients on pictures as they are; nothing if somebody asked to stop, after a checkpoint.
+fn train<T: Trainable>(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, model: T) -> Result<Option<Weights>> {
+    let data: DataSettings = work.section("data")?;
+    let train = loop_settings(settings, dataset.train.len());
+    let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
+    let mut load = work.loader(dataset, &work.augment(dataset)?, None, &train, 1);
+    let optimizer = Optimizer::adamw(&train, &model);
+    let mut course = TokenizerCourse {
+        learning: Learning::new(model, optimizer, work.session.device.clone()),
+        image_size: data.image_size,
+    };
+    Ok(match work.session.train(&mut course, &train, length, &mut load)? {
+        Ended::Done(_) => Some(course.learning.export()),
+        Ended::Cancelled => None,
+    })
+}
+
+/// The loop's settings: AdamW as in pretraining without decay, and a warm-up of a tenth; ours.
+fn loop_settings(settings: &TokenizerSettings, pictures: usize) -> TrainSettings {
+    let batch_size = settings.batch_size.min(pictures);
+    TrainSettings {
+        epochs: settings.epochs,
+        warmup_epochs: 0.1 * settings.epochs as f64,
+        batch_size,
+        accumulation: 1,
+        recompute: false,
+        base_lr: settings.lr * 256.0 / batch_size as f64,
+        min_lr: 0.0,
+        weight_decay: 0.0,
+        beta1: 0.9,
+        beta2: 0.999,
+        clip_norm: 0.0,
+        layer_decay: 1.0,
+        drop_path: 0.0,
+    }
+}
+
+struct TokenizerCourse<T> {
+    learning: Learning<T>,
+    image_size: usize,
+}
+
+impl<T: Trainable> Course for TokenizerCourse<T> {
+    fn learner(&mut self) -> &mut dyn Learner {
+        &mut self.learning
+    }
+
+    fn inputs(&mut self, batch: Batch) -> Inputs {
+        upload(batch, self.image_size, &self.learning.device())
+    }
+
+    fn look(&mut self, _at: &At, _reporter: &mut Reporter, _values: &mut BTreeMap<String, f64>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Patches to cluster, `[count, values]`: equally many of each picture, of pictures spread evenly over the split.

@@ -16,6 +16,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::rng::{Purpose, place, stream};
 
+pub use crate::kernels::gelu;
 pub use beit_init::initialise_as_beit;
 pub use block::{Block, linear, normalise};
 pub use config::{Position, VitConfig};

@@ -190,6 +190,61 @@ fn a_tokenizer_is_learned_first_and_pretraining_predicts_its_tokens() {
 }
 
 #[test]
+fn tokenizers_with_gradients_are_learned_step_by_step_and_go_on_where_they_were() {
+    for kind in ["vq", "dvae"] {
+        let root = tempfile::tempdir().unwrap();
+        let small = [
+            ("tokenizer", "kind", Value::Text(kind.to_owned())),
+            ("tokenizer", "vocabulary", Value::Int(12)),
+            ("tokenizer", "width", Value::Int(32)),
+            ("tokenizer", "batch_size", Value::Int(10)),
+            ("tokenizer", "epochs", Value::Int(20)),
+            ("tokenizer", "lr", Value::Float(0.01)),
+        ];
+        let spec = tokenizer_of(&run(Stage::Pretrain, "beit", None, &small)).unwrap();
+        let (dir, outcome, events) = carry_out(root.path(), &spec);
+        assert_eq!(outcome, Outcome::Finished, "{events:?}");
+        let errors: Vec<f64> = metrics(&events, "train/mse").iter().map(|point| point.1).collect();
+        assert_eq!(errors.len(), 80);
+        assert!(errors[79] < 0.7 * errors[0], "{kind}: {} became {}", errors[0], errors[79]);
+        let found = summaries(&events);
+        assert!(found[0].1 > 0.2 && found[2].1 > 8.0, "{kind}: {found:?}");
+
+        // The events after a checkpoint are cut and the rest is done again, with the same result.
+        let (model, _) = weights::read(&dir.model_file()).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let again = RunDir::create(other.path(), &spec).unwrap();
+        fs::create_dir_all(again.checkpoints()).unwrap();
+        let half = fs::read_dir(dir.checkpoints()).unwrap().map(|entry| entry.unwrap().path());
+        let half = half.filter(|path| path.is_dir()).min().unwrap();
+        let name = half.file_name().unwrap().to_owned();
+        fs::create_dir(again.checkpoints().join(&name)).unwrap();
+        for file in fs::read_dir(&half).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), again.checkpoints().join(&name).join(file.file_name())).unwrap();
+        }
+        fs::write(again.checkpoints().join("latest"), name.to_str().unwrap()).unwrap();
+        fs::copy(dir.events_file(), again.events_file()).unwrap();
+        let events = fs::read_to_string(again.events_file()).unwrap();
+        let cut: Vec<&str> = events.lines().filter(|line| !line.contains("\"finished\"")).collect();
+        fs::write(again.events_file(), cut.join("\n") + "\n").unwrap();
+        assert_eq!(work(&again, &options()), Outcome::Finished);
+        let events = EventReader::new(&again.events_file()).read(&Position::default()).unwrap().events;
+        let resumed = |event: &Event| {
+            matches!(
+                event.kind,
+                EventKind::Started {
+                    resumed_step: Some(78),
+                    ..
+                }
+            )
+        };
+        assert!(events.iter().any(resumed), "{events:?}");
+        assert_eq!(weights::read(&again.model_file()).unwrap().0, model, "{kind}");
+    }
+}
+
+#[test]
 fn a_finished_run_is_left_alone_and_a_held_one_is_refused_without_a_word() {
     let root = tempfile::tempdir().unwrap();
     let spec = run(Stage::Pretrain, "random_init", None, &[]);

@@ -4,7 +4,10 @@
 //! BEiT's own was trained on 250 million other pictures. These are trained on the run's own training split, so that
 //! every method has seen the same; results with them are "BEiT-style" and no reproduction.
 
+pub mod dvae;
 pub mod kmeans;
+mod patch_mlp;
+pub mod vq;
 
 use burn::tensor::{Device, Int, Tensor};
 
@@ -13,13 +16,19 @@ use crate::experiment::settings::TokenizerSettings;
 use crate::vit::patchify;
 use crate::weights::{Weights, from_timm, to_timm};
 
+pub use dvae::Dvae;
 pub use kmeans::{Clustering, KMeans};
+pub use vq::Vq;
 
 /// A tokenizer of any kind.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// Clusters of raw patches.
     KMeans(KMeans),
+    /// A VQ-VAE.
+    Vq(Vq),
+    /// A discrete VAE.
+    Dvae(Dvae),
 }
 
 /// A tokenizer that records no gradients.
@@ -37,14 +46,13 @@ impl Tokenizer {
     pub fn new(run: &RunSpec, device: &Device) -> Result<Tokenizer, String> {
         let settings: TokenizerSettings = run.section("tokenizer")?;
         let patch_size = patch_size(run)?;
-        let values = patch_size * patch_size * 3;
-        let kind = Kind::KMeans(KMeans::new(&settings, values, run.seed, &device.clone().inner()));
+        let device = device.clone().inner();
+        let kind = match settings.kind.as_str() {
+            "vq" => Kind::Vq(Vq::new(&settings, patch_size, run.seed, &device)),
+            "dvae" => Kind::Dvae(Dvae::new(&settings, patch_size, run.seed, &device)),
+            _ => Kind::KMeans(KMeans::new(&settings, patch_size * patch_size * 3, run.seed, &device)),
+        };
         Ok(Tokenizer { kind, patch_size })
-    }
-
-    /// A trained tokenizer.
-    pub fn of(kind: Kind, patch_size: usize) -> Tokenizer {
-        Tokenizer { kind, patch_size }
     }
 
     /// The same with the weights of a trained one.
@@ -54,6 +62,8 @@ impl Tokenizer {
     pub fn with_weights(self, weights: &Weights) -> Result<Tokenizer, String> {
         let kind = match self.kind {
             Kind::KMeans(means) => Kind::KMeans(from_timm(means, weights)?),
+            Kind::Vq(vq) => Kind::Vq(from_timm(vq, weights)?),
+            Kind::Dvae(dvae) => Kind::Dvae(from_timm(dvae, weights)?),
         };
         Ok(Tokenizer { kind, ..self })
     }
@@ -62,6 +72,8 @@ impl Tokenizer {
     pub fn weights(&self) -> Weights {
         match &self.kind {
             Kind::KMeans(means) => to_timm(means),
+            Kind::Vq(vq) => to_timm(vq),
+            Kind::Dvae(dvae) => to_timm(dvae),
         }
     }
 
@@ -69,6 +81,8 @@ impl Tokenizer {
     pub fn vocabulary(&self) -> usize {
         match &self.kind {
             Kind::KMeans(means) => means.vocabulary(),
+            Kind::Vq(vq) => vq.vocabulary(),
+            Kind::Dvae(dvae) => dvae.vocabulary(),
         }
     }
 
@@ -78,8 +92,12 @@ impl Tokenizer {
     /// images: `[batch, 3, side, side]`; output: `[batch, patches]`
     pub fn tokens(&self, images: Tensor<4>) -> Tensor<2, Int> {
         let patches = patchify(images, self.patch_size);
+        let [batch, count, values] = patches.dims();
+        let rows = patches.clone().reshape([batch * count, values]);
         match &self.kind {
             Kind::KMeans(means) => means.tokens(patches),
+            Kind::Vq(vq) => vq.tokens(rows).reshape([batch, count]),
+            Kind::Dvae(dvae) => dvae.tokens(rows).reshape([batch, count]),
         }
     }
 
@@ -89,8 +107,12 @@ impl Tokenizer {
     /// images: `[batch, 3, side, side]`; output: `[batch, patches, p*p*3]`
     pub fn reconstruct(&self, images: Tensor<4>) -> Tensor<3> {
         let patches = patchify(images, self.patch_size);
+        let [batch, count, values] = patches.dims();
+        let rows = patches.clone().reshape([batch * count, values]);
         match &self.kind {
             Kind::KMeans(means) => means.reconstruct(patches),
+            Kind::Vq(vq) => vq.reconstruct(rows).reshape([batch, count, values]),
+            Kind::Dvae(dvae) => dvae.reconstruct(rows).reshape([batch, count, values]),
         }
     }
 }
@@ -164,6 +186,27 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Small settings of one kind.
+    pub(super) fn settings(kind: &str) -> TokenizerSettings {
+        TokenizerSettings {
+            kind: kind.to_owned(),
+            vocabulary: 8,
+            normalise: false,
+            sample: 100,
+            rounds: 5,
+            epochs: 1,
+            batch_size: 4,
+            lr: 1e-3,
+            width: 16,
+            code_dim: 4,
+            commitment: 0.25,
+            decay: 0.9,
+            restart: 0.1,
+            temperature: 0.0625,
+            divergence: 0.0,
+        }
+    }
 
     #[test]
     fn the_nearest_code_is_the_one_at_the_least_distance_and_the_first_of_equals() {
