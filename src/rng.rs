@@ -35,6 +35,8 @@ pub enum Purpose {
     Colour = 11,
     /// Rectangles of other pictures pasted into what an encoder sees; `a` is the step, `b` the view.
     Paste = 12,
+    /// What a tokenizer draws while it learns; `a` says for what, `b` is the step or the picture.
+    Tokenizer = 20,
 }
 
 /// The generator for one purpose at one place. Equal arguments give equal numbers, for ever.

@@ -1,7 +1,7 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
 //! `pretrain` trains a method, `finetune` and `probe` train on its encoder, `psnr` scores its
-//! reconstructions. `features` serves people who want the numbers themselves.
+//! reconstructions; `tokenizer` learns what some methods predict. `features` serves people who want the numbers themselves.
 
 pub mod batch_norm;
 pub mod cka;
@@ -14,6 +14,7 @@ pub mod pixels;
 pub mod pretrain;
 pub mod probe;
 pub mod psnr;
+mod tokenizer;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,6 +51,7 @@ pub struct Work<'a> {
 /// One sentence about what is wrong with settings, data, parent or disk, with its causes.
 pub fn carry_out(work: &mut Work) -> Result<Ended> {
     match work.run.stage {
+        Stage::Tokenizer => tokenizer::run(work),
         Stage::Pretrain => pretrain::run(work),
         Stage::Finetune => finetune::run(work),
         Stage::Probe => probe::run(work),

@@ -12,7 +12,7 @@ use crate::run_dir::RunDir;
 use crate::vit::Vit;
 use crate::weights::{self, Weights};
 
-/// A finished pretraining run.
+/// A finished run that has a model.
 pub struct Parent {
     /// Its settings.
     pub run: RunSpec,
@@ -32,8 +32,8 @@ impl Parent {
     pub fn of(work: &Work) -> Result<Parent> {
         let id = work.run.parent.as_ref().with_context(|| {
             format!(
-                "run {} has no parent: stage {} starts from a pretraining run",
-                work.run.id, work.run.stage
+                "run {} has no parent: stage {} of {} starts from another run",
+                work.run.id, work.run.stage, work.run.method
             )
         })?;
         Parent::read(&RunDir::of(work.data_dir, id))

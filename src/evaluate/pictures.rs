@@ -47,14 +47,7 @@ impl Gallery {
     /// A picture that cannot be read.
     pub fn of(work: &Work, dataset: &Dataset, augment: &Augment) -> Result<Gallery> {
         let space = space_of(work, dataset)?;
-        let count = PICTURES.min(dataset.val.len());
-        let indices: Vec<u32> = (0..count).map(|i| (i * dataset.val.len() / count) as u32).collect();
-        let plain = |index: &u32| {
-            let mut view = vec![0.0; 3 * space.side * space.side];
-            augment.plain(&dataset.val.picture(*index as usize)?, &mut view);
-            Ok(view)
-        };
-        let pictures = indices.iter().map(plain).collect::<Result<Vec<_>>>()?;
+        let (indices, pictures) = some_pictures(dataset, augment, space.side)?;
         let ratio = work
             .run
             .value("method", "mask_ratio")
@@ -86,19 +79,7 @@ impl Gallery {
         let versions: Vec<[Vec<u8>; 4]> = rows
             .map(|((picture, predicted), masked)| self.versions(picture, predicted, masked, denorm))
             .collect();
-        let file = format!("reconstruction-{step:08}.png");
-        let path = dir.pictures().join(&file);
-        let sheet = sheet(&versions, self.space.side).with_context(|| format!("{}: cannot be drawn", path.display()))?;
-        fs::create_dir_all(dir.pictures())
-            .and_then(|()| write_atomic(&path, &sheet))
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
-        reporter
-            .event(EventKind::Picture {
-                name: "reconstruction".to_owned(),
-                step,
-                file,
-            })
-            .map(drop)
+        write_sheet("reconstruction", &versions, self.space.side, dir, step, reporter)
     }
 
     /// Original, masked, prediction, composite, each `[side, side, 3]`.
@@ -131,16 +112,54 @@ pub(super) fn space_of(work: &Work, dataset: &Dataset) -> Result<PixelSpace> {
     })
 }
 
+/// Some validation pictures, spread evenly over the split: their numbers, and each as `[3, side, side]`, normalised.
+///
+/// # Errors
+/// A picture that cannot be read.
+pub(super) fn some_pictures(dataset: &Dataset, augment: &Augment, side: usize) -> Result<(Vec<u32>, Vec<Vec<f32>>)> {
+    let count = PICTURES.min(dataset.val.len());
+    let indices: Vec<u32> = (0..count).map(|i| (i * dataset.val.len() / count) as u32).collect();
+    let plain = |index: &u32| {
+        let mut view = vec![0.0; 3 * side * side];
+        augment.plain(&dataset.val.picture(*index as usize)?, &mut view);
+        Ok(view)
+    };
+    let pictures = indices.iter().map(plain).collect::<Result<Vec<_>>>()?;
+    Ok((indices, pictures))
+}
+
+/// Draws all versions of some pictures, each `[side, side, 3]`, into the run's pictures.
+///
+/// # Errors
+/// Names the path if it cannot be written.
+pub(super) fn write_sheet<const N: usize>(
+    name: &str,
+    versions: &[[Vec<u8>; N]],
+    side: usize,
+    dir: &RunDir,
+    step: u64,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let file = format!("{name}-{step:08}.png");
+    let path = dir.pictures().join(&file);
+    let sheet = sheet(versions, side).with_context(|| format!("{}: cannot be drawn", path.display()))?;
+    fs::create_dir_all(dir.pictures())
+        .and_then(|()| write_atomic(&path, &sheet))
+        .with_context(|| format!("{}: cannot be written", path.display()))?;
+    let name = name.to_owned();
+    reporter.event(EventKind::Picture { name, step, file }).map(drop)
+}
+
 /// A PNG of all versions; `side` is that of one tile before it is blown up.
-fn sheet(versions: &[[Vec<u8>; 4]], side: usize) -> Result<Vec<u8>> {
+fn sheet<const N: usize>(versions: &[[Vec<u8>; N]], side: usize) -> Result<Vec<u8>> {
     let tile = side * TILE.div_ceil(side);
     let pitch = tile + GAP;
     // A wider gap sets neighbours apart.
-    let width = COLUMNS * (4 * pitch + 2 * GAP) - 3 * GAP;
+    let width = COLUMNS * (N * pitch + 2 * GAP) - 3 * GAP;
     let height = versions.len().div_ceil(COLUMNS) * pitch - GAP.min(versions.len() * pitch);
     let mut sheet = RgbImage::from_pixel(width as u32, height.max(1) as u32, image::Rgb([255; 3]));
     for (nth, picture) in versions.iter().enumerate() {
-        let (left, top) = (nth % COLUMNS * (4 * pitch + 2 * GAP), nth / COLUMNS * pitch);
+        let (left, top) = (nth % COLUMNS * (N * pitch + 2 * GAP), nth / COLUMNS * pitch);
         for (place, bytes) in picture.iter().enumerate() {
             let small = RgbImage::from_raw(side as u32, side as u32, bytes.clone()).context("a version has three bytes for each pixel")?;
             let large = imageops::resize(&small, tile as u32, tile as u32, imageops::FilterType::Nearest);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Error, Result};
 
+use super::parent::Parent;
 use super::pictures::Gallery;
 use super::{Work, model_file};
 use crate::data::Dataset;
@@ -36,7 +37,12 @@ impl MethodVisitor for Pretrain<'_, '_> {
     fn visit<M: Method>(self) -> Result<Ended> {
         let work = self.0;
         let dataset = work.open_data()?;
-        let model = M::new(work.run, dataset.classes.len(), &work.session.device).map_err(Error::msg)?;
+        let mut model = M::new(work.run, dataset.classes.len(), &work.session.device).map_err(Error::msg)?;
+        if M::INFO.tokens {
+            let tokenizer = Parent::of(work)?;
+            let fit = model.with_tokenizer(&tokenizer.weights);
+            model = fit.map_err(|e| Error::msg(format!("{}: {e}", tokenizer.file)))?;
+        }
         if !M::INFO.trains {
             model_file::write(work, &dataset, &exported(&model))?;
             return Ok(Ended::Done(BTreeMap::new()));

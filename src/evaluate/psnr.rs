@@ -173,7 +173,7 @@ impl Sums {
 
 /// Decibels of a mean squared error of values from 0 to 1. A perfect picture counts as 100 dB, far above
 /// what eight bits can show, so that it does not make a mean infinite.
-fn decibels(error: f64) -> f64 {
+pub(super) fn decibels(error: f64) -> f64 {
     -10.0 * error.max(1e-10).log10()
 }
 

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
-use super::settings::{AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TrainSettings};
+use super::settings::{
+    AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TokenizerSettings, TrainSettings,
+};
 
 /// A default that differs from the section's own: section, key, value.
 pub type Recipe = &'static [(&'static str, &'static str, Literal)];
@@ -65,6 +67,8 @@ pub struct MethodInfo {
     pub labels: bool,
     /// Whether it can fill in hidden patches, and so has the stage `psnr`.
     pub reconstructs: bool,
+    /// Whether it predicts the tokens of a tokenizer, and so has the section `tokenizer` and such a run as its parent.
+    pub tokens: bool,
 }
 
 /// Every method this binary knows.
@@ -90,6 +94,14 @@ impl Catalog {
             .find_map(|known| known.settings.iter().find(|setting| setting.key == key))
     }
 
+    /// The sections of a run, none if its method is not known.
+    pub fn sections_of(&self, stage: Stage, method: &str) -> Vec<Section> {
+        match stage {
+            Stage::Tokenizer => tokenizer_sections(),
+            _ => self.get(method).map(|method| sections(stage, method)).unwrap_or_default(),
+        }
+    }
+
     /// The names, for a sentence that says what is allowed.
     pub fn names(&self) -> String {
         self.methods.iter().map(|m| m.name).collect::<Vec<_>>().join(", ")
@@ -103,11 +115,18 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
     match stage {
         Stage::Pretrain if !method.trains => vec![method.options, data, model],
         Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION],
+        Stage::Pretrain if method.tokens => vec![method.options, TokenizerSettings::SECTION, data, model, augment, train],
         Stage::Pretrain => vec![method.options, data, model, augment, train],
         Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
+        Stage::Tokenizer => tokenizer_sections(),
     }
+}
+
+/// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone.
+fn tokenizer_sections() -> Vec<Section> {
+    vec![TokenizerSettings::SECTION, DataSettings::SECTION, ModelSettings::SECTION]
 }
 
 /// What a stage's protocol changes in the sections' defaults. Sources: MAE repository, FINETUNE.md and
@@ -115,7 +134,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Pretrain | Stage::Psnr => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

@@ -50,6 +50,7 @@ pub(super) fn check_scale(scale: &Scale, catalog: &Catalog) -> Result<(), Invali
             let stage: Stage = name
                 .parse()
                 .map_err(|message: String| Invalid::new(format!("stage.{name}"), message))?;
+            check_asked(&format!("stage.{name}"), stage)?;
             check_values(&format!("stage.{name}"), values, &sections_of(stage, catalog))?;
         }
         for (name, values) in &scale.method {
@@ -60,6 +61,17 @@ pub(super) fn check_scale(scale: &Scale, catalog: &Catalog) -> Result<(), Invali
         Ok(())
     };
     check().map_err(|invalid: Invalid| invalid.of(&format!("scale `{}`", scale.name)))
+}
+
+/// A tokenizer has the settings of the pretraining that needs it and none of its own.
+pub(super) fn check_asked(place: &str, stage: Stage) -> Result<(), Invalid> {
+    match stage {
+        Stage::Tokenizer => Err(Invalid::new(
+            place,
+            "a tokenizer comes with the pretraining that needs it: its settings stand there, in the section `tokenizer`",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Checks values as somebody wrote them: `place` is where they stand.

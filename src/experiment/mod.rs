@@ -18,7 +18,7 @@ pub mod views;
 mod tests;
 
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
-pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run};
+pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Kind, Literal, Section, Setting, Value, Values};

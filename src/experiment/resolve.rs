@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, MethodInfo, protocol, sections};
-use super::check::{accept, check_inherited, check_scale, check_together, check_values, every_section};
+use super::check::{accept, check_asked, check_inherited, check_scale, check_together, check_values, every_section};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
@@ -100,7 +100,7 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
             plan_row(&mut plan, study, row, scale, catalog, request, seed)?;
         }
     }
-    plan.runs.sort_by_key(|run| run.stage); // Pretraining first; stable, so rows and seeds keep their order.
+    plan.runs.sort_by_key(|run| run.stage); // Parents first; stable, so rows and seeds keep their order.
     Ok(plan)
 }
 
@@ -128,12 +128,15 @@ fn plan_row(
         Ok::<_, Invalid>(run)
     };
     let pretrain = resolve(Stage::Pretrain, None)?;
+    let tokenizer = tokenizer_of(&pretrain);
+    tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
     for column in columns_of(study, row, method) {
-        let run = if column.stage == Stage::Pretrain {
-            pretrain.clone()
-        } else {
-            resolve(column.stage, Some(&pretrain))?
+        let run = match (column.stage, &tokenizer) {
+            (Stage::Pretrain, _) => pretrain.clone(),
+            (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
+            (Stage::Tokenizer, None) => continue,
+            _ => resolve(column.stage, Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {
@@ -149,7 +152,7 @@ fn plan_row(
 /// A row's settings, also those of stages that no column needs.
 fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
-    for stage in Stage::ALL {
+    for stage in Stage::ASKED {
         if let Some(values) = row.set.get(stage.name()) {
             check_values(&format!("set.{stage}"), values, &sections(stage, method))?;
         }
@@ -157,12 +160,15 @@ fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The columns a row fills: not those it leaves out, and no reconstruction where the method has none.
+/// The columns a row fills: not those it leaves out, and no reconstruction or tokenizer where the method has none.
 pub fn columns_of<'a>(study: &'a Study, row: &'a Row, method: &'a MethodInfo) -> impl Iterator<Item = &'a Column> {
-    study
-        .columns
-        .iter()
-        .filter(|column| !row.without.contains(&column.id) && (column.stage != Stage::Psnr || method.reconstructs))
+    let has = |stage| match stage {
+        Stage::Psnr => method.reconstructs,
+        Stage::Tokenizer => method.tokens,
+        _ => true,
+    };
+    let columns = study.columns.iter();
+    columns.filter(move |column| !row.without.contains(&column.id) && has(column.stage))
 }
 
 /// Resolves one run outside a study, as the launch form and the command line do.
@@ -179,6 +185,7 @@ pub fn single_run(
     parent: Option<&RunSpec>,
 ) -> Result<RunSpec, Invalid> {
     let method = find(catalog, method)?;
+    check_asked("stage", stage)?;
     if stage != Stage::Pretrain && parent.is_none() {
         return Err(Invalid::new(
             "parent",
@@ -241,9 +248,31 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
     overlay(&mut settings, &layers.request.set);
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
-    let run = RunSpec::new(stage, method.name, seed, parent, settings);
+    let tokenizer = tokenizer(stage, seed, &settings);
+    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings);
     check_together(&run)?;
     Ok(run)
+}
+
+/// The tokenizer that a pretraining starts from, if it needs one. It follows from the pretraining's settings, so that
+/// runs which ask for the same tokenizer at the same seed share it.
+pub fn tokenizer_of(run: &RunSpec) -> Option<RunSpec> {
+    let tokenizer = tokenizer(run.stage, run.seed, &run.settings)?;
+    Some(RunSpec {
+        label: format!("{} tokenizer · {} · seed {}", tokenizer.method, run.scale, run.seed),
+        scale: run.scale.clone(),
+        ..tokenizer
+    })
+}
+
+fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
+    let own = settings.get("tokenizer").filter(|_| stage == Stage::Pretrain)?;
+    let kind = own.get("kind")?.to_string();
+    let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
+    kept.insert("data".to_owned(), settings.get("data")?.clone());
+    let patch = settings.get("model")?.get("patch_size")?.clone();
+    kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
+    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept))
 }
 
 fn defaults(section: &Section) -> BTreeMap<String, Value> {

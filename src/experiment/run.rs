@@ -13,6 +13,8 @@ use super::schema::{Value, Values};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Learn the tokens that a pretraining predicts.
+    Tokenizer,
     /// Train a method's encoder.
     Pretrain,
     /// Train encoder and head on labels.
@@ -24,12 +26,16 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages, parents first.
-    pub const ALL: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
+    /// All stages.
+    pub const ALL: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Tokenizer];
+
+    /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
+    pub const ASKED: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
 
     /// The name in TOML, SQL and addresses.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Tokenizer => "tokenizer",
             Stage::Pretrain => "pretrain",
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
@@ -105,7 +111,7 @@ pub struct RunSpec {
     pub label: String,
     /// The kind of work.
     pub stage: Stage,
-    /// The method of the encoder.
+    /// The method of the encoder; for a tokenizer, its kind.
     pub method: String,
     /// The seed of every random draw.
     pub seed: u64,

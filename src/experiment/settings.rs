@@ -152,6 +152,43 @@ section! {
 }
 
 section! {
+    /// The tokenizer whose tokens a method predicts, trained on the run's own training pictures as they are. It makes one
+    /// token of each patch; runs that ask for the same tokenizer share it.
+    TokenizerSettings = "tokenizer" {
+        /// Clusters of raw patches, a VQ-VAE, or a discrete VAE as BEiT's.
+        kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans", "vq", "dvae"] }, "ours; BEiT's has 250 million pictures behind it";
+        /// Tokens that there are.
+        vocabulary: usize = Literal::Int(256), Kind::Int { min: 2, max: 65_536 }, "ours; BEiT has 8192";
+        /// Whether `kmeans` clusters patches less their mean and divided by their deviation.
+        normalise: bool = Literal::Bool(false), Kind::Bool, "ours";
+        /// Patches that `kmeans` clusters, at most, drawn evenly over the pictures.
+        sample: usize = Literal::Int(50_000), Kind::Int { min: 100, max: 10_000_000 }, "ours";
+        /// Rounds of `kmeans`, at most; it ends when no patch changes its cluster.
+        rounds: u64 = Literal::Int(25), Kind::Int { min: 1, max: 10_000 }, "ours";
+        /// Passes of `vq` and `dvae` over the training split.
+        epochs: u64 = Literal::Int(5), Kind::Int { min: 1, max: 100_000 }, "ours";
+        /// Pictures in one step of `vq` and `dvae`.
+        batch_size: usize = Literal::Int(64), Kind::Int { min: 1, max: 65_536 }, "ours";
+        /// Peak learning rate of `vq` and `dvae`.
+        lr: f64 = Literal::Float(1e-3), Kind::Between { min: 0.0, max: 1.0 }, "ours";
+        /// Hidden width of what reads and writes a patch in `vq` and `dvae`.
+        width: usize = Literal::Int(256), Kind::Int { min: 8, max: 4096 }, "ours";
+        /// Numbers of a code of `vq` and `dvae`.
+        code_dim: usize = Literal::Int(32), Kind::Int { min: 1, max: 4096 }, "ours";
+        /// Weight of `vq`'s pull of vectors to their codes.
+        commitment: f64 = Literal::Float(0.25), Kind::Float { min: 0.0, max: 100.0 }, "VQ-VAE section 3.2";
+        /// How much of a code of `vq` a step keeps.
+        decay: f64 = Literal::Float(0.99), Kind::Float { min: 0.0, max: 0.99999 }, "VQ-VAE appendix A.1";
+        /// Below this share of what an even use would be, a code of `vq` begins anew.
+        restart: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 1.0 }, "ours, after Jukebox";
+        /// The temperature that the softmax of `dvae` ends at, beginning at 1.
+        temperature: f64 = Literal::Float(0.0625), Kind::Between { min: 0.0, max: 1.0 }, "DALL-E section 2.1";
+        /// Weight of the divergence of `dvae`'s codes from even use.
+        divergence: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 100.0 }, "BEiT's tokenizer; DALL-E ends at 6.6";
+    }
+}
+
+section! {
     /// Quality of reconstructions.
     PsnrSettings = "psnr" {
         /// Share of the patches hidden.

@@ -125,8 +125,9 @@ impl Study {
                     columns.join(", ")
                 ));
             }
-            if let Some(stage) = row.set.keys().find(|stage| stage.parse::<Stage>().is_err()) {
-                let stages = Stage::ALL.map(Stage::name).join(", ");
+            let stages = Stage::ASKED.map(Stage::name);
+            if let Some(stage) = row.set.keys().find(|stage| !stages.contains(&stage.as_str())) {
+                let stages = stages.join(", ");
                 return Err(format!(
                     "row `{}` has set.{stage}, which must be one of the stages {stages}",
                     row.id

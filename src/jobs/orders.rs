@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::experiment::{RunId, RunSpec};
+use crate::experiment::{RunId, RunSpec, tokenizer_of};
 use crate::run_dir::{Event, EventKind, EventLog, History, Holder, Lock, LockError, RunDir, State, now, sync_dir, write_atomic};
 
 use super::executor::stop;
@@ -19,7 +19,7 @@ use super::{Error, Submitted};
 /// Queues runs; see [`super::Jobs::submit`].
 pub(super) async fn submit(inner: &Arc<Inner>, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
     let _turn = inner.turn.lock().await;
-    let (data_dir, specs) = (inner.config.data_dir.clone(), runs.to_vec());
+    let (data_dir, specs) = (inner.config.data_dir.clone(), with_tokenizers(runs));
     // A large study is many synced writes.
     let submitted = tokio::task::spawn_blocking(move || write_all(&data_dir, &specs, priority))
         .await
@@ -118,6 +118,17 @@ fn lock_of(inner: &Inner, run: &RunId, dir: &RunDir) -> Result<Lock, Error> {
 
 fn refused(run: &RunId, state: State, rule: &str) -> Error {
     Error::Refused(format!("run {run} is {}: {rule}", state.name()))
+}
+
+/// The runs, and the tokenizers that they start from and that are not among them.
+fn with_tokenizers(runs: &[RunSpec]) -> Vec<RunSpec> {
+    let mut all: Vec<RunSpec> = Vec::new();
+    for run in runs {
+        let tokenizer = tokenizer_of(run).filter(|tokenizer| !runs.iter().chain(&all).any(|known| known.id == tokenizer.id));
+        all.extend(tokenizer);
+        all.push(run.clone());
+    }
+    all
 }
 
 /// Makes the directories of all runs, then queues them one by one. What was made but not queued, because

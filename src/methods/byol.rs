@@ -95,6 +95,7 @@ impl Method for Byol {
         trains: true,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

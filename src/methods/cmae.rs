@@ -142,6 +142,7 @@ impl Method for Cmae {
         trains: true,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

@@ -75,6 +75,7 @@ impl Method for Mae {
         trains: true,
         labels: false,
         reconstructs: true,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

@@ -115,6 +115,7 @@ impl Method for MocoV3 {
         trains: true,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

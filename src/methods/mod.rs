@@ -2,8 +2,10 @@
 //!
 //! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
 
+pub mod beit;
 pub mod blockwise;
 mod byol;
+pub mod cae;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
@@ -30,6 +32,8 @@ pub mod spread;
 mod supervised;
 pub mod teacher;
 pub mod token_contrast;
+mod token_loss;
+pub mod tokenizer;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -86,8 +90,9 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// A loss with named parts, of which nothing is remembered.
+    /// A loss with named parts, of which nothing is remembered. The parts record no gradients from here on.
     pub fn new(total: Tensor<1>, terms: Vec<(&'static str, Tensor<1>)>) -> Losses {
+        let terms = terms.into_iter().map(|(name, term)| (name, term.without_autodiff())).collect();
         let seen = None;
         Losses { total, terms, seen }
     }
@@ -149,6 +154,15 @@ pub trait Method: Trainable {
     /// The encoder that later stages use.
     fn encoder(&self) -> &Vit;
 
+    /// The same with the tokenizer of these weights, for a method that predicts tokens. Until then it has one that has
+    /// learned nothing, which is enough to measure speed.
+    ///
+    /// # Errors
+    /// Names the tensor that does not fit.
+    fn with_tokenizer(self, _weights: &Weights) -> Result<Self, String> {
+        Ok(self)
+    }
+
     /// Predictions for every patch of `images` `[batch, 3, side, side]` with `masks` hidden:
     /// `[batch, patches, p*p*3]` in the space of the training target, or nothing if it cannot.
     fn reconstruct(&self, _images: Tensor<4>, _masks: &Masks) -> Option<Tensor<3>> {
@@ -194,6 +208,8 @@ methods!(
     rmae::Rmae,
     cmae::Cmae,
     simmim::Simmim,
+    beit::Beit,
+    cae::Cae,
     mocov3::MocoV3,
     dino::Dino,
     byol::Byol,

@@ -40,6 +40,7 @@ impl Method for RandomInit {
         trains: false,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

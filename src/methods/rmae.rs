@@ -78,6 +78,7 @@ impl Method for Rmae {
         trains: true,
         labels: false,
         reconstructs: true,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

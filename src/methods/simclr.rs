@@ -77,6 +77,7 @@ impl Method for SimClr {
         trains: true,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

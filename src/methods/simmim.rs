@@ -20,7 +20,8 @@ section! {
     SimmimOptions = "method" {
         /// Share of the squares hidden.
         mask_ratio: f64 = Literal::Float(0.6), Kind::Between { min: 0.0, max: 1.0 }, "SimMIM section 4.1";
-        /// Side of the squares that are hidden together, in patches; the paper's 32 pixels are two patches of 16.
+        /// Side of the squares that are hidden together, in patches, at most half the grid; the paper's 32 pixels are two
+        /// patches of 16.
         mask_unit: usize = Literal::Int(2), Kind::Int { min: 1, max: 64 }, "SimMIM section 4.1";
     }
 }
@@ -71,16 +72,14 @@ impl Method for Simmim {
         trains: true,
         labels: false,
         reconstructs: true,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
         let (options, train) = (run.section::<SimmimOptions>("method")?, run.section::<TrainSettings>("train")?);
         let vit = vit_config(run)?;
-        check_ratio(
-            "method.mask_ratio",
-            options.mask_ratio,
-            vit.grid().div_ceil(options.mask_unit).pow(2),
-        )?;
+        let squares = vit.grid().div_ceil(unit(&options, vit.grid()));
+        check_ratio("method.mask_ratio", options.mask_ratio, squares * squares)?;
         Ok(Simmim {
             decoder: MaskedHead::new(vit.dim, vit.patch_values(), run.seed, device),
             encoder: Vit::new(&vit, run.seed, device),
@@ -102,7 +101,8 @@ impl Method for Simmim {
 impl Simmim {
     /// The hidden patches of a batch, `[batch][patches]`: squares, of which those at the far edges may be cut.
     fn masked(&self, seed: u64, step: u64, batch: usize) -> Vec<Vec<bool>> {
-        let (grid, unit) = (self.encoder.config().grid(), self.options.mask_unit);
+        let grid = self.encoder.config().grid();
+        let unit = unit(&self.options, grid);
         let squares = grid.div_ceil(unit);
         let coarse = Masks::random(seed, step, batch, squares * squares, self.options.mask_ratio);
         let square = |patch: usize| patch / grid / unit * squares + patch % grid / unit;
@@ -114,6 +114,11 @@ impl Simmim {
     fn predict(&self, images: Tensor<4>, hidden: Tensor<2>, drop: Option<&DropPath>) -> Tensor<3> {
         self.decoder.predict(self.decoder.encode(&self.encoder, images, hidden, drop))
     }
+}
+
+/// Side of a square, in patches.
+fn unit(options: &SimmimOptions, grid: usize) -> usize {
+    options.mask_unit.min(grid / 2).max(1)
 }
 
 /// Mean absolute error over the pixels and channels of the hidden patches of the whole batch.

@@ -81,6 +81,7 @@ impl Method for SimSiam {
         trains: true,
         labels: false,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {

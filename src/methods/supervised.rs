@@ -38,6 +38,7 @@ impl Method for Supervised {
         trains: true,
         labels: true,
         reconstructs: false,
+        tokens: false,
     };
 
     fn new(run: &RunSpec, classes: usize, device: &Device) -> Result<Self, String> {

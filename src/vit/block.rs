@@ -102,7 +102,7 @@ fn norm_weights(norm: &LayerNorm) -> NormWeights {
     }
 }
 
-fn linear_weights(layer: &Linear) -> LinearWeights {
+pub(super) fn linear_weights(layer: &Linear) -> LinearWeights {
     LinearWeights {
         weight: layer.weight.val(),
         bias: layer.bias.as_ref().expect("every layer of ours has a bias").val(),
@@ -110,7 +110,7 @@ fn linear_weights(layer: &Linear) -> LinearWeights {
 }
 
 /// The layer whose output is `gamma * (x W + b)`, so that LayerScale needs no operation of its own.
-fn scaled(layer: LinearWeights, gamma: Option<&Param<Tensor<1>>>) -> LinearWeights {
+pub(super) fn scaled(layer: LinearWeights, gamma: Option<&Param<Tensor<1>>>) -> LinearWeights {
     let Some(gamma) = gamma.map(Param::val) else { return layer };
     LinearWeights {
         weight: layer.weight * gamma.clone().unsqueeze(),

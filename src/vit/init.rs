@@ -27,9 +27,14 @@ pub fn initialise<M: Module>(module: M, seed: u64) -> M {
 
 /// A tensor of normal numbers with deviation `std`, cut at two deviations.
 pub fn truncated_normal<const D: usize>(shape: [usize; D], std: f64, rng: &mut ChaCha8Rng, device: &Device) -> Tensor<D> {
+    truncated_at(2.0, shape, std, rng, device)
+}
+
+/// A tensor of normal numbers with deviation `std`, cut at `most` deviations.
+pub(super) fn truncated_at<const D: usize>(most: f64, shape: [usize; D], std: f64, rng: &mut ChaCha8Rng, device: &Device) -> Tensor<D> {
     let draw = || loop {
         let value = draw_normal(rng);
-        if value.abs() <= 2.0 {
+        if value.abs() <= most {
             break value * std;
         }
     };

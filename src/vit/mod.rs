@@ -1,7 +1,9 @@
 //! The Vision Transformer: pre-norm blocks, a class token, timm's field names and epsilon 1e-6.
 
+mod beit_init;
 mod block;
 mod config;
+mod cross;
 mod drop_path;
 mod init;
 mod patch;
@@ -14,8 +16,11 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::rng::{Purpose, place, stream};
 
+pub use crate::kernels::gelu;
+pub use beit_init::initialise_as_beit;
 pub use block::{Block, linear, normalise};
 pub use config::{Position, VitConfig};
+pub use cross::CrossBlock;
 pub use drop_path::DropPath;
 pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
 pub use patch::{PatchEmbed, patchify, unpatchify};

@@ -6,7 +6,6 @@ use super::AppState;
 use super::error::{Error, Result};
 use super::fields::Fields;
 use super::study_choice::{check_source, invalid};
-use crate::experiment::catalog::sections;
 use crate::experiment::{Invalid, Request, RunId, RunSpec, Scale, Section, Setting, Stage, Value, single_run};
 
 /// What decides which settings a run has and what they are by default.
@@ -56,10 +55,7 @@ impl Selection {
 
     /// The sections a run of this method and stage has.
     pub fn sections(&self, app: &AppState) -> Vec<Section> {
-        app.catalog
-            .get(&self.method)
-            .map(|method| sections(self.stage, method))
-            .unwrap_or_default()
+        app.catalog.sections_of(self.stage, &self.method)
     }
 
     fn scale<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {

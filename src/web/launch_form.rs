@@ -83,7 +83,7 @@ impl<'a> LaunchPage<'a> {
             layout,
             methods: &app.catalog.methods,
             scales: &app.scales,
-            stages: Stage::ALL,
+            stages: Stage::ASKED,
             parents,
             draft,
             faults,

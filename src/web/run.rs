@@ -154,7 +154,7 @@ fn next_stages(app: &AppState, run: &Run) -> Vec<Stage> {
         return Vec::new();
     }
     let reconstructs = app.catalog.get(&run.method).is_some_and(|method| method.reconstructs);
-    let stages = Stage::ALL
+    let stages = Stage::ASKED
         .into_iter()
         .filter(|stage| *stage != Stage::Pretrain && (*stage != Stage::Psnr || reconstructs));
     stages.collect()

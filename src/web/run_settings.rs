@@ -1,7 +1,7 @@
 //! A run's settings for people: what each means, where it comes from, and which were changed.
 
 use super::AppState;
-use crate::experiment::catalog::{protocol, sections};
+use crate::experiment::catalog::protocol;
 use crate::experiment::{RunSpec, Section, Stage, Value};
 
 /// A section of the run's settings.
@@ -30,11 +30,7 @@ pub struct SettingLine {
 
 /// The run's settings by section; those that this version does not know come without a meaning.
 pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
-    let known = app
-        .catalog
-        .get(&run.method)
-        .map(|method| sections(run.stage, method))
-        .unwrap_or_default();
+    let known = app.catalog.sections_of(run.stage, &run.method);
     let names = known
         .iter()
         .map(|section| section.name)

@@ -5,6 +5,7 @@ mod run;
 mod schema;
 mod study;
 mod table;
+mod tokenizer;
 
 use super::*;
 use crate::section;
@@ -36,6 +37,7 @@ fn catalog() -> Catalog {
         trains: true,
         labels: false,
         reconstructs: true,
+        tokens: false,
     };
     let random = MethodInfo {
         name: "random_init",

@@ -5,7 +5,7 @@ fn toy_plan(study: &Study, scale: &Scale, request: &Request) -> Result<Plan, Inv
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T, Invalid>, sentence: &str) {
+pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, Invalid>, sentence: &str) {
     assert_eq!(result.expect_err("it must be refused").to_string(), sentence);
 }
 
@@ -241,7 +241,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
     refused(
         at("[all.trian]\nepochs = 1"),
-        "all.trian: no such section here: it must be one of method, data, model, augment, train, classify, probe, psnr (scale `toy`)",
+        "all.trian: no such section here: it must be one of method, data, model, augment, train, classify, probe, psnr, tokenizer (scale `toy`)",
     );
     refused(
         at("[all.train]\nepochs = -1"),
@@ -253,7 +253,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     );
     refused(
         at("[stage.knn.train]\nepochs = 1"),
-        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, psnr (scale `toy`)",
+        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, psnr, tokenizer (scale `toy`)",
     );
     refused(
         at("[method.moco.train]\nepochs = 1"),

@@ -13,7 +13,7 @@ fn a_mistake_in_a_file_is_one_sentence_with_file_line_and_key() {
     );
     refused(
         &STUDY.replace("stage = \"psnr\"", "stage = \"knn\""),
-        "a.toml, line 16 (`stage = \"knn\"`): unknown variant `knn`, expected one of `pretrain`, `finetune`, `probe`, `psnr`",
+        "a.toml, line 16 (`stage = \"knn\"`): unknown variant `knn`, expected one of `tokenizer`, `pretrain`, `finetune`, `probe`, `psnr`",
     );
     refused(
         &STUDY.replace("epochs = 200", "epochs = [200]"),

@@ -1,6 +1,7 @@
 //! From the queue to the end.
 
 use super::*;
+use crate::experiment::{Value, Values, tokenizer_of};
 
 #[tokio::test]
 async fn a_child_starts_when_its_parent_is_finished_and_equal_runs_are_shared() {
@@ -27,6 +28,23 @@ async fn a_child_starts_when_its_parent_is_finished_and_equal_runs_are_shared() 
             shared: vec![child.id, parent.id]
         }
     );
+    jobs.stop().await;
+}
+
+#[tokio::test]
+async fn a_tokenizer_is_queued_with_the_pretraining_that_needs_it() {
+    let section = |name: &str, key: &str, value| (name.to_owned(), [(key.to_owned(), value)].into());
+    let wanted = Values::from([
+        section("tokenizer", "kind", Value::Text("kmeans".to_owned())),
+        section("data", "image_size", Value::Int(32)),
+        section("model", "patch_size", Value::Int(4)),
+    ]);
+    let tokenizer = tokenizer_of(&RunSpec::new(Stage::Pretrain, "beit", 0, None, wanted.clone())).unwrap();
+    let run = RunSpec::new(Stage::Pretrain, "beit", 0, Some(&tokenizer), wanted);
+    let bench = Bench::without_devices();
+    let jobs = bench.serve("").await;
+    let submitted = jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
+    assert_eq!(submitted.queued, [tokenizer.id, run.id]);
     jobs.stop().await;
 }
 

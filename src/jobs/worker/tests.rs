@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::evaluate::features::features;
-use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
 use crate::methods::catalog;
 use crate::run_dir::Event;
 use crate::weights;
@@ -19,6 +19,12 @@ const TINY: &[(&str, &str, Value)] = &[
     ("model", "heads", Value::Int(2)),
     ("train", "batch_size", Value::Int(10)),
     ("train", "epochs", Value::Int(2)),
+];
+
+/// Of the methods that predict tokens; equal runs share it.
+const SMALL_TOKENIZER: &[(&str, &str, Value)] = &[
+    ("tokenizer", "vocabulary", Value::Int(12)),
+    ("tokenizer", "sample", Value::Int(300)),
 ];
 
 fn run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &[(&str, &str, Value)]) -> RunSpec {
@@ -112,7 +118,11 @@ fn pretraining_finetuning_probing_and_scoring_follow_on_each_other() {
 fn every_method_goes_through_every_stage_it_has() {
     let root = tempfile::tempdir().unwrap();
     for method in &catalog().methods {
-        let parent = run(Stage::Pretrain, method.name, None, &[]);
+        let parent = run(Stage::Pretrain, method.name, None, SMALL_TOKENIZER);
+        if let Some(tokenizer) = tokenizer_of(&parent) {
+            let (_, outcome, events) = carry_out(root.path(), &tokenizer);
+            assert_eq!(outcome, Outcome::Finished, "tokenizer of {}: {:?}", method.name, events.last());
+        }
         let (_, outcome, events) = carry_out(root.path(), &parent);
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         for alarm in method.alarms {
@@ -163,6 +173,113 @@ fn a_finetuned_model_starts_from_the_factors_and_the_relative_positions_that_wer
     let probe = run(Stage::Probe, "supervised", Some(&parent), &[]);
     let (_, outcome, events) = carry_out(root.path(), &probe);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
+}
+
+#[test]
+fn a_tokenizer_is_learned_first_and_pretraining_predicts_its_tokens() {
+    let root = tempfile::tempdir().unwrap();
+    let small = [
+        ("tokenizer", "vocabulary", Value::Int(12)),
+        ("tokenizer", "sample", Value::Int(300)),
+    ];
+    let spec = run(Stage::Pretrain, "beit", None, &small);
+    let (_, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Failed, "there is no tokenizer yet");
+    assert!(reason(&events).contains("run.toml"), "{}", reason(&events));
+
+    let tokenizer = tokenizer_of(&spec).unwrap();
+    assert_eq!(Some(&tokenizer.id), spec.parent.as_ref());
+    let (dir, outcome, events) = carry_out(root.path(), &tokenizer);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let found = summaries(&events);
+    assert_eq!(
+        found.iter().map(|s| s.0).collect::<Vec<_>>(),
+        ["tokenizer.usage", "tokenizer.perplexity", "tokenizer.psnr"]
+    );
+    assert!(
+        found[0].1 > 0.5 && (2.0..=12.0).contains(&found[1].1) && found[2].1 > 5.0,
+        "{found:?}"
+    );
+    let errors: Vec<f64> = metrics(&events, "train/loss").iter().map(|point| point.1).collect();
+    assert!(errors.len() > 1 && errors.last() < errors.first(), "{errors:?}");
+    let pictures = events
+        .iter()
+        .filter(|e| matches!(&e.kind, EventKind::Picture { file, .. } if dir.pictures().join(file).is_file()));
+    assert_eq!(pictures.count(), 1);
+
+    let (dir, outcome, events) = carry_out(root.path(), &spec);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    let usage = metrics(&events, "train/target_usage");
+    assert!(
+        !usage.is_empty() && usage.iter().all(|(_, share)| (0.05..=1.0).contains(share)),
+        "{usage:?}"
+    );
+    let (model, _) = weights::read(&dir.model_file()).unwrap();
+    assert_eq!(model["pred.weight"].shape, [12, 16]);
+
+    let other = run(Stage::Pretrain, "cae", None, &small);
+    assert_eq!(other.parent, spec.parent, "one tokenizer for both");
+    let (_, outcome, events) = carry_out(root.path(), &other);
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+    assert_eq!(metrics(&events, "train/alignment").len(), 8);
+
+    let (_, outcome, events) = carry_out(root.path(), &run(Stage::Finetune, "beit", Some(&spec), &[]));
+    assert_eq!(outcome, Outcome::Finished, "{events:?}");
+}
+
+#[test]
+fn tokenizers_with_gradients_are_learned_step_by_step_and_go_on_where_they_were() {
+    for kind in ["vq", "dvae"] {
+        let root = tempfile::tempdir().unwrap();
+        let small = [
+            ("tokenizer", "kind", Value::Text(kind.to_owned())),
+            ("tokenizer", "vocabulary", Value::Int(12)),
+            ("tokenizer", "width", Value::Int(32)),
+            ("tokenizer", "batch_size", Value::Int(10)),
+            ("tokenizer", "epochs", Value::Int(20)),
+            ("tokenizer", "lr", Value::Float(0.01)),
+        ];
+        let spec = tokenizer_of(&run(Stage::Pretrain, "beit", None, &small)).unwrap();
+        let (dir, outcome, events) = carry_out(root.path(), &spec);
+        assert_eq!(outcome, Outcome::Finished, "{events:?}");
+        let errors: Vec<f64> = metrics(&events, "train/mse").iter().map(|point| point.1).collect();
+        assert_eq!(errors.len(), 80);
+        assert!(errors[79] < 0.7 * errors[0], "{kind}: {} became {}", errors[0], errors[79]);
+        let found = summaries(&events);
+        assert!(found[0].1 > 0.2 && found[2].1 > 8.0, "{kind}: {found:?}");
+
+        // The events after a checkpoint are cut and the rest is done again, with the same result.
+        let (model, _) = weights::read(&dir.model_file()).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let again = RunDir::create(other.path(), &spec).unwrap();
+        fs::create_dir_all(again.checkpoints()).unwrap();
+        let half = fs::read_dir(dir.checkpoints()).unwrap().map(|entry| entry.unwrap().path());
+        let half = half.filter(|path| path.is_dir()).min().unwrap();
+        let name = half.file_name().unwrap().to_owned();
+        fs::create_dir(again.checkpoints().join(&name)).unwrap();
+        for file in fs::read_dir(&half).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), again.checkpoints().join(&name).join(file.file_name())).unwrap();
+        }
+        fs::write(again.checkpoints().join("latest"), name.to_str().unwrap()).unwrap();
+        fs::copy(dir.events_file(), again.events_file()).unwrap();
+        let events = fs::read_to_string(again.events_file()).unwrap();
+        let cut: Vec<&str> = events.lines().filter(|line| !line.contains("\"finished\"")).collect();
+        fs::write(again.events_file(), cut.join("\n") + "\n").unwrap();
+        assert_eq!(work(&again, &options()), Outcome::Finished);
+        let events = EventReader::new(&again.events_file()).read(&Position::default()).unwrap().events;
+        let resumed = |event: &Event| {
+            matches!(
+                event.kind,
+                EventKind::Started {
+                    resumed_step: Some(78),
+                    ..
+                }
+            )
+        };
+        assert!(events.iter().any(resumed), "{events:?}");
+        assert_eq!(weights::read(&again.model_file()).unwrap().0, model, "{kind}");
+    }
 }
 
 #[test]

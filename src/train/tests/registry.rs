@@ -1,6 +1,7 @@
 //! Learners of every method of the registry: a new one is tested by being registered.
 
 use super::*;
+use crate::methods::tokenizer::Tokenizer;
 
 /// DINO's target moves with every step at first, and its loss with it, so that here it stands still.
 const STILL: [(&str, &str, Value); 3] = [
@@ -51,8 +52,11 @@ impl MethodVisitor for GoesOn {
         let (device, run) = (Device::flex().autodiff(), tiny(M::INFO.name));
         let train: TrainSettings = run.section("train").unwrap();
         let sides: Vec<usize> = M::views(&run).unwrap().iter().map(|view| view.side).collect();
+        // A tokenizer is no part of a checkpoint: it is read again from the run that learned it.
+        let tokenizer = M::INFO.tokens.then(|| Tokenizer::new(&run, &device).unwrap().weights());
         let learner = |seed: u64| {
             let model = M::new(&RunSpec { seed, ..run.clone() }, 10, &device).unwrap();
+            let model = model.with_tokenizer(&tokenizer.clone().unwrap_or_default()).unwrap();
             let optimizer = Optimizer::adamw(&train, &model);
             Learning::new(model, optimizer, device.clone())
         };
