@@ -42,6 +42,41 @@ impl MethodVisitor for Falls {
     }
 }
 
+/// The rank of `SimSiam`'s projections after eighty steps.
+struct Rank(bool);
+
+impl MethodVisitor for Rank {
+    type Out = f64;
+
+    fn visit<M: Method>(self) -> f64 {
+        let run = tiny_with(M::INFO.name, &[("method", "stop_gradient", Value::Bool(self.0))]);
+        let (device, train) = (Device::flex().autodiff(), run.section("train").unwrap());
+        let model = M::new(&run, 10, &device).unwrap();
+        let optimizer = Optimizer::adamw(&train, &model);
+        let mut learning = Learning::new(model, optimizer, device.clone());
+        let mut ranks = Vec::new();
+        for step in 0..80 {
+            let inputs = upload(batch_of(step % 4, 16, &[SIDE, SIDE]), &device);
+            let terms = learning
+                .step(vec![(inputs, info(step, 16))], Rates::constant(3e-3), true)
+                .unwrap()
+                .terms;
+            ranks.extend(terms.into_iter().filter(|(name, _)| *name == "rank").map(|(_, rank)| rank));
+        }
+        ranks[70..].iter().sum::<f64>() / 10.0
+    }
+}
+
+#[test]
+fn a_collapse_shows_in_the_rank_of_the_projections() {
+    let rank = |stop_gradient| with_method("simsiam", Rank(stop_gradient)).unwrap();
+    let (healthy, collapsing) = (rank(true), rank(false));
+    assert!(
+        collapsing < 0.5 * healthy,
+        "{collapsing} without, {healthy} with the stopped gradient"
+    );
+}
+
 /// A learner that was saved and restored after two steps makes the third like one that was not.
 struct GoesOn;
 
