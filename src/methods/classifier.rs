@@ -63,12 +63,8 @@ impl Classifier {
 
 impl Trainable for Classifier {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let logits = self.forward(inputs.views[0].clone(), (self.drop_path > 0.0).then_some(&drop));
+        let drop = step.drop_path(self.drop_path, 0);
+        let logits = self.forward(inputs.views[0].clone(), drop.as_ref());
         let [_, classes] = logits.dims();
         let targets = inputs
             .targets

@@ -48,12 +48,8 @@ impl Trainable for Mae {
             self.encoder.config().patches(),
             self.options.mask_ratio,
         );
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let total = self.masked_loss(images, &masks, (self.drop_path > 0.0).then_some(&drop));
+        let drop = step.drop_path(self.drop_path, 0);
+        let total = self.masked_loss(images, &masks, drop.as_ref());
         Losses::new(total, Vec::new())
     }
 

@@ -54,12 +54,8 @@ impl Trainable for Rmae {
         let patches = self.encoder.config().patches();
         let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let second = self.second_masks(&first, step);
-        let drop = DropPath {
-            rate: self.drop_path,
-            seed: step.seed,
-            step: step.step,
-        };
-        let terms = self.terms(images, &first, &second, (self.drop_path > 0.0).then_some(&drop));
+        let drop = step.drop_path(self.drop_path, 0);
+        let terms = self.terms(images, &first, &second, drop.as_ref());
         Losses::new(
             terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
             vec![("distance", terms.distance), ("constraint", terms.constraint)],
