@@ -295,7 +295,11 @@ mod tests {
     fn every_method_that_trains_is_measured_and_the_others_are_refused() {
         let smoke = Scale::built_in().remove(0);
         for method in methods::METHODS {
-            let report = bench(&wish(method.name, &smoke, 3));
+            let small = [("dim", 16), ("depth", 1)].map(|(key, value)| (key.to_owned(), Value::Int(value)));
+            let report = bench(&Wish {
+                set: Values::from([("model".to_owned(), small.into())]),
+                ..wish(method.name, &smoke, 3)
+            });
             assert_eq!(report.is_ok(), method.trains, "{}", method.name);
             let Ok(report) = report else { continue };
             assert!(report.step_ms > 0.0 && report.parameters > 1000);

@@ -2,8 +2,8 @@
 //!
 //! `predictor(projector(f(x)))` of one view predicts `projector'(f'(x'))` of the other, `f'` and `projector'` being moving
 //! averages: `2 - 2 cos`, summed over both directions. Nothing is pushed apart. With Vision Transformers it is trained by
-//! AdamW, as in MoCo v3's comparison (arXiv 2104.02057, section 5), and not by LARS. The target begins as a copy of the
-//! student; the official code draws it anew.
+//! AdamW, as in MoCo v3's comparison (arXiv 2104.02057, section 5), and not by LARS. The target begins with
+//! first weights of its own, as in the official code.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -17,6 +17,7 @@ use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
+use crate::rng;
 use crate::section;
 use crate::vit::Vit;
 
@@ -27,6 +28,8 @@ section! {
         momentum: f64 = Literal::Float(0.99), Kind::Float { min: 0.0, max: 1.0 }, "BYOL, 100 to 300 epochs; 0.996 for 1000";
         /// Whether the momentum rises to 1 on half a cosine or stays.
         momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "BYOL";
+        /// The target's first weights: its own draw, or the student's.
+        first_target: String = Literal::Text("own"), Kind::Choice { of: &["own", "student"] }, "BYOL repository";
         /// Hidden width of projector and predictor; 0 is 4096, narrowed with an encoder narrower than ViT-S.
         head_hidden: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "BYOL";
         /// Width of the vectors compared; 0 is 256, narrowed likewise.
@@ -103,11 +106,20 @@ impl Method for Byol {
         let config = vit_config(run)?;
         let hidden = width(options.head_hidden, 4096, config.dim);
         let out = width(options.head_out, 256, config.dim);
-        let encoder = Vit::new(&config, run.seed, device);
-        let projector = Head::new("projector", head(config.dim, hidden, out), run.seed, device);
+        let drawn = |seed: u64| {
+            let projector = Head::new("projector", head(config.dim, hidden, out), seed, device);
+            (Vit::new(&config, seed, device), projector)
+        };
+        let (encoder, projector) = drawn(run.seed);
+        let teacher = if options.first_target == "own" {
+            let (encoder, projector) = drawn(run.seed ^ rng::place("target"));
+            Target::of(&encoder, &projector)
+        } else {
+            Target::of(&encoder, &projector)
+        };
         Ok(Byol {
             predictor: Head::new("predictor", head(out, hidden, out), run.seed, device),
-            teacher: Target::of(&encoder, &projector),
+            teacher,
             encoder,
             projector,
             options,
@@ -142,11 +154,28 @@ mod tests {
     use super::super::contrast::tests::assert_is;
     use super::super::tests::{inputs, step, tiny_run};
     use super::*;
+    use crate::experiment::Value as Setting;
+    use crate::weights::collect;
+
+    fn model(first_target: &str, device: &Device) -> Byol {
+        let set = [("method", "first_target", Setting::Text(first_target.to_owned()))];
+        Byol::new(&tiny_run("byol", &set), 10, device).unwrap()
+    }
+
+    #[test]
+    fn a_target_of_its_own_begins_elsewhere() {
+        let differs = |first_target: &str| {
+            let model = model(first_target, &Device::flex());
+            let (student, target) = (collect(&model.encoder), collect(model.teacher.encoder()));
+            student["blocks.0.attn.qkv.weight"] != target["blocks.0.attn.qkv.weight"]
+        };
+        assert!(differs("own") && !differs("student"));
+    }
 
     #[test]
     fn the_loss_is_the_sum_of_both_directions() {
         let device = Device::flex();
-        let model = Byol::new(&tiny_run("byol", &[]), 10, &device).unwrap();
+        let model = model("student", &device);
         let inputs = inputs(&[16, 16], &device);
         let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
         let project = |x: Tensor<4>| model.projector.forward(model.encoder.represent(x, None));

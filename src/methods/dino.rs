@@ -36,13 +36,15 @@ const ALARMS: &[Alarm] = &[
         term: "teacher_entropy",
         side: Side::Below,
         value: 0.01,
-        sentence: "the teacher has a single class for every picture; raise method.momentum or method.teacher_temperature, or check that method.centring is on",
+        sentence: "the teacher has a single class for every picture; raise method.momentum or method.teacher_temperature, or \
+                   check that method.centring is on",
     },
     Alarm {
         term: "teacher_kl",
         side: Side::Below,
         value: 1e-4,
-        sentence: "the student already says what the teacher says of every view, so that nothing is left to learn; check method.centring and lower train.base_lr",
+        sentence: "the student already says what the teacher says of every view, so that nothing is left to learn; check \
+                   method.centring and lower train.base_lr",
     },
     Alarm {
         term: RANK,

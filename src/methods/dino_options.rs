@@ -54,7 +54,8 @@ section! {
 }
 
 impl DinoOptions {
-    /// The teacher's temperature after so many epochs. It changes from epoch to epoch in equal steps; the last epoch of the warm-up has the final temperature.
+    /// The teacher's temperature after so many epochs: it changes from epoch to epoch in equal steps, and the last epoch of
+    /// the warm-up has the final one.
     pub fn teacher_temperature_at(&self, epoch: f64) -> f64 {
         let (epoch, warm_up) = (epoch.floor(), self.warmup_temperature_epochs);
         if epoch >= warm_up {

@@ -13,7 +13,7 @@ pub const RANK: &str = "rank";
 /// What the measures look like when all outputs become the same.
 ///
 /// Below a tenth of what independent directions have, and below two directions, hardly anything of a picture is left to
-/// compare. Both limits are ours: in short healthy runs the spread stays near 1 and the rank above 4. Where a head ends in
+/// compare. Both limits are ours: in short healthy runs the spread stays above 0.7 and the rank above 3.5. Where a head ends in
 /// a norm over the batch the spread hardly falls, and the rank tells alone.
 pub const COLLAPSE: &[Alarm] = &[
     Alarm {

@@ -174,6 +174,27 @@ fn every_methods_options_have_defaults_that_are_allowed() {
 }
 
 #[test]
+fn every_method_has_views_and_a_model_at_every_scale() {
+    struct Views(RunSpec);
+    impl MethodVisitor for Views {
+        type Out = Result<Vec<ViewPlan>, String>;
+        fn visit<M: Method>(self) -> Self::Out {
+            M::views(&self.0)
+        }
+    }
+    for info in METHODS.iter().filter(|info| info.trains) {
+        for scale in Scale::built_in() {
+            let run = single_run(Stage::Pretrain, info.name, &scale, &catalog(), &Request::default(), 1, None);
+            let run = run.unwrap_or_else(|e| panic!("{} at {}: {e}", info.name, scale.name));
+            let vit = vit_config(&run).unwrap();
+            let views = with_method(info.name, Views(run)).unwrap().unwrap();
+            let fits = |view: &ViewPlan| view.side.is_multiple_of(vit.patch_size) && view.side <= vit.image_size;
+            assert!(!views.is_empty() && views.iter().all(fits), "{} at {}", info.name, scale.name);
+        }
+    }
+}
+
+#[test]
 fn methods_start_from_the_same_encoder_at_the_same_seed() {
     struct Encoder(RunSpec);
     impl MethodVisitor for Encoder {
