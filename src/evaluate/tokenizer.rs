@@ -78,6 +78,7 @@ fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, spa
     };
     work.session.reporter.phase("training")?;
     let mut clustering = Clustering::begin(rows, settings.vocabulary, work.run.seed).map_err(Error::msg)?;
+    let pictures = dataset.train.len().min(settings.sample) as f64;
     work.session.reporter.begin(0);
     for round in 1..=settings.rounds {
         if stopped(work) {
@@ -86,7 +87,7 @@ fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, spa
         let done = clustering.round();
         work.session.reporter.metric("train/loss", round, done.error)?;
         work.session.reporter.metric("train/moved", round, done.moved as f64)?;
-        work.session.reporter.tick(round, settings.rounds, settings.sample as f64)?;
+        work.session.reporter.tick(round, settings.rounds, pictures)?;
         if done.moved == 0 {
             break;
         }
