@@ -194,7 +194,7 @@ fn mistakes_on_the_command_line_are_answered_by_one_sentence() {
     run("train.epoch=3", &["train.epoch", "no such setting"]);
     run("train.epochs=many", &["train.epochs", "whole number"]);
     run("model.patch_size=5", &["patch_size", "does not divide", "32"]);
-    run("method.mask_ratio=1.2", &["mask_ratio", "between 0 and 1"]);
+    run("method.mask_ratio=1.2", &["mask_ratio", "from 0 to 0.999"]);
     run("train.batch_size=4096", &["batch_size", "larger than the data"]);
     refuses(&["run", "table9", "--data-dir", data_dir], &["table9", "mae-vs-scratch"]);
     refuses(
