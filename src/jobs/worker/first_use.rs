@@ -46,8 +46,8 @@ pub(super) fn prepare(device: &Device, info: &DeviceInfo, self_test: bool, data_
     if is_cpu(device) {
         return Ok(());
     }
-    if kernels::products_are_rounded() && !device.supports_dtype(DType::Flex32) {
-        bail!("{} cannot round matrix products: set train.precision to float32", info.description);
+    if kernels::products_are_rounded() && !device.supports_dtype(DType::F16) {
+        bail!("{} has no half precision: set train.precision to float32", info.description);
     }
     reporter.watch(device.clone());
     tracing::info!("{}: {}, driver {}", info.name, info.description, info.driver);
