@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::contrast::byol;
-use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
+use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, Target};
@@ -139,14 +139,7 @@ impl Method for Byol {
 
 /// The official head: two layers without biases, batch norm and ReLU between them.
 fn head(input: usize, hidden: usize, output: usize) -> HeadConfig {
-    HeadConfig {
-        widths: HeadConfig::widths(2, input, hidden, output),
-        hidden_norm: Norm::Batch,
-        activation: Activation::Relu,
-        bias: false,
-        last_norm: false,
-        first_weights: FirstWeights::Uniform,
-    }
+    HeadConfig::batch_normed(HeadConfig::widths(2, input, hidden, output), false)
 }
 
 #[cfg(test)]

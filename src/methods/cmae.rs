@@ -18,6 +18,7 @@ use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
+use crate::rng::{Purpose, place, stream};
 use crate::section;
 use crate::vit::{DropPath, TOKEN_STD, Vit, gather_tokens, truncated_normal};
 
@@ -153,12 +154,7 @@ impl Method for Cmae {
         }
         let head = |name: &str, input: usize| Head::new(name, head_config(&options, vit.dim, input), run.seed, device);
         let output = width(options.head_output, 768, vit.dim);
-        let encoder = Vit::new(&vit, run.seed, device);
-        let encoder = if options.freeze_patch_embed {
-            encoder.freeze_patches()
-        } else {
-            encoder
-        };
+        let encoder = Vit::new(&vit, run.seed, device).freeze_patches_if(options.freeze_patch_embed);
         let mask_token = options.mask_token.then(|| mask_token(vit.dim, run.seed, device));
         let projector = head("projector", vit.dim);
         Ok(Cmae {
@@ -197,16 +193,12 @@ impl Cmae {
     fn masked(&self, inputs: &Inputs, step: &StepInfo) -> [View; 2] {
         let [batch, ..] = inputs.views[0].dims();
         let patches = self.encoder.config().patches();
-        let (first, second) = if self.options.mask_ratio == 0.0 {
-            (Masks::none(batch, patches), Masks::none(batch, patches))
-        } else {
-            let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
-            let second = match (self.options.mask_token, self.options.no_mask_token_align.as_str()) {
-                (false, "overlap") => first.overlapping(OVERLAP_HIDDEN, step.seed, step.step),
-                (false, "full_target") => Masks::none(batch, patches),
-                _ => first.complement(),
-            };
-            (first, second)
+        let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
+        let second = match (self.options.mask_token, self.options.no_mask_token_align.as_str()) {
+            _ if self.options.mask_ratio == 0.0 => first.clone(),
+            (false, "overlap") => first.overlapping(OVERLAP_HIDDEN, step.seed, step.step),
+            (false, "full_target") => Masks::none(batch, patches),
+            _ => first.complement(),
         };
         let view = |place: usize, masks| View {
             images: paste(inputs.views[place].clone(), self.options.cutmix, place as u64, step),
@@ -337,7 +329,7 @@ fn rows(seen: &Masks, compared: &[Vec<usize>], all_there: bool, class: bool, dev
 }
 
 fn mask_token(dim: usize, seed: u64, device: &Device) -> Param<Tensor<3>> {
-    let mut rng = crate::rng::stream(seed, crate::rng::Purpose::Init, crate::rng::place("mask_token"), 0);
+    let mut rng = stream(seed, Purpose::Init, place("mask_token"), 0);
     Param::from_tensor(truncated_normal([1, 1, dim], TOKEN_STD, &mut rng, device))
 }
 

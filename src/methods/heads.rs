@@ -79,6 +79,18 @@ pub struct HeadConfig {
 }
 
 impl HeadConfig {
+    /// The head of MoCo v3, BYOL and SimCLR: batch norm and ReLU between layers without biases.
+    pub fn batch_normed(widths: Vec<usize>, last_norm: bool) -> HeadConfig {
+        HeadConfig {
+            widths,
+            hidden_norm: Norm::Batch,
+            activation: Activation::Relu,
+            bias: false,
+            last_norm,
+            first_weights: FirstWeights::Uniform,
+        }
+    }
+
     /// The widths of `layers` linear layers: from `input` through `hidden` to `output`.
     pub fn widths(layers: usize, input: usize, hidden: usize, output: usize) -> Vec<usize> {
         let mut widths = vec![hidden; layers + 1];
@@ -232,14 +244,7 @@ mod tests {
 
     /// MoCo v3's projector, small.
     fn config() -> HeadConfig {
-        HeadConfig {
-            widths: HeadConfig::widths(3, 8, 16, 4),
-            hidden_norm: Norm::Batch,
-            activation: Activation::Relu,
-            bias: false,
-            last_norm: true,
-            first_weights: FirstWeights::Uniform,
-        }
+        HeadConfig::batch_normed(HeadConfig::widths(3, 8, 16, 4), true)
     }
 
     fn columns(x: &Tensor<2>) -> Vec<(f64, f64)> {

@@ -53,7 +53,8 @@ impl Trainable for Mae {
         } else {
             own
         };
-        let masks = self.masks(step, shown.dims()[0]);
+        let (batch, patches) = (shown.dims()[0], self.encoder.config().patches());
+        let masks = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path, 0).as_ref());
         Losses::new(total, Vec::new())
     }
@@ -128,14 +129,6 @@ impl Mae {
         self.loss_towards(images.clone(), images, masks, drop)
     }
 
-    fn masks(&self, step: &StepInfo, batch: usize) -> Masks {
-        let patches = self.encoder.config().patches();
-        match self.options.mask_ratio {
-            0.0 => Masks::none(batch, patches),
-            ratio => Masks::random(step.seed, step.step, batch, patches, ratio),
-        }
-    }
-
     /// The loss of what is made of the visible patches of `shown`, against the pixels of `target` where patches are
     /// hidden, or everywhere if none is.
     fn loss_towards(&self, target: Tensor<4>, shown: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
@@ -183,18 +176,12 @@ pub fn masked_mean_square(predicted: Tensor<3>, target: Tensor<3>, region: Tenso
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::super::golden::{self, assert_close, gradients};
     use super::*;
     use crate::weights::HostTensor;
 
-    /// The numbers `sin(a * index + b)`, in float64 before they are rounded.
     fn waves<const D: usize>(shape: [usize; D], a: f64, b: f64) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product::<usize>())
-            .map(|i| (a * i as f64 + b).sin() as f32)
-            .collect();
-        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+        super::super::contrast::tests::waves(shape, a, b, &Device::flex())
     }
 
     #[test]

@@ -217,6 +217,7 @@ mod tests {
             assert!(visible.iter().all(|&id| !mask[id as usize]) && hidden.iter().all(|&id| mask[id as usize]));
         }
         assert_eq!(ids(&Masks::none(1, 3)), [0, 1, 2]);
+        assert_eq!(Masks::random(1, 2, 5, 20, 0.0), Masks::none(5, 20));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::contrast::info_nce;
-use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
+use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, Target};
@@ -121,12 +121,7 @@ impl Method for MocoV3 {
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
         let (options, train) = (run.section::<MocoV3Options>("method")?, run.section::<TrainSettings>("train")?);
         let config = vit_config(run)?;
-        let encoder = Vit::new(&config, run.seed, device);
-        let encoder = if options.freeze_patch_embed {
-            encoder.freeze_patches()
-        } else {
-            encoder
-        };
+        let encoder = Vit::new(&config, run.seed, device).freeze_patches_if(options.freeze_patch_embed);
         let hidden = width(options.head_hidden, 4096, config.dim);
         let out = width(options.head_out, 256, config.dim);
         let projector = Head::new("projector", head(3, config.dim, hidden, out), run.seed, device);
@@ -165,14 +160,7 @@ impl MocoV3 {
 
 /// The repository's heads: no biases, ReLU, and a batch norm without scale and shift at the end.
 fn head(layers: usize, input: usize, hidden: usize, output: usize) -> HeadConfig {
-    HeadConfig {
-        widths: HeadConfig::widths(layers, input, hidden, output),
-        hidden_norm: Norm::Batch,
-        activation: Activation::Relu,
-        bias: false,
-        last_norm: true,
-        first_weights: FirstWeights::Uniform,
-    }
+    HeadConfig::batch_normed(HeadConfig::widths(layers, input, hidden, output), true)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::contrast::nt_xent;
-use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
+use super::heads::{Head, HeadConfig, width};
 use super::pairs::symmetric;
 use super::spread::{COLLAPSE, spread};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
@@ -86,14 +86,7 @@ impl Method for SimClr {
         let hidden = width(options.head_hidden, 2048, config.dim);
         let out = width(options.head_out, 128, config.dim);
         // The repository's head: a batch norm after either layer, the last without a shift; here without a scale, too.
-        let head = HeadConfig {
-            widths: HeadConfig::widths(2, config.dim, hidden, out),
-            hidden_norm: Norm::Batch,
-            activation: Activation::Relu,
-            bias: false,
-            last_norm: true,
-            first_weights: FirstWeights::Uniform,
-        };
+        let head = HeadConfig::batch_normed(HeadConfig::widths(2, config.dim, hidden, out), true);
         Ok(SimClr {
             encoder: Vit::new(&config, run.seed, device),
             projector: Head::new("projector", head, run.seed, device),

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::contrast::negative_cosine;
-use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
+use super::heads::{Head, HeadConfig, width};
 use super::pairs::symmetric;
 use super::spread::{COLLAPSE, spread};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
@@ -117,12 +117,8 @@ impl SimSiam {
 /// The repository's projector ends in a batch norm without scale and shift, its predictor in a plain linear layer.
 fn head(widths: Vec<usize>, projector: bool) -> HeadConfig {
     HeadConfig {
-        widths,
-        hidden_norm: Norm::Batch,
-        activation: Activation::Relu,
         bias: !projector,
-        last_norm: projector,
-        first_weights: FirstWeights::Uniform,
+        ..HeadConfig::batch_normed(widths, projector)
     }
 }
 

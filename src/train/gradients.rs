@@ -42,10 +42,10 @@ impl NamedGradients {
     }
 
     /// Shrinks all gradients by one factor if their common norm is above `limit`, as torch's
-    /// `clip_grad_norm_` does (its 1e-6 keeps the factor finite). The factor stays on the device.
+    /// `clip_grad_norm_` does. The factor stays on the device.
     pub fn clip(&mut self, limit: f64) {
         let Some(norm) = self.norm() else { return };
-        let factor = (norm + 1e-6).recip().mul_scalar(limit).clamp_max(1.0);
+        let factor = shrinking(norm, limit);
         for gradient in self.0.values_mut() {
             *gradient = gradient.clone() * factor.clone();
         }
@@ -54,9 +54,8 @@ impl NamedGradients {
     /// Shrinks each gradient whose own norm is above `limit` to that norm, as DINO does. Nothing is read back.
     pub fn clip_each(&mut self, limit: f64) {
         for gradient in self.0.values_mut() {
-            let norm = sum_of_squares(gradient.clone()).sqrt() + 1e-6;
-            let factor = norm.recip().mul_scalar(limit).clamp_max(1.0);
-            *gradient = gradient.clone() * factor;
+            let norm = sum_of_squares(gradient.clone()).sqrt();
+            *gradient = gradient.clone() * shrinking(norm, limit);
         }
     }
 
@@ -64,6 +63,11 @@ impl NamedGradients {
     pub fn take(&mut self, path: &str) -> Option<Tensor<1>> {
         self.0.remove(path)
     }
+}
+
+/// What makes a gradient of `norm` no longer than `limit`, and 1 if it is not: torch's, whose 1e-6 keeps it finite.
+fn shrinking(norm: Tensor<1>, limit: f64) -> Tensor<1> {
+    (norm + 1e-6).recip().mul_scalar(limit).clamp_max(1.0)
 }
 
 /// Reads a tensor of one element, for which a GPU has to finish its work.

@@ -99,9 +99,11 @@ impl Vit {
         self
     }
 
-    /// The same backbone with a patch projection that stays as it is.
-    pub fn freeze_patches(mut self) -> Vit {
-        self.patch_embed = self.patch_embed.no_grad();
+    /// The same backbone, with a patch projection that stays as it is if `frozen`.
+    pub fn freeze_patches_if(mut self, frozen: bool) -> Vit {
+        if frozen {
+            self.patch_embed = self.patch_embed.no_grad();
+        }
         self
     }
 
