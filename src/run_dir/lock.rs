@@ -40,7 +40,15 @@ pub enum LockError {
 /// A held lock; dropping it, or dying, gives it back.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone would leave it held by a child that is just being started and has a copy of the file.
+    fn drop(&mut self) {
+        // What cannot be unlocked is free when the file is closed.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -59,7 +67,7 @@ impl Lock {
         }
         file.set_len(0)?;
         file.write_all(serde_json::to_string(&Holder::me()).map_err(io::Error::other)?.as_bytes())?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     /// Who holds the lock of `dir` now, if anybody does.
@@ -71,7 +79,7 @@ impl Lock {
         };
         // A shared try-lock fails only against the worker's exclusive one, not against another asker's.
         match file.try_lock_shared() {
-            Ok(()) => Ok(None),
+            Ok(()) => file.unlock().map(|()| None),
             Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
             Err(TryLockError::Error(e)) => Err(e),
         }
@@ -102,6 +110,15 @@ mod tests {
         assert!(matches!(Lock::take(dir.path()), Err(LockError::Held(holder)) if holder == Holder::me()));
         drop(lock);
         assert_eq!(Lock::holder(dir.path()).unwrap(), None);
+        Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_given_back_whoever_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
+        drop(lock);
         Lock::take(dir.path()).unwrap();
     }
 }

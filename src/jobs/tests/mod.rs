@@ -27,7 +27,7 @@ impl Executor for Script {
 /// What a worker does first: it takes the lock and says that it has started. `say SEQ KIND REST` writes an event.
 const BEGIN: &str = r#"
 say() { echo "{\"seq\":$1,\"time\":$(date +%s.%N),\"kind\":\"$2\"$3}" >> events.jsonl; }
-exec 9<>lock; flock -x 9; echo "{\"pid\":$$,\"host\":\"$(uname -n)\"}" >&9
+exec 9<>lock; flock -x 9; : > lock; echo "{\"pid\":$$,\"host\":\"$(uname -n)\"}" >&9
 last=$(tail -n 1 events.jsonl | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 say $((last+1)) started ',"attempt":1,"pid":'$$',"host":"'$(uname -n)'","device":"cpu","threads":1'
 "#;
