@@ -7,6 +7,7 @@ pub mod batch_norm;
 pub mod cka;
 pub mod features;
 pub mod finetune;
+pub mod look;
 mod model_file;
 mod parent;
 pub mod pictures;
