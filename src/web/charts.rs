@@ -215,7 +215,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
 }
 
 /// The page's own style sheet has the chart's colours, and its policy forbids styles inside.
-fn without_style(svg: String) -> String {
+pub fn without_style(svg: String) -> String {
     match (svg.find("<style>"), svg.find("</style>")) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + "</style>".len()..]),
         _ => svg,

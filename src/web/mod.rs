@@ -23,6 +23,8 @@ mod launch_form;
 mod live;
 mod login;
 mod page;
+mod playground;
+mod playground_setup;
 mod queue;
 mod run;
 mod run_settings;
@@ -34,6 +36,7 @@ mod study_choice;
 mod study_table;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod view;
 
 use std::sync::Arc;
@@ -50,6 +53,7 @@ use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
 use guard::{BODY_LIMIT, Guard};
+use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
 
@@ -89,6 +93,7 @@ type App = State<Arc<AppState>>;
 struct Site {
     app: Arc<AppState>,
     guard: Guard,
+    uploads: Arc<Uploads>,
 }
 
 impl FromRef<Site> for Arc<AppState> {
@@ -103,12 +108,19 @@ impl FromRef<Site> for Guard {
     }
 }
 
+impl FromRef<Site> for Arc<Uploads> {
+    fn from_ref(site: &Site) -> Self {
+        Arc::clone(&site.uploads)
+    }
+}
+
 /// The application: every route behind the guard.
 pub fn router(state: AppState) -> Router {
     let guard = Guard::new(state.guard.clone());
     let site = Site {
         app: Arc::new(state),
         guard: guard.clone(),
+        uploads: Arc::default(),
     };
     let router = routes()
         .into_iter()
@@ -140,6 +152,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/model.safetensors", get(files::model)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
         ("/compare", get(compare::compare)),
+        ("/playground", get(playground::playground)),
+        ("/playground/answer", get(playground::answer)),
+        (
+            "/playground/upload",
+            post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
+        ),
         ("/queue", get(queue::queue)),
         ("/charts/curves.svg", get(charts::curves)),
         ("/live", get(live::live)),

@@ -21,11 +21,12 @@ impl<T: askama::Template> IntoResponse for Page<T> {
 }
 
 /// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 4] = [
+pub const MENU: [(&str, &str, &str); 5] = [
     ("home", "/", "Studies"),
     ("runs", "/runs", "Runs"),
     ("queue", "/queue", "Queue"),
     ("launch", "/launch", "Launch"),
+    ("playground", "/playground", "Playground"),
 ];
 
 /// What every page needs for the frame around it.

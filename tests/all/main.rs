@@ -5,6 +5,7 @@ mod browser;
 mod commands;
 mod gl;
 mod jobs;
+mod playground;
 mod resume;
 mod server;
 mod support;
