@@ -6,6 +6,7 @@ const WAIT = 60; // Milliseconds of quiet before a question is asked.
 
 let timer = 0;
 let asking = null;
+let asked = ""; // The question that is asked or answered.
 let last = null; // Number of the last validation picture, once an answer told it.
 
 // ---- The state of the form, as the address has it
@@ -42,21 +43,22 @@ function query() {
 
 function ask() {
   clearTimeout(timer);
-  timer = setTimeout(askNow, WAIT);
+  timer = setTimeout(() => { if (`${query()}` !== asked) askNow(); }, WAIT);
 }
 
 async function askNow() {
   asking?.abort();
   const control = new AbortController();
   asking = control;
-  const asked = query();
+  asked = `${query()}`;
+  const address = `/playground/answer?${asked}`;
   history.replaceState(null, "", `/playground?${asked}`);
   document.getElementById("answer").setAttribute("aria-busy", "true");
   const began = performance.now();
   try {
     let answer;
     do {
-      answer = await fetch(`/playground/answer?${asked}`, { signal: control.signal });
+      answer = await fetch(address, { signal: control.signal });
       if (answer.redirected) return location.reload();
       if (answer.status === 202) status.textContent = `${await answer.text()}… ${Math.round((performance.now() - began) / 1000)} s`;
     } while (answer.status === 202);
@@ -205,7 +207,7 @@ if (form) {
     if (step) go(Number(picture.value) + step);
     else askNow();
   });
-  form.addEventListener("input", ({ target }) => {
+  const changed = ({ target }) => {
     if (target === file) return;
     if (target === a) lay(Number(a.selectedOptions[0].dataset.grid));
     if (target === ratio || target.name === "seed") form.elements.mask.value = "drawn";
@@ -214,7 +216,10 @@ if (form) {
     document.getElementById("ratio-value").textContent = ratio.value;
     showSource();
     ask();
-  });
+  };
+  // Not every way to choose from a list tells of both.
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
   document.getElementById("random").addEventListener("click", () => go(Math.floor(Math.random() * ((last ?? 99) + 1))));
   document.getElementById("own-off").addEventListener("click", () => go(Number(picture.value)));
   file.addEventListener("change", () => handIn(file.files[0]));

@@ -12,14 +12,14 @@ use umbra::run_dir::{EventKind, RunDir};
 use crate::support::{Server, events, wait_for};
 
 /// A browser with its driver, both gone on drop.
-struct Browser {
+pub struct Browser {
     driver: Child,
-    client: Client,
+    pub client: Client,
 }
 
 impl Browser {
     /// Starts both, or says that they are not installed.
-    async fn start(profile: &std::path::Path) -> Option<Browser> {
+    pub async fn start(profile: &std::path::Path) -> Option<Browser> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -68,7 +68,7 @@ impl Browser {
             .unwrap()
     }
 
-    async fn click(&self, css: &str) {
+    pub async fn click(&self, css: &str) {
         self.client
             .wait()
             .for_element(Locator::Css(css))
@@ -79,12 +79,12 @@ impl Browser {
             .unwrap();
     }
 
-    async fn count(&self, css: &str) -> usize {
+    pub async fn count(&self, css: &str) -> usize {
         self.client.find_all(Locator::Css(css)).await.unwrap().len()
     }
 
     /// Waits until the page itself, never reloaded, shows what is asked for.
-    async fn until(&self, what: &str, css: &str, shown: impl Fn(&str) -> bool) {
+    pub async fn until(&self, what: &str, css: &str, shown: impl Fn(&str) -> bool) {
         let mut last = String::new();
         for _ in 0..2400 {
             if let Ok(element) = self.client.find(Locator::Css(css)).await {
@@ -98,7 +98,7 @@ impl Browser {
         panic!("waited for {what}; {css} says {last:?}");
     }
 
-    async fn choose(&self, css: &str, value: &str) {
+    pub async fn choose(&self, css: &str, value: &str) {
         self.client
             .wait()
             .for_element(Locator::Css(css))

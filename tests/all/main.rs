@@ -2,6 +2,7 @@
 
 mod architecture;
 mod browser;
+mod browser_playground;
 mod commands;
 mod gl;
 mod jobs;

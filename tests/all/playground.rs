@@ -1,5 +1,7 @@
 //! The process behind the playground, as a process.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use umbra::playground::frame::Frame;
 use umbra::playground::{Answer, Chosen, Hidden, Mask, Question, Reply};
 use umbra::run_dir::{EventKind, RunDir};
 
-use crate::support::{events, output, tiny_run, umbra, wait_for};
+use crate::support::{Server, events, output, tiny_run, umbra, wait_for};
 
 /// A living `umbra look`.
 struct Looking(Child);
@@ -153,4 +155,77 @@ fn it_ends_with_whoever_asks_and_when_nobody_asks_for_a_while() {
     let mut left = Looking::start(dir.path(), 600.0);
     drop(left.0.stdin.take());
     assert!(left.ends());
+}
+
+/// A whole answer of the server.
+fn http(server: &Server, head: &str, body: &[u8]) -> String {
+    let host = server.address.strip_prefix("http://").expect("the address begins so");
+    let mut stream = TcpStream::connect(host).expect("the server listens");
+    let head = format!("{head} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+        .write_all(b"Content-Type: multipart/form-data; boundary=BOUNDARY\r\nAccept: application/json\r\n\r\n")
+        .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Process ids of every `umbra look` on that data directory.
+fn looking_at(data_dir: &Path) -> Vec<i32> {
+    let looks = format!("look\0--data-dir\0{}\0", data_dir.display());
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let entry = entry.ok()?;
+        let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        command.contains(&looks).then(|| entry.file_name().to_str()?.parse().ok()).flatten()
+    });
+    processes.collect()
+}
+
+#[test]
+fn a_server_answers_asks_again_after_a_crash_and_passes_pictures_on_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[]);
+    work(dir.path(), &run);
+    let server = Server::start(dir.path());
+    let show = |query: &str| http(&server, &format!("GET /playground?a={}&show=1{query}", run.id), &[]);
+    let page = show("&picture=5");
+    for part in [
+        "gain over zero",
+        "48 of 64 patches hidden",
+        "data:image/png;base64,",
+        "Alignment (CKA)",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // The child that looks is killed: the next question starts another.
+    let looking = || looking_at(dir.path());
+    let [first] = looking()[..] else { panic!("{:?}", looking()) };
+    let process = rustix::process::Pid::from_raw(first).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    let after = show("&picture=6");
+    let again = show("&picture=6");
+    assert!(after.contains("SIGKILL") || after.contains("gain over zero"), "{after}");
+    assert!(again.contains("gain over zero"), "{again}");
+    assert!(looking().len() == 1 && looking() != [first]);
+
+    let file = |bytes: &[u8]| {
+        let head = b"--BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n";
+        let taken = http(&server, "POST /playground/upload", &[head, bytes, b"\r\n--BOUNDARY--\r\n"].concat());
+        let name = taken.split("\"upload\":\"").nth(1).unwrap_or_else(|| panic!("{taken}"));
+        name.split('"').next().unwrap().to_owned()
+    };
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(50, 70).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let good = show(&format!("&upload={}", file(png.get_ref())));
+    assert!(good.contains("gain over zero") && good.contains("picture of your own"), "{good}");
+    // The server takes any bytes; who decodes them says what they are.
+    let bad = show(&format!("&upload={}", file(b"<svg/>")));
+    assert!(bad.contains("must be a whole JPEG or PNG file"), "{bad}");
+
+    let stopped = looking();
+    assert!(server.stop(Duration::from_secs(20)).success());
+    wait_for("the child's end", Duration::from_secs(20), || looking().is_empty());
+    assert_eq!(stopped.len(), 1);
 }
