@@ -10,6 +10,7 @@ mod api_launch;
 mod assets;
 mod charts;
 mod compare;
+mod embedding;
 mod error;
 mod exports;
 mod fields;
@@ -151,6 +152,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/run.toml", get(files::spec)),
         ("/runs/{id}/model.safetensors", get(files::model)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
+        ("/runs/{id}/embedding", get(embedding::embedding)),
+        ("/runs/{id}/embedding/map", get(embedding::map)),
+        ("/runs/{id}/validation/{file}", get(embedding::picture)),
         ("/compare", get(compare::compare)),
         ("/playground", get(playground::playground)),
         ("/playground/answer", get(playground::answer)),
