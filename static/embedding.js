@@ -15,10 +15,10 @@ async function ask() {
     let answer;
     do {
       answer = await fetch(`${form.getAttribute("action")}/map?${query}`, { signal: control.signal });
-      if (answer.redirected) return location.reload();
+      if (answer.status === 401) return location.reload();
       if (answer.status === 202) status.textContent = `${await answer.text()}… ${Math.round((performance.now() - began) / 1000)} s`;
     } while (answer.status === 202);
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    if (!answer.ok) throw new Error(await reason(answer));
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("map");
     document.getElementById("map").replaceWith(document.adoptNode(fresh));
     status.textContent = "";
@@ -26,6 +26,12 @@ async function ask() {
     if (fault.name === "AbortError") return;
     status.textContent = fault instanceof TypeError ? "the server cannot be reached" : fault.message;
   }
+}
+
+/** Why a request was refused, in the server's words. */
+async function reason(answer) {
+  const said = await answer.json().catch(() => null);
+  return said?.error?.message ?? `the server answered ${answer.status}`;
 }
 
 /** Shows the picture of a point. */

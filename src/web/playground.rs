@@ -135,6 +135,19 @@ impl AnswerFragment {
         self.sides.first().and_then(Side::answer)
     }
 
+    /// For every block, counted from 1, the alignment of each side that has an answer.
+    fn alignments(&self) -> Vec<(usize, Vec<String>)> {
+        let sides: Vec<&[Option<f64>]> = self.sides.iter().filter_map(|side| Some(side.answer()?.cka.as_slice())).collect();
+        let blocks = sides.iter().map(|cka| cka.len()).max().unwrap_or(0);
+        let value = |cka: &[Option<f64>], block: usize| match cka.get(block) {
+            Some(Some(value)) => format!("{value:.4}"),
+            Some(None) => "undefined".to_owned(),
+            None => String::new(),
+        };
+        let line = |block: usize| (block + 1, sides.iter().map(|cka| value(cka, block)).collect());
+        (0..blocks).map(line).collect()
+    }
+
     /// Picture numbers go from 0 to this.
     fn last_picture(&self) -> Option<usize> {
         self.first().and_then(|answer| answer.pictures).map(|pictures| pictures - 1)

@@ -14,7 +14,7 @@ const POINTS: usize = 500;
 /// Fewest pictures that make a map.
 const FEWEST: usize = 4;
 /// Pictures in one pass.
-const BATCH: usize = 50;
+const BATCH: usize = 20;
 /// Rounds of t-SNE, as usual.
 pub(super) const ROUNDS: usize = 1000;
 /// Neighbours that a point of t-SNE has, about; fewer where there are few points.
@@ -22,22 +22,35 @@ const PERPLEXITY: f64 = 30.0;
 /// Standard deviation that t-SNE begins with along the first axis (Kobak and Berens, Nature Communications 10, 2019).
 const BEGINNING: f64 = 1e-4;
 
-/// Places of pictures in the validation split, spread evenly, and the features of each.
-pub(super) fn features(
-    model: &Model,
-    dataset: &Dataset,
-    feature: Feature,
-    report: &mut dyn FnMut(&str),
-) -> Result<(Vec<usize>, Vec<Vec<f32>>)> {
+/// Some pictures of a validation split, spread evenly.
+pub(super) struct Features {
+    /// Their places in the split.
+    pub(super) indices: Vec<usize>,
+    /// What the encoder makes of each.
+    pub(super) rows: Vec<Vec<f32>>,
+}
+
+impl Features {
+    /// Size in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| 4 * row.len()).sum()
+    }
+}
+
+/// Makes features of validation pictures.
+///
+/// # Errors
+/// Fewer than four pictures, or one that cannot be read.
+pub(super) fn features(model: &Model, dataset: &Dataset, feature: Feature, report: &mut dyn FnMut(&str)) -> Result<Features> {
     let (pictures, side) = (dataset.val.len(), model.augment.image_size());
     if pictures < FEWEST {
         bail!("the validation split has {pictures} pictures: a map needs at least {FEWEST}");
     }
     let count = pictures.min(POINTS);
     let indices: Vec<usize> = (0..count).map(|nth| nth * pictures / count).collect();
-    let mut found = Vec::with_capacity(count);
+    let mut rows: Vec<Vec<f32>> = Vec::with_capacity(count);
     for batch in indices.chunks(BATCH) {
-        report(&format!("making features, {} %", 100 * found.len() / count));
+        report(&format!("making features, {} %", 100 * rows.len() / count));
         let mut views = vec![0.0; batch.len() * 3 * side * side];
         for (index, view) in batch.iter().zip(views.chunks_exact_mut(3 * side * side)) {
             model.augment.plain(&dataset.val.picture(*index)?, view);
@@ -49,10 +62,10 @@ pub(super) fn features(
             Feature::Cls => tokens.narrow(1, 0, 1),
             Feature::MeanPatch => tokens.narrow(1, 1, tokens_and_class - 1).mean_dim(1),
         };
-        let rows = HostTensor::from_tensor(&of_picture).data;
-        found.extend(rows.chunks_exact(dim).map(<[f32]>::to_vec));
+        let values = HostTensor::from_tensor(&of_picture).data;
+        rows.extend(values.chunks_exact(dim).map(<[f32]>::to_vec));
     }
-    Ok((indices, found))
+    Ok(Features { indices, rows })
 }
 
 /// A plane through features.

@@ -20,8 +20,9 @@ use crate::data::{self, Dataset, decode_given};
 use crate::experiment::RunId;
 use crate::experiment::settings::DataSettings;
 use crate::methods::Masks;
-use crate::playground::{Answer, Chosen, Hidden, MOST_PIXELS, Map, Mapping, Mask, Patches, Png, Point, Question, Way};
+use crate::playground::{Answer, Chosen, Feature, Hidden, MOST_PIXELS, Map, Mapping, Mask, Patches, Png, Point, Question, Way};
 use crate::run_dir::RunDir;
+use map::Features;
 use model::Model;
 use shelf::Shelf;
 
@@ -43,6 +44,8 @@ pub struct Looker {
     datasets: Shelf<DataSettings, Dataset>,
     /// By picture and model.
     views: Shelf<(Chosen, RunId, u64), Vec<f32>>,
+    /// Of validation pictures, by model: another plane through them is asked for next.
+    features: Shelf<(RunId, u64, Feature), Features>,
 }
 
 impl Looker {
@@ -54,6 +57,7 @@ impl Looker {
             models: Shelf::new(MODELS),
             datasets: Shelf::new(0),
             views: Shelf::new(VIEWS),
+            features: Shelf::new(VIEWS),
         }
     }
 
@@ -69,6 +73,7 @@ impl Looker {
             models,
             datasets,
             views,
+            ..
         } = self;
         let model = read(models, (&question.run, question.written), data_dir, device, report)?;
         let (mut class, mut pictures, mut number) = (None, None, GIVEN);
@@ -114,19 +119,19 @@ impl Looker {
     /// One sentence: a run without a model, or fewer than four pictures.
     pub fn map(&mut self, mapping: &Mapping, report: &mut dyn FnMut(&str)) -> Result<Map> {
         let began = Instant::now();
-        let model = read(
-            &mut self.models,
-            (&mapping.run, mapping.written),
-            &self.data_dir,
-            &self.device,
-            report,
-        )?;
         let dataset = open(&mut self.datasets, &self.data_dir, &mapping.run, report)?;
-        let (indices, features) = map::features(model, dataset, mapping.feature, report)?;
-        let plane = map::principal(&features);
+        let (models, data_dir, device) = (&mut self.models, &self.data_dir, &self.device);
+        let key = (mapping.run.clone(), mapping.written, mapping.feature);
+        let features = self.features.get(key, |_| {
+            let model = read(models, (&mapping.run, mapping.written), data_dir, device, report)?;
+            let made = map::features(model, dataset, mapping.feature, report)?;
+            let bytes = made.bytes();
+            Ok((made, bytes))
+        })?;
+        let plane = map::principal(&features.rows);
         let (places, explained) = match mapping.way {
             Way::Pca => (plane.places, Some(plane.explained)),
-            Way::Tsne => (map::neighbours(&features, &plane.places, map::ROUNDS, report), None),
+            Way::Tsne => (map::neighbours(&features.rows, &plane.places, map::ROUNDS, report), None),
         };
         let point = |(index, [x, y]): (usize, [f64; 2])| Point {
             index,
@@ -135,7 +140,7 @@ impl Looker {
             y,
         };
         Ok(Map {
-            points: indices.into_iter().zip(places).map(point).collect(),
+            points: features.indices.iter().copied().zip(places).map(point).collect(),
             classes: dataset.classes.clone(),
             pictures: dataset.val.len(),
             explained,
