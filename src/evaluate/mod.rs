@@ -1,13 +1,16 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
 //! `pretrain` trains a method, `finetune` and `probe` train on its encoder, `psnr` scores its
-//! reconstructions; `tokenizer` learns what some methods predict. `features` serves people who want the numbers themselves.
+//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`; `tokenizer` learns what some
+//! methods predict. `features` serves people who want the numbers themselves.
 
 pub mod batch_norm;
 pub mod cka;
+mod encoded;
 pub mod features;
 pub mod finetune;
 mod model_file;
+mod occlusion;
 mod parent;
 pub mod pictures;
 pub mod pixels;
@@ -56,6 +59,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
         Stage::Finetune => finetune::run(work),
         Stage::Probe => probe::run(work),
         Stage::Psnr => psnr::run(work),
+        Stage::Cka => occlusion::run(work),
     }
 }
 

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TokenizerSettings, TrainSettings,
+    AugmentSettings, CkaSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TokenizerSettings,
+    TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -120,6 +121,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
         Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
+        Stage::Cka => vec![data, model, CkaSettings::SECTION],
         Stage::Tokenizer => tokenizer_sections(),
     }
 }
@@ -134,7 +136,7 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr | Stage::Cka => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
-use super::check::{accept, check_asked, check_inherited, check_scale, check_together, check_values, every_section};
+use super::check::{accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
@@ -115,7 +115,7 @@ fn plan_row(
     seed: u64,
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
-    let resolve = |stage: Stage, parent: Option<&RunSpec>| {
+    let resolve = |stage: Stage, after: &str, parent: Option<&RunSpec>| {
         let empty = Values::new();
         let layers = Layers {
             scale,
@@ -124,11 +124,11 @@ fn plan_row(
         };
         let mut run =
             resolve(stage, method, seed, parent, &layers).map_err(|invalid| invalid.of(&format!("row `{}`, stage {stage}", row.id)))?;
-        run.label = format!("{} · {stage} · {} · seed {seed}", row.title, scale.name);
+        run.label = format!("{} · {after}{stage} · {} · seed {seed}", row.title, scale.name);
         run.scale = scale.name.clone();
         Ok::<_, Invalid>(run)
     };
-    let pretrain = resolve(Stage::Pretrain, None)?;
+    let pretrain = resolve(Stage::Pretrain, "", None)?;
     let tokenizer = tokenizer_of(&pretrain);
     tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
@@ -137,7 +137,12 @@ fn plan_row(
             (Stage::Pretrain, _) => pretrain.clone(),
             (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
             (Stage::Tokenizer, None) => continue,
-            _ => resolve(column.stage, Some(&pretrain))?,
+            _ if column.after != Stage::Pretrain => {
+                let parent = resolve(column.after, "", Some(&pretrain))?;
+                plan.add(&parent);
+                resolve(column.stage, &format!("{} · ", column.after), Some(&parent))?
+            }
+            _ => resolve(column.stage, "", Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {
@@ -187,11 +192,8 @@ pub fn single_run(
 ) -> Result<RunSpec, Invalid> {
     let method = find(catalog, method)?;
     check_asked("stage", stage)?;
-    if stage != Stage::Pretrain && parent.is_none() {
-        return Err(Invalid::new(
-            "parent",
-            format!("stage {stage} starts from a pretraining run: name one"),
-        ));
+    if stage != Stage::Pretrain || parent.is_some() {
+        check_parent(stage, parent)?;
     }
     if stage == Stage::Psnr && !method.reconstructs {
         return Err(Invalid::new(
@@ -208,7 +210,9 @@ pub fn single_run(
         request,
     };
     let mut run = resolve(stage, method, seed, parent, &layers)?;
-    run.label = format!("{} · {stage} · {} · seed {seed}", method.title, scale.name);
+    let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
+    let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
+    run.label = format!("{} · {after}{stage} · {} · seed {seed}", method.title, scale.name);
     run.scale = scale.name.clone();
     Ok(run)
 }

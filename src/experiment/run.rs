@@ -23,14 +23,33 @@ pub enum Stage {
     Probe,
     /// Score reconstructions.
     Psnr,
+    /// Compare features of whole and of masked pictures.
+    Cka,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Tokenizer];
+    pub const ALL: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::Psnr,
+        Stage::Cka,
+        Stage::Tokenizer,
+    ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
+    pub const ASKED: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Cka];
+
+    /// The stages whose runs a run of this one can start from.
+    pub fn starts_from(self) -> &'static [Stage] {
+        match self {
+            Stage::Tokenizer => &[],
+            Stage::Pretrain => &[Stage::Tokenizer],
+            Stage::Finetune | Stage::Probe | Stage::Psnr => &[Stage::Pretrain],
+            Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
+        }
+    }
 
     /// The name in TOML, SQL and addresses.
     pub fn name(self) -> &'static str {
@@ -40,6 +59,7 @@ impl Stage {
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
             Stage::Psnr => "psnr",
+            Stage::Cka => "cka",
         }
     }
 }

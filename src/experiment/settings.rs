@@ -2,6 +2,7 @@
 //!
 //! "Paper" is arXiv 2208.04164, "MAE" is arXiv 2111.06377 and its repository, "ours" a choice of Umbra.
 
+use super::schema::numbers;
 use crate::section;
 
 section! {
@@ -197,5 +198,34 @@ section! {
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
         /// Pictures scored at a time.
         batch_size: usize = Literal::Int(100), Kind::Int { min: 1, max: 65_536 }, "ours";
+    }
+}
+
+section! {
+    /// How alike an encoder's features of whole pictures and of the same pictures with patches hidden are.
+    CkaSettings = "cka" {
+        /// Shares of the patches hidden, each larger than the one before; at 0 nothing is, and the result is 1.
+        ratios: String = Literal::Text("0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9"), Kind::Numbers { min: 0.0, max: 0.999 }, "paper figure 1";
+        /// What of the tokens is compared: the mean of the patches that are there; the class token; or, with one mask for
+        /// a whole batch, the patches that both pictures have, side by side or their mean.
+        tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls", "matched_flat", "matched_mean"] }, "open in the paper";
+        /// How patches are hidden: left out of the sequence, or behind the token that the method learned for it.
+        hiding: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
+        /// Masks of every picture. The result is the mean over them, with its range.
+        mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
+        /// Validation pictures compared, chosen evenly over the split; 0 is all.
+        pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Pictures whose features are compared with each other at a time.
+        batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
+    }
+}
+
+impl CkaSettings {
+    /// Fewest pictures that are compared with each other: the unbiased estimate divides by their number less three.
+    pub const FEWEST: usize = 4;
+
+    /// The ratios, in ascending order.
+    pub fn ratios(&self) -> Vec<f64> {
+        numbers(&self.ratios).unwrap_or_default()
     }
 }

@@ -186,6 +186,10 @@ impl Method for Cmae {
     fn encoder(&self) -> &Vit {
         &self.encoder
     }
+
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        self.mask_token.as_ref().map(Param::val)
+    }
 }
 
 impl Cmae {

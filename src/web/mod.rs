@@ -22,6 +22,7 @@ mod launch_draft;
 mod launch_form;
 mod live;
 mod login;
+mod matrices;
 mod page;
 mod queue;
 mod run;
@@ -139,6 +140,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/run.toml", get(files::spec)),
         ("/runs/{id}/model.safetensors", get(files::model)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
+        ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
         ("/compare", get(compare::compare)),
         ("/queue", get(queue::queue)),
         ("/charts/curves.svg", get(charts::curves)),

@@ -150,13 +150,10 @@ async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>
 }
 
 fn next_stages(app: &AppState, run: &Run) -> Vec<Stage> {
-    if run.stage != Stage::Pretrain {
-        return Vec::new();
-    }
     let reconstructs = app.catalog.get(&run.method).is_some_and(|method| method.reconstructs);
     let stages = Stage::ASKED
         .into_iter()
-        .filter(|stage| *stage != Stage::Pretrain && (*stage != Stage::Psnr || reconstructs));
+        .filter(|stage| stage.starts_from().contains(&run.stage) && (*stage != Stage::Psnr || reconstructs));
     stages.collect()
 }
 
