@@ -9,6 +9,7 @@ pub mod cka;
 mod encoded;
 pub mod features;
 pub mod finetune;
+pub mod look;
 mod model_file;
 mod occlusion;
 mod parent;
