@@ -9,6 +9,7 @@ pub mod cka;
 mod encoded;
 pub mod features;
 pub mod finetune;
+mod heat;
 pub mod look;
 mod model_file;
 mod occlusion;
@@ -18,6 +19,7 @@ pub mod pixels;
 pub mod pretrain;
 pub mod probe;
 pub mod psnr;
+mod quality;
 mod tokenizer;
 
 use std::path::Path;

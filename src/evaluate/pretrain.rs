@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Error, Result};
 
 use super::parent::Parent;
-use super::pictures::Gallery;
+use super::pictures::{Gallery, PICTURES};
 use super::{Work, model_file};
 use crate::data::Dataset;
 use crate::data::loader::Batch;
@@ -19,6 +19,9 @@ use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
+
+/// Validation pictures whose decibels are followed; the stage `psnr` takes all.
+const SCORED: usize = 64;
 
 /// Trains the run's method.
 ///
@@ -63,15 +66,16 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     };
     let mut load = work.loader(dataset, &augment, mix, &train);
     let optimizer = Optimizer::adamw(&train, &model);
-    let gallery = if M::INFO.reconstructs {
-        Some(Gallery::of(work, dataset, &augment)?)
+    let galleries = if M::INFO.reconstructs {
+        let of = |most: usize| Gallery::of(work, dataset, &augment, most);
+        Some((of(PICTURES)?, of(SCORED)?))
     } else {
         None
     };
     let learning = Learning::new(model, optimizer, work.session.device.clone());
     let mut course = PretrainCourse {
         learning,
-        gallery,
+        galleries,
         dir: work.dir.clone(),
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
@@ -86,7 +90,8 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
 
 struct PretrainCourse<M> {
     learning: Learning<M>,
-    gallery: Option<Gallery>,
+    /// The pictures that are drawn, and those whose decibels are a curve.
+    galleries: Option<(Gallery, Gallery)>,
     dir: RunDir,
 }
 
@@ -104,9 +109,14 @@ impl<M: Method> Course for PretrainCourse<M> {
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, _values: &mut BTreeMap<String, f64>) -> Result<()> {
-        match &self.gallery {
-            Some(gallery) if shows(at) => gallery.show(&self.learning.evaluated(), &self.dir, at.step, reporter),
-            _ => Ok(()),
+        let Some((drawn, scored)) = self.galleries.as_ref().filter(|_| shows(at)) else {
+            return Ok(());
+        };
+        let model = self.learning.evaluated();
+        drawn.show(&model, &self.dir, at.step, reporter)?;
+        match scored.psnr(&model) {
+            Some(decibels) => reporter.metric("val/psnr", at.step, decibels),
+            None => Ok(()),
         }
     }
 }

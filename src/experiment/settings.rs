@@ -194,6 +194,8 @@ section! {
     PsnrSettings = "psnr" {
         /// Share of the patches hidden.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
+        /// Shares of the patches hidden for the table and the chart of quality by share; `mask_ratio` is always among them.
+        ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
         /// How normalised predictions become pixels: statistics of the true patch, of the visible patches, or none.
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
         /// Pictures scored at a time.
@@ -217,6 +219,13 @@ section! {
         pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
         /// Pictures whose features are compared with each other at a time.
         batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
+    }
+}
+
+impl PsnrSettings {
+    /// The ratios of the table, as they were written.
+    pub fn ratios(&self) -> Vec<f64> {
+        numbers(&self.ratios).unwrap_or_default()
     }
 }
 

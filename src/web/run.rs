@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::charts::{ChartView, Look, chart};
+use super::charts::{ChartView, Look, SECONDS, chart};
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::files::log_tail;
@@ -132,6 +132,7 @@ async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for name in app.store.metric_names(&run.id).await? {
         let last = match name.as_str() {
+            SECONDS => continue,
             "speed/loader" | "speed/trainer" => "speed".to_owned(),
             name => name.rsplit('/').next().unwrap_or_default().to_owned(),
         };
