@@ -190,6 +190,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
                 name,
                 points,
                 colour,
+                band: Vec::new(),
                 dashed: false,
             });
         }
@@ -207,6 +208,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         },
         log_y: look.log_y,
         log_x: look.log_x,
+        y_covers: None,
         width: look.width,
         height: look.height,
         theme: look.theme,
