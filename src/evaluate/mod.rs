@@ -9,6 +9,7 @@ pub mod cka;
 mod encoded;
 pub mod features;
 pub mod finetune;
+pub mod look;
 mod model_file;
 mod occlusion;
 mod parent;
@@ -30,7 +31,7 @@ use crate::data::loader::{Batch, EvalLoader, LoaderPlan, TrainLoader, ahead};
 use crate::data::mix::Mix;
 use crate::data::{self, Dataset, Split};
 use crate::experiment::settings::{AugmentSettings, DataSettings, TrainSettings};
-use crate::experiment::{RunSpec, Stage, ViewPlan};
+use crate::experiment::{Described, RunSpec, Stage, ViewPlan};
 use crate::run_dir::RunDir;
 use crate::train::{Ended, Opened, Session, is_cpu};
 
@@ -65,7 +66,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
 
 impl Work<'_> {
     /// A section of the run's settings.
-    fn section<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
+    fn section<T: serde::de::DeserializeOwned + Described>(&self, name: &str) -> Result<T> {
         self.run.section(name).map_err(Error::msg)
     }
 

@@ -20,7 +20,12 @@ pub enum Denorm {
 impl Denorm {
     /// What fits a model and the run's setting.
     pub fn new(settings: &PsnrSettings, normalises_targets: bool) -> Self {
-        match settings.denorm.as_str() {
+        Denorm::named(&settings.denorm, normalises_targets)
+    }
+
+    /// What fits a model and a name as `psnr.denorm` has it.
+    pub fn named(name: &str, normalises_targets: bool) -> Self {
+        match name {
             _ if !normalises_targets => Denorm::Raw,
             "visible_stats" => Denorm::VisibleStats,
             _ => Denorm::Oracle,

@@ -106,14 +106,14 @@ fn score_all<M: Method>(work: &mut Work, dataset: &Dataset, model: &M) -> Result
 
 /// Sums over pictures, for the model and for the control.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Totals {
+pub(super) struct Totals {
     model: Sums,
     zero: Sums,
 }
 
 /// Sums of decibels and of mean squared errors, over hidden patches and over composites.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Sums {
+pub(super) struct Sums {
     pictures: f64,
     masked_decibels: f64,
     composite_decibels: f64,
@@ -123,7 +123,7 @@ struct Sums {
 
 impl Totals {
     /// Takes in a picture `[3, side, side]` and what was predicted for its patches.
-    fn add(&mut self, space: &PixelSpace, picture: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) {
+    pub(super) fn add(&mut self, space: &PixelSpace, picture: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) {
         let truth = space.cut(picture);
         let unit = space.to_unit(&truth);
         for (sums, predicted) in [(&mut self.model, predicted), (&mut self.zero, &vec![0.0; predicted.len()][..])] {
@@ -133,7 +133,7 @@ impl Totals {
     }
 
     /// The numbers to report, in decibels.
-    fn summaries(&self) -> [(&'static str, f64); 7] {
+    pub(super) fn summaries(&self) -> [(&'static str, f64); 7] {
         let (model, zero) = (self.model, self.zero);
         let composite = model.composite_decibels / model.pictures;
         let control = zero.composite_decibels / zero.pictures;
@@ -150,6 +150,13 @@ impl Totals {
 }
 
 impl Sums {
+    /// Decibels of a single picture: over the hidden patches, and over the composite.
+    pub(super) fn of_one(truth: &[f32], restored: &[f32], masked: &[bool], patch_values: usize) -> [f64; 2] {
+        let mut sums = Sums::default();
+        sums.add(truth, restored, masked, patch_values);
+        [sums.masked_decibels, sums.composite_decibels]
+    }
+
     fn add(&mut self, truth: &[f32], restored: &[f32], masked: &[bool], patch_values: usize) {
         let (mut squares, mut hidden) = (0.0, 0usize);
         for (patch, _) in masked.iter().enumerate().filter(|(_, hidden)| **hidden) {

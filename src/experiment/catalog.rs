@@ -127,7 +127,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
 }
 
 /// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone.
-fn tokenizer_sections() -> Vec<Section> {
+pub(super) fn tokenizer_sections() -> Vec<Section> {
     vec![TokenizerSettings::SECTION, DataSettings::SECTION, ModelSettings::SECTION]
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{Catalog, MethodInfo, protocol, sections};
+use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
 use super::check::{accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
+use super::settings::ModelSettings;
 use super::study::{Column, Row, Study};
 
 pub use super::check::Invalid;
@@ -253,7 +254,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
     let tokenizer = tokenizer(stage, seed, &settings);
-    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings);
+    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings, &sections);
     check_together(&run)?;
     Ok(run)
 }
@@ -276,7 +277,7 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     kept.insert("data".to_owned(), settings.get("data")?.clone());
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
-    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept))
+    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))
 }
 
 fn defaults(section: &Section) -> BTreeMap<String, Value> {
@@ -301,8 +302,8 @@ fn overlay_one(settings: &mut Values, section: &str, key: &str, value: Value) {
 /// A child's model is its parent's: a checkpoint has one shape.
 fn inherit(settings: &mut Values, parent: Option<&RunSpec>) {
     let Some(parent) = parent else { return };
-    if let Some(model) = parent.settings.get("model") {
-        settings.insert("model".to_owned(), model.clone());
+    if let Some(model) = parent.completed(&[ModelSettings::SECTION]).remove("model") {
+        settings.insert("model".to_owned(), model);
     }
     if let Some(size) = parent.value("data", "image_size") {
         overlay_one(settings, "data", "image_size", size.clone());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::schema::{Value, Values};
+use super::schema::{Described, Section, Value, Values, deciding};
 
 /// One kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -146,12 +146,13 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
-    /// Makes the run and its key. The label and the scale's name do not enter the key.
-    pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values) -> Self {
+    /// Makes the run and its key. The label and the scale's name do not enter the key, nor does a setting of `sections`
+    /// that is as before the setting existed.
+    pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values, sections: &[Section]) -> Self {
         // serde_json writes maps in key order here (BTreeMap), so equal settings give equal text.
         let canonical = serde_json::json!({
             "format": 1, "stage": stage, "method": method, "seed": seed,
-            "parent": parent.map(|p| &p.key), "settings": settings,
+            "parent": parent.map(|p| &p.key), "settings": deciding(&settings, sections),
         });
         let key: String = Sha256::digest(canonical.to_string())
             .iter()
@@ -172,14 +173,29 @@ impl RunSpec {
         }
     }
 
-    /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`.
+    /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`. What an older record lacks
+    /// is as before.
     ///
     /// # Errors
     /// Names the section and the key if the run's record does not fit this version of Umbra.
-    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        let values = self.settings.get(name).cloned().unwrap_or_default();
+    pub fn section<T: DeserializeOwned + Described>(&self, name: &str) -> Result<T, String> {
+        let mut values = self.settings.get(name).cloned().unwrap_or_default();
+        T::SECTION.fill_in(&mut values);
         let table = serde_json::to_value(values).map_err(|e| e.to_string())?;
         serde_json::from_value(table).map_err(|e| format!("run {}: section [{name}]: {e}", self.id))
+    }
+
+    /// The settings with what an older record lacks of `sections`, as before.
+    pub fn completed(&self, sections: &[Section]) -> Values {
+        let mut settings = self.settings.clone();
+        for section in sections {
+            let mut values = settings.remove(section.name).unwrap_or_default();
+            section.fill_in(&mut values);
+            if !values.is_empty() || self.settings.contains_key(section.name) {
+                settings.insert(section.name.to_owned(), values);
+            }
+        }
+        settings
     }
 
     /// One value.

@@ -170,6 +170,18 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Where the default comes from.
     pub source: &'static str,
+    /// The value that does what was done before the setting existed. A run with it has the key that it had without, and
+    /// a record that lacks the setting is read as having it. Settings that were there from the start have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Literal>,
+}
+
+impl Setting {
+    /// The value that stands for "as before", in the setting's kind.
+    fn as_before(&self) -> Option<Value> {
+        let value = Value::from(self.before?);
+        Some(self.kind.accept(&value).unwrap_or(value))
+    }
 }
 
 /// A named group of settings.
@@ -181,8 +193,53 @@ pub struct Section {
     pub settings: &'static [Setting],
 }
 
+impl Section {
+    /// Adds to the values of an older record what stands for "as before".
+    pub(super) fn fill_in(&self, values: &mut BTreeMap<String, Value>) {
+        for setting in self.settings {
+            if let Some(before) = setting.as_before() {
+                values.entry(setting.key.to_owned()).or_insert(before);
+            }
+        }
+    }
+}
+
 /// Values of a run: section, then key.
 pub type Values = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// The section of a method's own options, which every run of that method has, be it empty.
+pub const METHOD: &str = "method";
+
+/// A typed section, and its description.
+pub trait Described {
+    /// The description.
+    const SECTION: Section;
+}
+
+/// The values that decide the key: without those that stand for "as before", and without sections that hold nothing else.
+pub(super) fn deciding(values: &Values, sections: &[Section]) -> Values {
+    let mut kept = values.clone();
+    for section in sections {
+        let Some(keys) = kept.get_mut(section.name) else { continue };
+        keys.retain(|key, value| {
+            let setting = section.settings.iter().find(|setting| setting.key == key);
+            setting.and_then(Setting::as_before).as_ref() != Some(value)
+        });
+        let new = section.name != METHOD && !section.settings.is_empty() && section.settings.iter().all(|s| s.before.is_some());
+        if new && keys.is_empty() {
+            kept.remove(section.name);
+        }
+    }
+    kept
+}
+
+/// The first of the literals, if there is one: what the macro makes of an optional part.
+pub const fn first(literals: &[Literal]) -> Option<Literal> {
+    match literals {
+        [first, ..] => Some(*first),
+        [] => None,
+    }
+}
 
 /// Declares a section: a struct to read, and `SECTION`, its description.
 ///
@@ -192,13 +249,15 @@ pub type Values = BTreeMap<String, BTreeMap<String, Value>>;
 ///     Name = "toml_table" {
 ///         /// One-line meaning.
 ///         key: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "source";
+///         /// A setting that came later: with it at false, runs are what they were.
+///         later: bool = Literal::Bool(true), Kind::Bool, "source" before Literal::Bool(false);
 ///     }
 /// }
 /// ```
 #[macro_export]
 macro_rules! section {
     ($(#[doc = $about:literal])+ $name:ident = $table:literal {
-        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal;)*
+        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal $(before $before:expr)?;)*
     }) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
@@ -218,9 +277,14 @@ macro_rules! section {
                         default: $default,
                         meaning: concat!($($meaning),+).trim_ascii(),
                         source: $source,
+                        before: $crate::experiment::schema::first(&[$($before)?]),
                     },)*],
                 }
             };
+        }
+
+        impl $crate::experiment::schema::Described for $name {
+            const SECTION: $crate::experiment::schema::Section = $name::SECTION;
         }
     };
 }

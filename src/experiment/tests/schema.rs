@@ -98,6 +98,9 @@ fn every_default_is_allowed_and_every_setting_is_explained() {
             let place = format!("{}.{}", section.name, setting.key);
             let default = Value::from(setting.default);
             assert_eq!(setting.kind.accept(&default), Ok(default), "{place}");
+            if let Some(before) = setting.before.map(Value::from) {
+                assert_eq!(setting.kind.accept(&before), Ok(before), "{place}");
+            }
             assert!(
                 setting.meaning.ends_with('.') && !setting.source.is_empty(),
                 "{place} is not explained"

@@ -13,7 +13,7 @@ use crate::run_dir::{Axis, Event, EventKind, Matrix, Position, RunFile, State};
 /// A run of a test; runs with different seeds are different.
 pub(crate) fn spec(stage: Stage, seed: u64, parent: Option<&RunSpec>) -> RunSpec {
     let data = BTreeMap::from([("source".to_owned(), Value::Text("builtin".to_owned()))]);
-    let mut spec = RunSpec::new(stage, "mae", seed, parent, BTreeMap::from([("data".to_owned(), data)]));
+    let mut spec = RunSpec::new(stage, "mae", seed, parent, BTreeMap::from([("data".to_owned(), data)]), &[]);
     spec.label = format!("MAE · {stage} · seed {seed}");
     spec
 }
