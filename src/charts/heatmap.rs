@@ -111,10 +111,11 @@ impl Heatmap {
         let (left, right) = (x.end + units(12.0), x.end + units(12.0 + BAR_WIDTH));
         let at = |share: f64| y.end - (f64::from(y.end - y.start) * share).round() as i32;
         let value = |share: f64| low + (high - low) * share;
-        for step in 0..STEPS {
+        // From the top, each step down to the bottom, so that no ground shines through between two of them.
+        for step in (0..STEPS).rev() {
             let (from, to) = (f64::from(step) / f64::from(STEPS), f64::from(step + 1) / f64::from(STEPS));
             let colour = self.scale.colour(value((from + to) / 2.0));
-            canvas.draw(&Rectangle::new([(left, at(to)), (right, at(from))], colour.filled()))?;
+            canvas.draw(&Rectangle::new([(left, at(to)), (right, y.end)], colour.filled()))?;
         }
         for share in [0.0, 0.5, 1.0] {
             let style = font(TEXT, &FG).pos(Pos::new(HPos::Left, VPos::Center));
