@@ -98,6 +98,7 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../configs/studies/mae-vs-scratch.toml"),
     ),
     ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
+    ("configs/studies/figure1.toml", include_str!("../../configs/studies/figure1.toml")),
 ];
 
 impl Study {

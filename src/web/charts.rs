@@ -19,10 +19,10 @@ pub const MOST_RUNS: usize = 20;
 pub const SECONDS: &str = "speed/seconds";
 
 /// Pixels of a chart inside a page, where two or three stand side by side.
-const INLINE: (u32, u32) = (460, 250);
+pub const INLINE: (u32, u32) = (460, 250);
 
 /// A chart that stands alone brings its own style and nothing else.
-const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+pub const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 /// How curves are drawn, as the address says.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,6 +207,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
                 name,
                 points,
                 colour,
+                band: Vec::new(),
                 dashed: false,
             });
         }
@@ -224,6 +225,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         },
         log_y: look.log_y,
         log_x: look.log_x,
+        y_covers: None,
         width: look.width,
         height: look.height,
         theme: look.theme,
@@ -248,7 +250,7 @@ fn at(curve: &[Point], step: u64) -> Option<f64> {
 }
 
 /// The page's own style sheet has the chart's colours, and its policy forbids styles inside.
-fn without_style(svg: String) -> String {
+pub fn without_style(svg: String) -> String {
     match (svg.find("<style>"), svg.find("</style>")) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + "</style>".len()..]),
         _ => svg,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use super::charts::{ChartView, Look, SECONDS, chart};
+use super::cka_charts::{Drawing, View, charts as cka_charts, found};
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::files::log_tail;
@@ -31,6 +32,8 @@ struct RunPage {
     results: Vec<(String, f64)>,
     look: Look,
     charts: Vec<ChartView>,
+    /// How alike features are, in two views, if the run compared them.
+    cka: Vec<ChartView>,
     galleries: Vec<Gallery>,
     warnings: Vec<Warning>,
     attempts: Vec<Attempt>,
@@ -82,6 +85,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         results: results.into_iter().map(|(_, name, value)| (name, value)).collect(),
         charts: charts(&app, &run, &look).await?,
         look,
+        cka: cka(&app, &run).await?,
         galleries: galleries(app.store.pictures(&id).await?),
         warnings: app.store.warnings(&id).await?,
         load: app.store.load(&id).await?.last().copied(),
@@ -95,6 +99,15 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         run,
     };
     Ok(Page(page))
+}
+
+async fn cka(app: &AppState, run: &Run) -> Result<Vec<ChartView>> {
+    let found = found(app, vec![run.clone()]).await?;
+    let views = [View::Heatmap, View::Lines];
+    Ok(views
+        .into_iter()
+        .flat_map(|view| cka_charts(&found, &Drawing::new(view, &found, None)))
+        .collect())
 }
 
 async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
