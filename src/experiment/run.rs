@@ -21,16 +21,25 @@ pub enum Stage {
     Finetune,
     /// Train a linear head on the frozen encoder.
     Probe,
+    /// Train linear heads on features of the frozen encoder that are read once.
+    ProbeCached,
     /// Score reconstructions.
     Psnr,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Tokenizer];
+    pub const ALL: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::ProbeCached,
+        Stage::Psnr,
+        Stage::Tokenizer,
+    ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
+    pub const ASKED: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::ProbeCached, Stage::Psnr];
 
     /// The name in TOML, SQL and addresses.
     pub fn name(self) -> &'static str {
@@ -39,6 +48,7 @@ impl Stage {
             Stage::Pretrain => "pretrain",
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
+            Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
         }
     }

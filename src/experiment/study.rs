@@ -50,6 +50,9 @@ pub struct Column {
     /// Digits after the point.
     #[serde(default = "one")]
     pub decimals: usize,
+    /// Settings of the stage's runs in this column: section, key. A row's own win.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub set: Values,
 }
 
 fn one() -> usize {
