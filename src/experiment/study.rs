@@ -90,6 +90,10 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../configs/studies/mae-vs-scratch.toml"),
     ),
     ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
+    ("configs/studies/table5.toml", include_str!("../../configs/studies/table5.toml")),
+    ("configs/studies/table6.toml", include_str!("../../configs/studies/table6.toml")),
+    ("configs/studies/table7.toml", include_str!("../../configs/studies/table7.toml")),
+    ("configs/studies/table8.toml", include_str!("../../configs/studies/table8.toml")),
 ];
 
 impl Study {

@@ -1,5 +1,6 @@
 //! Whole runs on the built-in pictures, in this process.
 
+mod compositions;
 mod few;
 
 use std::fs;
