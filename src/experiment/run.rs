@@ -21,6 +21,8 @@ pub enum Stage {
     Finetune,
     /// Train a linear head on the frozen encoder.
     Probe,
+    /// Train linear heads on features of the frozen encoder that are read once.
+    ProbeCached,
     /// Score reconstructions.
     Psnr,
     /// Compare features of whole and of masked pictures.
@@ -29,24 +31,32 @@ pub enum Stage {
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
+        Stage::ProbeCached,
         Stage::Psnr,
         Stage::Cka,
         Stage::Tokenizer,
     ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Cka];
+    pub const ASKED: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::ProbeCached,
+        Stage::Psnr,
+        Stage::Cka,
+    ];
 
     /// The stages whose runs a run of this one can start from.
     pub fn starts_from(self) -> &'static [Stage] {
         match self {
             Stage::Tokenizer => &[],
             Stage::Pretrain => &[Stage::Tokenizer],
-            Stage::Finetune | Stage::Probe | Stage::Psnr => &[Stage::Pretrain],
+            Stage::Finetune | Stage::Probe | Stage::ProbeCached | Stage::Psnr => &[Stage::Pretrain],
             Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
         }
     }
@@ -58,6 +68,7 @@ impl Stage {
             Stage::Pretrain => "pretrain",
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
+            Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
             Stage::Cka => "cka",
         }

@@ -6,6 +6,7 @@
 //! log.txt            what the worker printed
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
+//! chosen.tsv         names and classes of the training pictures, if it uses a part of them
 //! pictures/          reconstructions and other pictures, written once
 //! lock               held by the live worker
 //! ```
@@ -149,6 +150,11 @@ impl RunDir {
     /// `pictures/`.
     pub fn pictures(&self) -> PathBuf {
         self.path.join("pictures")
+    }
+
+    /// `chosen.tsv`.
+    pub fn chosen_file(&self) -> PathBuf {
+        self.path.join("chosen.tsv")
     }
 
     /// `model.safetensors`.

@@ -175,7 +175,7 @@ impl Session<'_> {
                 self.save(course, &mut counters)?;
                 return Ok(Ended::Cancelled);
             }
-            let rates = schedule.rates(length.epoch(counters.step));
+            let rates = schedule.rates(length.scheduled(counters.step));
             self.step(course, &mut supply, &length, rates, &mut counters)?;
             if counters.step == tuned && !is_cpu(&self.device) {
                 self.end_tuning(tuned)?;

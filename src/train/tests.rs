@@ -17,7 +17,7 @@ use super::checkpoint::Checkpoints;
 use super::gradients::NamedGradients;
 use super::lars::Lars;
 use super::learner::{Learner, Learning};
-use super::length::Length;
+use super::length::{End, Length};
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::schedule::Rates;
@@ -215,6 +215,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
         epochs: 6,
         batches_per_epoch: 3,
         accumulation: 2,
+        end: End::FULL,
     };
     let load: Load = &mut |first| Ok((Box::new((first..18).map(|step| Ok(batch(step, 4)))), Meter::default()));
     session.train(course, &settings(), length, load)

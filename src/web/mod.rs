@@ -141,6 +141,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/log", get(files::log)),
         ("/runs/{id}/run.toml", get(files::spec)),
         ("/runs/{id}/model.safetensors", get(files::model)),
+        ("/runs/{id}/chosen.tsv", get(files::chosen)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
         ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
         ("/compare", get(compare::compare)),

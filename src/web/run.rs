@@ -42,6 +42,8 @@ struct RunPage {
     settings: Vec<SectionView>,
     log: String,
     has_model: bool,
+    /// Whether it keeps a list of the pictures it learns from.
+    has_list: bool,
     /// Stages that can start from this run.
     next_stages: Vec<Stage>,
     commands: Vec<String>,
@@ -93,6 +95,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         settings: section_views(&app, &run.spec),
         log: log_tail(&app, &id, LOG_TAIL).await?,
         has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
+        has_list: RunDir::of(app.jobs.data_dir(), &id).chosen_file().is_file(),
         next_stages: next_stages(&app, &run),
         commands: commands(app.jobs.data_dir(), &run, attempts.last()),
         attempts,

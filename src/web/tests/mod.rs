@@ -262,4 +262,5 @@ fn fill_pretraining(dir: &RunDir) {
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
+    std::fs::write(dir.chosen_file(), "picture\tclass\n#3\tcircle\n").unwrap();
 }
