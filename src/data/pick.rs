@@ -1,4 +1,6 @@
 //! A part of the training split, for a stage that learns from fewer pictures than there are.
+//!
+//! Mean and deviation of the colours stay those of the whole split, so that a model sees every picture alike in all stages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

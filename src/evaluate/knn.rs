@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::frozen::{Features, Frozen};
 use super::{Validation, best};
-use crate::data::{Dataset, pick};
+use crate::data::{Dataset, Split, pick};
 use crate::experiment::settings::KnnSettings;
 use crate::vit::Vit;
 
@@ -30,16 +30,17 @@ pub struct Knn {
 impl Knn {
     /// The pictures of `validation` and of the whole training split, as far as the settings allow; nothing if it is off.
     pub fn new(settings: KnnSettings, dataset: &Dataset, validation: &Validation) -> Option<Knn> {
+        if settings.every == 0 {
+            return None;
+        }
         let classes = dataset.classes.len();
-        let part = |split: crate::data::Split| Validation {
-            split,
+        let part = |split: &Split| Validation {
+            split: split.only(&pick::evenly(split, classes, settings.images)),
             ..validation.clone()
         };
-        let questions = validation.split.only(&pick::evenly(&validation.split, classes, settings.images));
-        let voters = dataset.train.only(&pick::evenly(&dataset.train, classes, settings.images));
-        (settings.every > 0).then(|| Knn {
-            voters: part(voters),
-            questions: part(questions),
+        Some(Knn {
+            voters: part(&dataset.train),
+            questions: part(&validation.split),
             settings,
             classes,
         })
