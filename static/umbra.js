@@ -188,12 +188,14 @@ function auto(form) {
     refresh(href);
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
-  form.addEventListener("input", () => {
+  const soon = () => {
     const smooth = form.querySelector("#smooth");
     if (smooth) document.getElementById("smooth-value").textContent = smooth.value;
     clearTimeout(wait);
     wait = setTimeout(go, 200);
-  });
+  };
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon); // Some programs that fill in forms say only this.
   for (const button of form.querySelectorAll("button")) button.hidden = true;
 }
 

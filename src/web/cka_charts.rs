@@ -8,7 +8,7 @@ use super::charts::{ChartView, FILE_POLICY, INLINE, without_style};
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
 use super::{App, AppState};
-use crate::charts::{HeatCell, Heatmap, LineChart, Scale, Series, Theme, grid, png};
+use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
 use crate::store::Run;
@@ -221,7 +221,7 @@ fn lines(matrix: &Matrix) -> Vec<Series> {
     let line = |(column, label): (usize, &String)| Series {
         name: format!("{} {label}", matrix.columns.title),
         points: rows().map(|row| (x(row), matrix.mean[row][column].unwrap_or(f64::NAN))).collect(),
-        colour: column,
+        colour: column % PALETTE.len(),
         band: rows()
             .filter_map(|row| Some((x(row), matrix.low[row][column]?, matrix.high[row][column]?)))
             .filter(|(_, low, high)| low < high)

@@ -2,6 +2,8 @@
 //!
 //! Without Chromium and its driver the test says so and passes, unless `UMBRA_REQUIRE_BROWSER` is set.
 
+mod cka;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
