@@ -12,6 +12,7 @@ pub mod experiment;
 pub mod jobs;
 pub mod kernels;
 pub mod methods;
+pub mod playground;
 pub mod rng;
 pub mod run_dir;
 pub mod settings;

@@ -35,6 +35,7 @@ use crate::experiment::settings::DataSettings;
 
 pub use bench::{LoaderReport, bench};
 pub use clean::{Cleaned, clean};
+pub use decode::decode_given;
 pub use inspect::inspect;
 pub use split::Split;
 

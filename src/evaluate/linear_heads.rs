@@ -25,13 +25,10 @@ pub struct Pair {
 }
 
 /// All pairs of the settings; rates ascend before weight decays do.
-///
-/// # Errors
-/// A list with a word that is no such number.
-pub fn pairs(settings: &CachedSettings) -> Result<Vec<Pair>, String> {
-    let decays = settings.weight_decays()?;
+pub fn pairs(settings: &CachedSettings) -> Vec<Pair> {
+    let decays = settings.weight_decays();
     let pair = |rate| decays.iter().map(move |&weight_decay| Pair { rate, weight_decay });
-    Ok(settings.rates()?.into_iter().flat_map(pair).collect())
+    settings.rates().into_iter().flat_map(pair).collect()
 }
 
 /// Heads as they are, beginning at zero.
@@ -150,8 +147,8 @@ mod tests {
             epochs: 60,
             batch_size: 16,
             momentum: 0.9,
-            rates: "0.1 1e-9".to_owned(),
-            weight_decays: "0.0 10".to_owned(),
+            rates: "0.1, 1e-9, 0.1".to_owned(),
+            weight_decays: "0.0, 10".to_owned(),
             held_out: 0.1,
         }
     }
@@ -178,7 +175,7 @@ mod tests {
     fn every_pair_is_tried_and_a_head_learns_what_its_pair_lets_it() {
         let device = Device::flex();
         let (settings, features) = (settings(), corners(&device));
-        let pairs = pairs(&settings).unwrap();
+        let pairs = pairs(&settings);
         let of = |pair: &Pair| (pair.rate, pair.weight_decay);
         assert_eq!(
             pairs.iter().map(of).collect::<Vec<_>>(),
@@ -198,7 +195,7 @@ mod tests {
     fn a_head_learns_the_same_alone_as_among_others_and_the_slope_is_that_of_the_loss() {
         let device = Device::flex();
         let (settings, features) = (settings(), corners(&device));
-        let all = pairs(&settings).unwrap();
+        let all = pairs(&settings);
         let (together, alone) = (learn(&device, &all, &settings), learn(&device, &all[2..3], &settings));
         let part = HostTensor::from_tensor(&together.weight.clone().narrow(1, 6, 3));
         for (a, b) in part.data.iter().zip(HostTensor::from_tensor(&alone.weight).data) {

@@ -1,20 +1,25 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
 //! `pretrain` trains a method, `finetune`, `probe` and `probe_cached` train on its encoder, `psnr` scores its
-//! reconstructions; `tokenizer` learns what some methods predict. `chosen` keeps the list of the pictures of a stage that
-//! uses a part of them, `few` is what that means for pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who want the numbers
+//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`; `tokenizer` learns what some
+//! methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them, `few` is what that means for
+//! pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who want the numbers
 //! themselves.
 
 pub mod batch_norm;
 mod chosen;
 pub mod cka;
+mod encoded;
 pub mod features;
 mod few;
 pub mod finetune;
 mod frozen;
+mod heat;
 mod knn;
 mod linear_heads;
+pub mod look;
 mod model_file;
+mod occlusion;
 mod parent;
 pub mod pictures;
 pub mod pixels;
@@ -22,6 +27,7 @@ pub mod pretrain;
 pub mod probe;
 mod probe_cached;
 pub mod psnr;
+mod quality;
 mod tokenizer;
 
 use std::path::Path;
@@ -65,6 +71,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
         Stage::Probe => probe::run(work),
         Stage::ProbeCached => probe_cached::run(work),
         Stage::Psnr => psnr::run(work),
+        Stage::Cka => occlusion::run(work),
     }
 }
 

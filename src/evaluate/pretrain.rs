@@ -8,7 +8,7 @@ use burn::module::Module as _;
 use super::few::Seen;
 use super::knn::Knn;
 use super::parent::Parent;
-use super::pictures::Gallery;
+use super::pictures::{Gallery, PICTURES};
 use super::{Validation, Work, model_file};
 use crate::data::Dataset;
 use crate::data::loader::Batch;
@@ -21,6 +21,9 @@ use crate::train::learner::{Learner, Learning};
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
+
+/// Validation pictures whose decibels are followed; the stage `psnr` takes all.
+const SCORED: usize = 64;
 
 /// Trains the run's method.
 ///
@@ -72,15 +75,16 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     };
     let mut load = work.loader(&seen.pictures, &augment, mix, &train, seen.repeated());
     let optimizer = Optimizer::adamw(&train, &model);
-    let gallery = if M::INFO.reconstructs {
-        Some(Gallery::of(work, dataset, &augment)?)
+    let galleries = if M::INFO.reconstructs {
+        let of = |most: usize| Gallery::of(work, dataset, &augment, most);
+        Some((of(PICTURES)?, of(SCORED)?))
     } else {
         None
     };
     let learning = Learning::new(model, optimizer, work.session.device.clone());
     let mut course = PretrainCourse {
         learning,
-        gallery,
+        galleries,
         knn,
         dir: work.dir.clone(),
     };
@@ -117,7 +121,8 @@ const KNN_BATCH: usize = 128;
 
 struct PretrainCourse<M> {
     learning: Learning<M>,
-    gallery: Option<Gallery>,
+    /// The pictures that are drawn, and those whose decibels are a curve.
+    galleries: Option<(Gallery, Gallery)>,
     knn: Option<Knn>,
     dir: RunDir,
 }
@@ -144,9 +149,14 @@ impl<M: Method> Course for PretrainCourse<M> {
             reporter.metric("knn/top1", at.step, top1)?;
             values.insert(KNN.to_owned(), top1);
         }
-        match &self.gallery {
-            Some(gallery) if shows(at) => gallery.show(&self.learning.evaluated(), &self.dir, at.step, reporter),
-            _ => Ok(()),
+        let Some((drawn, scored)) = self.galleries.as_ref().filter(|_| shows(at)) else {
+            return Ok(());
+        };
+        let model = self.learning.evaluated();
+        drawn.show(&model, &self.dir, at.step, reporter)?;
+        match scored.psnr(&model) {
+            Some(decibels) => reporter.metric("val/psnr", at.step, decibels),
+            None => Ok(()),
         }
     }
 }

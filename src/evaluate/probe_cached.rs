@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::frozen::{Features, Frozen};
@@ -86,7 +86,7 @@ fn choose(
     classes: usize,
     settings: &CachedSettings,
 ) -> Result<Option<(Pair, f64)>> {
-    let pairs = pairs(settings).map_err(Error::msg)?;
+    let pairs = pairs(settings);
     work.session.reporter.phase("choosing the learning rate")?;
     let Some(heads) = learn(work, learned, &pairs, classes, settings)? else {
         return Ok(None);

@@ -10,9 +10,9 @@ use anyhow::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use super::pictures::{some_pictures, write_sheet};
+use super::pictures::{PICTURES, some_pictures, write_sheet};
 use super::pixels::PixelSpace;
-use super::psnr::decibels;
+use super::quality::decibels;
 use super::{Work, chosen, model_file};
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
@@ -215,7 +215,7 @@ fn judge(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &Pixe
 
 /// Draws some validation pictures beside what their tokens keep.
 fn show(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &PixelSpace) -> Result<()> {
-    let (_, pictures) = some_pictures(dataset, &work.augment(dataset)?, space.side)?;
+    let (_, pictures) = some_pictures(dataset, &work.augment(dataset)?, space.side, PICTURES)?;
     let shape = [pictures.len(), 3, space.side, space.side];
     let images = Tensor::from_data(TensorData::new(pictures.concat(), shape), &work.session.device.clone().inner());
     let restored: Vec<f32> = tokenizer.reconstruct(images).into_data().iter::<f32>().collect();

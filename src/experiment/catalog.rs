@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, CachedSettings, ClassifySettings, DataSettings, FewSettings, KnnSettings, LabelsSettings, ModelSettings,
+    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, DataSettings, FewSettings, KnnSettings, LabelsSettings, ModelSettings,
     ProbeSettings, PsnrSettings, RepeatSettings, TokenizerSettings, TrainSettings,
 };
 
@@ -128,6 +128,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
         Stage::ProbeCached => vec![data, model, CachedSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
+        Stage::Cka => vec![data, model, CkaSettings::SECTION],
         Stage::Tokenizer => tokenizer_sections(),
     }
 }
@@ -148,7 +149,7 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

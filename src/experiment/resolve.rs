@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
-use super::check::{accept, check_asked, check_inherited, check_scale, check_together, check_values, every_section, sections_of};
+use super::check::{
+    accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section, sections_of,
+};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
@@ -119,7 +121,7 @@ fn plan_row(
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
     let empty = Values::new();
-    let resolve = |stage: Stage, column: &Values, parent: Option<&RunSpec>| {
+    let resolve = |stage: Stage, column: &Values, after: &str, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
             column,
@@ -128,11 +130,11 @@ fn plan_row(
         };
         let mut run =
             resolve(stage, method, seed, parent, &layers).map_err(|invalid| invalid.of(&format!("row `{}`, stage {stage}", row.id)))?;
-        run.label = format!("{} · {stage} · {} · seed {seed}", row.title, scale.name);
+        run.label = format!("{} · {after}{stage} · {} · seed {seed}", row.title, scale.name);
         run.scale = scale.name.clone();
         Ok::<_, Invalid>(run)
     };
-    let pretrain = resolve(Stage::Pretrain, &empty, None)?;
+    let pretrain = resolve(Stage::Pretrain, &empty, "", None)?;
     let tokenizer = tokenizer_of(&pretrain);
     tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
@@ -141,7 +143,12 @@ fn plan_row(
             (Stage::Pretrain, _) => pretrain.clone(),
             (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
             (Stage::Tokenizer, None) => continue,
-            (stage, _) => resolve(stage, &column.set, Some(&pretrain))?,
+            _ if column.after != Stage::Pretrain => {
+                let parent = resolve(column.after, &empty, "", Some(&pretrain))?;
+                plan.add(&parent);
+                resolve(column.stage, &column.set, &format!("{} · ", column.after), Some(&parent))?
+            }
+            _ => resolve(column.stage, &column.set, "", Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {
@@ -205,11 +212,8 @@ pub fn single_run(
 ) -> Result<RunSpec, Invalid> {
     let method = find(catalog, method)?;
     check_asked("stage", stage)?;
-    if stage != Stage::Pretrain && parent.is_none() {
-        return Err(Invalid::new(
-            "parent",
-            format!("stage {stage} starts from a pretraining run: name one"),
-        ));
+    if stage != Stage::Pretrain || parent.is_some() {
+        check_parent(stage, parent)?;
     }
     if stage == Stage::Psnr && !method.reconstructs {
         return Err(Invalid::new(
@@ -227,7 +231,9 @@ pub fn single_run(
         request,
     };
     let mut run = resolve(stage, method, seed, parent, &layers)?;
-    run.label = format!("{} · {stage} · {} · seed {seed}", method.title, scale.name);
+    let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
+    let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
+    run.label = format!("{} · {after}{stage} · {} · seed {seed}", method.title, scale.name);
     run.scale = scale.name.clone();
     Ok(run)
 }

@@ -25,21 +25,41 @@ pub enum Stage {
     ProbeCached,
     /// Score reconstructions.
     Psnr,
+    /// Compare features of whole and of masked pictures.
+    Cka,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
         Stage::ProbeCached,
         Stage::Psnr,
+        Stage::Cka,
         Stage::Tokenizer,
     ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::ProbeCached, Stage::Psnr];
+    pub const ASKED: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::ProbeCached,
+        Stage::Psnr,
+        Stage::Cka,
+    ];
+
+    /// The stages whose runs a run of this one can start from.
+    pub fn starts_from(self) -> &'static [Stage] {
+        match self {
+            Stage::Tokenizer => &[],
+            Stage::Pretrain => &[Stage::Tokenizer],
+            Stage::Finetune | Stage::Probe | Stage::ProbeCached | Stage::Psnr => &[Stage::Pretrain],
+            Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
+        }
+    }
 
     /// The name in TOML, SQL and addresses.
     pub fn name(self) -> &'static str {
@@ -50,6 +70,7 @@ impl Stage {
             Stage::Probe => "probe",
             Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
+            Stage::Cka => "cka",
         }
     }
 }

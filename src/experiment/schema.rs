@@ -90,6 +90,13 @@ pub enum Kind {
         /// The list.
         of: &'static [&'static str],
     },
+    /// Numbers from `min` to `max`, both allowed, as text with commas between them.
+    Numbers {
+        /// Smallest allowed.
+        min: f64,
+        /// Largest allowed.
+        max: f64,
+    },
     /// Free text.
     Text,
 }
@@ -105,6 +112,7 @@ impl Kind {
             Kind::Float { min, max } => format!("a number from {min} to {max}"),
             Kind::Between { min, max } => format!("a number between {min} and {max}, neither included"),
             Kind::Choice { of } => format!("one of {}", of.join(", ")),
+            Kind::Numbers { min, max } => format!("one or more numbers from {min} to {max} with commas between them"),
             Kind::Text => "text".to_owned(),
         }
     }
@@ -119,6 +127,12 @@ impl Kind {
             (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| Value::Float(v + 0.0)),
             (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| Value::Float(v + 0.0)),
             (Kind::Choice { of }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
+            (Kind::Numbers { .. }, Value::Int(v)) => self.accept(&Value::Text(v.to_string())).ok(),
+            (Kind::Numbers { .. }, Value::Float(v)) => self.accept(&Value::Text(v.to_string())).ok(),
+            // Written in one way, so that equal lists are keyed alike.
+            (Kind::Numbers { min, max }, Value::Text(v)) => numbers(v)
+                .filter(|list| list.iter().all(|v| (min..=max).contains(&v)))
+                .map(|list| Value::Text(list.iter().map(|v| (v + 0.0).to_string()).collect::<Vec<_>>().join(", "))),
             _ => None,
         };
         accepted.ok_or_else(|| format!("{value} is not allowed: it must be {}", self.allowed()))
@@ -131,10 +145,15 @@ impl Kind {
             Kind::Bool => text.parse().ok().map(Value::Bool),
             Kind::Int { .. } => text.parse().ok().map(Value::Int),
             Kind::Float { .. } | Kind::Between { .. } => text.parse().ok().map(Value::Float),
-            Kind::Choice { .. } | Kind::Text => Some(Value::Text(text.to_owned())),
+            Kind::Choice { .. } | Kind::Numbers { .. } | Kind::Text => Some(Value::Text(text.to_owned())),
         };
         self.accept(&value.unwrap_or_else(|| Value::Text(text.to_owned())))
     }
+}
+
+/// The numbers of a setting that is a list of them; `None` if there is anything else in it.
+pub fn numbers(text: &str) -> Option<Vec<f64>> {
+    text.split(',').map(|part| part.trim().parse().ok()).collect()
 }
 
 /// One setting: its name and everything a person must know to choose it.

@@ -2,6 +2,7 @@
 //!
 //! "Paper" is arXiv 2208.04164, "MAE" is arXiv 2111.06377 and its repository, "ours" a choice of Umbra.
 
+use super::schema::numbers;
 use crate::section;
 
 section! {
@@ -225,10 +226,10 @@ section! {
         batch_size: usize = Literal::Int(512), Kind::Int { min: 1, max: 1_000_000 }, "ours";
         /// Momentum of the head's optimizer.
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
-        /// Learning rates that are tried, with spaces between.
-        rates: String = Literal::Text("0.001 0.003 0.01 0.03 0.1 0.3 1"), Kind::Text, "ours";
-        /// Weight decays that are tried, with spaces between.
-        weight_decays: String = Literal::Text("0 1e-5 1e-4 1e-3"), Kind::Text, "ours";
+        /// Learning rates that are tried.
+        rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-12, max: 1e6 }, "ours";
+        /// Weight decays that are tried.
+        weight_decays: String = Literal::Text("0, 0.00001, 0.0001, 0.001"), Kind::Numbers { min: 0.0, max: 1e6 }, "ours";
         /// Share of the training pictures on which the pairs are compared.
         held_out: f64 = Literal::Float(0.1), Kind::Between { min: 0.0, max: 1.0 }, "ours";
     }
@@ -276,6 +277,8 @@ section! {
     PsnrSettings = "psnr" {
         /// Share of the patches hidden.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
+        /// Shares of the patches hidden for the table and the chart of quality by share; `mask_ratio` is always among them.
+        ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
         /// How normalised predictions become pixels: statistics of the true patch, of the visible patches, or none.
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
         /// Pictures scored at a time.
@@ -283,33 +286,57 @@ section! {
     }
 }
 
-impl CachedSettings {
-    /// The learning rates, ascending.
-    ///
-    /// # Errors
-    /// The words that are no such number.
-    pub fn rates(&self) -> Result<Vec<f64>, String> {
-        numbers(&self.rates, |rate| rate > 0.0, "numbers above 0")
-    }
-
-    /// The weight decays, ascending.
-    ///
-    /// # Errors
-    /// The words that are no such number.
-    pub fn weight_decays(&self) -> Result<Vec<f64>, String> {
-        numbers(&self.weight_decays, |decay| decay >= 0.0, "numbers of at least 0")
+section! {
+    /// How alike an encoder's features of whole pictures and of the same pictures with patches hidden are.
+    CkaSettings = "cka" {
+        /// Shares of the patches hidden, each larger than the one before; at 0 nothing is, and the result is 1.
+        ratios: String = Literal::Text("0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9"), Kind::Numbers { min: 0.0, max: 0.999 }, "paper figure 1";
+        /// What of the tokens is compared: the mean of the patches that are there; the class token; or, with one mask for
+        /// a whole batch, the patches that both pictures have, side by side or their mean.
+        tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls", "matched_flat", "matched_mean"] }, "open in the paper";
+        /// How patches are hidden: left out of the sequence, or behind the token that the method learned for it.
+        hiding: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
+        /// Masks of every picture. The result is the mean over them, with its range.
+        mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
+        /// Validation pictures compared, chosen evenly over the split; 0 is all.
+        pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Pictures whose features are compared with each other at a time.
+        batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
     }
 }
 
-/// The different numbers of a list, ascending.
-fn numbers(text: &str, allowed: fn(f64) -> bool, what: &str) -> Result<Vec<f64>, String> {
-    let number = |word: &str| word.parse().ok().filter(|number: &f64| number.is_finite() && allowed(*number));
-    let mut found: Option<Vec<f64>> = text.split_whitespace().map(number).collect();
-    if let Some(numbers) = &mut found {
-        numbers.sort_by(f64::total_cmp);
-        numbers.dedup();
+impl PsnrSettings {
+    /// The ratios of the table, as they were written.
+    pub fn ratios(&self) -> Vec<f64> {
+        numbers(&self.ratios).unwrap_or_default()
     }
+}
+
+impl CkaSettings {
+    /// Fewest pictures that are compared with each other: the unbiased estimate divides by their number less three.
+    pub const FEWEST: usize = 4;
+
+    /// The ratios, in ascending order.
+    pub fn ratios(&self) -> Vec<f64> {
+        numbers(&self.ratios).unwrap_or_default()
+    }
+}
+
+impl CachedSettings {
+    /// The learning rates that are tried, ascending, each once.
+    pub fn rates(&self) -> Vec<f64> {
+        different(&self.rates)
+    }
+
+    /// The weight decays that are tried, ascending, each once.
+    pub fn weight_decays(&self) -> Vec<f64> {
+        different(&self.weight_decays)
+    }
+}
+
+fn different(text: &str) -> Vec<f64> {
+    let mut found = numbers(text).unwrap_or_default();
+    found.sort_by(f64::total_cmp);
+    found.dedup();
     found
-        .filter(|numbers| !numbers.is_empty())
-        .ok_or_else(|| format!("`{text}` is not allowed: it must be {what} with spaces between"))
 }

@@ -206,6 +206,10 @@ impl Method for Cmae {
     fn normalises_batch(&self) -> bool {
         self.projector.normalises_batch() || self.predictor.normalises_batch()
     }
+
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        self.mask_token.as_ref().map(Param::val)
+    }
 }
 
 impl Cmae {
@@ -236,8 +240,8 @@ impl Cmae {
             online,
             step.drop_path(self.drop_path, view).as_ref(),
         );
-        let queries = self.measured(tokens, &online.masks, &compared);
-        let projected = self.projector.forward(queries);
+        let features = self.measured(tokens, &online.masks, &compared);
+        let projected = self.projector.forward(features.clone());
         let queries = self.predictor.forward(projected.clone());
         let teacher = self.teacher.valid();
         let target = View {
@@ -251,9 +255,9 @@ impl Cmae {
             "byol" => byol(queries, keys),
             _ => self.info_nce(queries, keys, step),
         };
-        let [batch, compared, dim] = projected.dims();
-        let [deviation, rank] = spread(&projected.reshape([batch * compared, dim]));
-        Losses::new(total, vec![("alignment", alignment), deviation, rank])
+        let mut terms = vec![("alignment", alignment)];
+        terms.extend(spread(&features.flatten(0, 1), &projected.flatten(0, 1)));
+        Losses::new(total, terms)
     }
 
     fn info_nce(&self, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {

@@ -66,11 +66,11 @@ pub struct MocoV3 {
 impl Trainable for MocoV3 {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
-        let projected = self.project(first.clone(), step, 0);
-        let terms = spread(&projected).to_vec();
+        let (features, projected) = self.project(first.clone(), step, 0);
+        let terms = spread(&features, &projected);
         let mut total = self.contrast(projected, second.clone(), step);
         if self.options.symmetric {
-            total = total + self.contrast(self.project(second, step, 1), first, step);
+            total = total + self.contrast(self.project(second, step, 1).1, first, step);
         }
         if self.options.scale_loss {
             total = total.mul_scalar(2.0 * self.options.temperature);
@@ -158,9 +158,11 @@ impl Method for MocoV3 {
 
 impl MocoV3 {
     /// `[batch, 3, side, side]` to `[batch, out]`
-    fn project(&self, images: Tensor<4>, step: &StepInfo, view: u64) -> Tensor<2> {
+    /// Features and their projections.
+    fn project(&self, images: Tensor<4>, step: &StepInfo, view: u64) -> (Tensor<2>, Tensor<2>) {
         let drop = step.drop_path(self.drop_path, view);
-        self.projector.forward(self.encoder.represent(images, drop.as_ref()))
+        let features = self.encoder.represent(images, drop.as_ref());
+        (features.clone(), self.projector.forward(features))
     }
 
     fn contrast(&self, projected: Tensor<2>, other: Tensor<4>, step: &StepInfo) -> Tensor<1> {

@@ -167,6 +167,11 @@ pub trait Method: Trainable {
     /// The encoder that later stages use.
     fn encoder(&self) -> &Vit;
 
+    /// What stands at hidden patches of the encoder's input, `[1, 1, dim]`, for a method that does not leave them out.
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        None
+    }
+
     /// The same with the tokenizer of these weights, for a method that predicts tokens. Until then it has one that has
     /// learned nothing, which is enough to measure speed.
     ///

@@ -45,12 +45,12 @@ pub struct SimClr {
 
 impl Trainable for SimClr {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let [first, second] = [0, 1].map(|view| {
+        let [(first, features), (second, _)] = [0, 1].map(|view| {
             let drop = step.drop_path(self.drop_path, view as u64);
             let features = self.encoder.represent(inputs.views[view].clone(), drop.as_ref());
-            self.projector.forward(features)
+            (self.projector.forward(features.clone()), features)
         });
-        let terms = spread(&first).to_vec();
+        let terms = spread(&features, &first);
         let excluded = excluded(self.masks_copies, step, &first.device());
         let mean = nt_xent(first, second, self.options.temperature, excluded);
         let factor = if self.options.sum_of_views { 2.0 } else { 1.0 };

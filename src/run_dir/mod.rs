@@ -14,6 +14,7 @@
 mod event;
 mod lock;
 mod log;
+mod matrix;
 
 use std::fs;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use crate::experiment::{RunId, RunSpec};
 pub use event::{Event, EventKind, History, State};
 pub use lock::{Holder, Lock, LockError};
 pub use log::{EventLog, EventReader, Position, ReadEvents};
+pub use matrix::{Axis, Matrix};
 
 /// Paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]

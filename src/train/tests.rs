@@ -21,7 +21,7 @@ use super::length::{End, Length};
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::schedule::Rates;
-use super::{At, Course, Ended, Load, Pace, Session, upload};
+use super::{At, Course, Ended, Load, Pace, SECONDS, Session, upload};
 use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
@@ -227,7 +227,7 @@ fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
         .unwrap()
         .events;
     let metric = |event: Event| match event.kind {
-        EventKind::Metric { name, step, value } => Some((name, step, value)),
+        EventKind::Metric { name, step, value } => (name != SECONDS).then_some((name, step, value)),
         _ => None,
     };
     events.into_iter().filter_map(metric).collect()

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::drop_path::BlockDrop;
@@ -54,6 +55,51 @@ impl Block {
     /// x and output: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.forward_with(x, None, None)
+    }
+
+    /// As [`Block::forward`] with a bias of its own on the scores of every picture, `[batch, heads, tokens, tokens]`.
+    pub(super) fn forward_with_own(&self, x: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
+        let [batch, tokens, dim] = x.dims();
+        let (heads, width) = (self.attn.heads, dim / self.attn.heads);
+        let qkv = kernels::norm_linear(x.clone(), norm_weights(&self.norm1), linear_weights(&self.attn.qkv));
+        let qkv = qkv.reshape([batch, tokens, 3, heads, width]);
+        let part = |nth: usize| qkv.clone().narrow(2, nth, 1).squeeze_dim::<4>(2).permute([0, 2, 1, 3]); // [B, H, T, W]
+        let scores = part(0).matmul(part(1).swap_dims(2, 3)).div_scalar((width as f64).sqrt()) + bias;
+        let mixed = softmax(scores, 3)
+            .matmul(part(2))
+            .permute([0, 2, 1, 3])
+            .reshape([batch, tokens, dim]);
+        let proj = scaled(linear_weights(&self.attn.proj), self.gamma_1.as_ref());
+        let x = kernels::linear_residual(mixed, proj, x, Default::default());
+        let (fc1, fc2) = (
+            linear_weights(&self.mlp.fc1),
+            scaled(linear_weights(&self.mlp.fc2), self.gamma_2.as_ref()),
+        );
+        kernels::mlp_residual(x, norm_weights(&self.norm2), fc1, fc2, Default::default())
+    }
+
+    /// How much the class token, which stands first, attends to every token, in every head. The fused kernel does not keep
+    /// these numbers, so they are worked out with plain operations, for people to look at.
+    ///
+    /// # Shapes
+    /// x: `[batch, tokens, dim]`; bias: `[heads, tokens, tokens]`; output: `[batch, heads, tokens]`, which sum to 1
+    pub(super) fn class_attention(&self, x: Tensor<3>, bias: Option<Tensor<3>>) -> Tensor<3> {
+        let ([batch, tokens, dim], heads) = (x.dims(), self.attn.heads);
+        let width = dim / heads;
+        let qkv = linear(&self.attn.qkv, normalise(&self.norm1, x));
+        let part = |nth: usize| {
+            qkv.clone()
+                .narrow(2, nth * dim, dim)
+                .reshape([batch, tokens, heads, width])
+                .swap_dims(1, 2)
+        };
+        let (query, keys) = (part(0).narrow(2, 0, 1), part(1)); // [B, H, 1, d], [B, H, T, d]
+        let scores = query.matmul(keys.swap_dims(2, 3)).div_scalar((width as f64).sqrt()); // [B, H, 1, T]
+        let scores = match bias {
+            Some(bias) => scores + bias.narrow(1, 0, 1).unsqueeze(),
+            None => scores,
+        };
+        softmax(scores, 3).squeeze_dim(2)
     }
 
     /// As [`Block::forward`] with some residual branches dropped and a bias `[heads, tokens, tokens]` on the scores.
@@ -141,4 +187,35 @@ impl Attention {
 struct Mlp {
     fc1: Linear,
     fc2: Linear,
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Int;
+
+    use super::*;
+
+    #[test]
+    fn the_class_tokens_attention_sums_to_one_and_mixes_the_values_as_the_kernel_does() {
+        let device = Device::flex();
+        let waves = |count: i64, factor: f64| Tensor::<1, Int>::arange(0..count, &device).float().mul_scalar(factor).sin();
+        let mut block = Block::new(8, 2, 2.0, false, &device);
+        block.attn.qkv.weight = Param::from_tensor(waves(8 * 24, 0.7).reshape([8, 24]));
+        let x = waves(2 * 5 * 8, 1.3).reshape([2, 5, 8]);
+        for bias in [None, Some(waves(2 * 5 * 5, 2.1).reshape([2, 5, 5]))] {
+            let shares = block.class_attention(x.clone(), bias.clone());
+            let sums: Vec<f32> = shares.clone().sum_dim(2).into_data().iter().collect();
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{sums:?}");
+            let qkv = linear(&block.attn.qkv, normalise(&block.norm1, x.clone()));
+            let values = qkv.clone().narrow(2, 16, 8).reshape([2, 5, 2, 4]).swap_dims(1, 2);
+            let mixed = shares.unsqueeze_dim::<4>(2).matmul(values).reshape([2, 8]); // [B, H, 1, d]
+            let kernel = match bias {
+                Some(bias) => kernels::biased_attention(qkv, bias, 2),
+                None => kernels::attention(qkv, 2),
+            };
+            let kernel = kernel.narrow(1, 0, 1).reshape([2, 8]);
+            let difference = (mixed - kernel).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-5, "{difference}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ mod api;
 mod api_launch;
 mod assets;
 mod charts;
+mod cka;
+mod cka_charts;
 mod compare;
 mod error;
 mod exports;
@@ -22,6 +24,7 @@ mod launch_draft;
 mod launch_form;
 mod live;
 mod login;
+mod matrices;
 mod page;
 mod queue;
 mod run;
@@ -140,9 +143,15 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/model.safetensors", get(files::model)),
         ("/runs/{id}/chosen.tsv", get(files::chosen)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
+        ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
         ("/compare", get(compare::compare)),
         ("/queue", get(queue::queue)),
+        ("/cka", get(cka::cka)),
         ("/charts/curves.svg", get(charts::curves)),
+        ("/charts/cka.svg", get(cka_charts::svg_file)),
+        ("/charts/cka.png", get(cka_charts::png_file)),
+        ("/charts/cka.csv", get(cka_charts::csv_file)),
+        ("/charts/cka.json", get(cka_charts::json_file)),
         ("/live", get(live::live)),
         ("/login", get(login::login).post(login::log_in)),
         ("/logout", post(login::log_out)),

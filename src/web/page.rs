@@ -21,9 +21,10 @@ impl<T: askama::Template> IntoResponse for Page<T> {
 }
 
 /// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 4] = [
+pub const MENU: [(&str, &str, &str); 5] = [
     ("home", "/", "Studies"),
     ("runs", "/runs", "Runs"),
+    ("cka", "/cka", "CKA"),
     ("queue", "/queue", "Queue"),
     ("launch", "/launch", "Launch"),
 ];

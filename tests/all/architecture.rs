@@ -11,6 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("charts", &[]),
     ("settings", &[]),
     ("weights", &[]),
+    ("playground", &["experiment"]),
     ("run_dir", &["experiment"]),
     ("kernels", &[]),
     ("vit", &["experiment", "kernels", "rng", "weights"]),
@@ -24,6 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "device",
             "experiment",
             "methods",
+            "playground",
             "rng",
             "run_dir",
             "train",
@@ -33,12 +35,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("bench", &["data", "device", "experiment", "kernels", "methods", "rng", "train"]),
     ("store", &["experiment", "run_dir"]),
-    ("jobs", &["experiment", "run_dir", "store"]),
+    ("jobs", &["experiment", "playground", "run_dir", "store"]),
     (
         "jobs/worker",
         &["data", "device", "evaluate", "experiment", "kernels", "methods", "run_dir", "train"],
     ),
-    ("web", &["charts", "experiment", "jobs", "run_dir", "store"]),
+    ("web", &["charts", "experiment", "jobs", "playground", "run_dir", "store"]),
     (
         "cli",
         &[
@@ -85,6 +87,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     ("cubecl", &["device"], "how a GPU's runtime behaves is decided in one place"),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),
+    ("resvg", &["charts"], "a page asks `charts` for a chart"),
 ];
 
 /// A file that cannot be read in one sitting has two subjects.

@@ -139,10 +139,15 @@ pub struct EvalLoader(Prefetch<Batch>);
 impl EvalLoader {
     /// Begins to make batches at once, at most [`ahead`] of them.
     pub fn new(split: Split, augment: Augment, batch_size: usize, threads: usize) -> EvalLoader {
-        let batches = 0..split.len().div_ceil(batch_size) as u64;
+        let all: Vec<u32> = (0..split.len() as u32).collect();
+        EvalLoader::chosen(split, augment, all.chunks(batch_size).map(<[u32]>::to_vec).collect(), threads)
+    }
+
+    /// Begins to make these batches of pictures, named by their numbers.
+    pub fn chosen(split: Split, augment: Augment, batches: Vec<Vec<u32>>, threads: usize) -> EvalLoader {
+        let count = batches.len() as u64;
         let make = move |step: u64, stop: &AtomicBool| {
-            let start = step as usize * batch_size;
-            let indices: Vec<u32> = (start as u32..(start + batch_size).min(split.len()) as u32).collect();
+            let indices = batches[step as usize].clone();
             let side = augment.image_size();
             let mut view = vec![0.0; indices.len() * values(side)];
             each(&split, &indices, stop, |place, picture| {
@@ -158,7 +163,7 @@ impl EvalLoader {
                 targets: None,
             })
         };
-        EvalLoader(Prefetch::new(batches, threads, ahead(threads), make))
+        EvalLoader(Prefetch::new(0..count, threads, ahead(threads), make))
     }
 }
 

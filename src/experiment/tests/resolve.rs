@@ -248,7 +248,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
     refused(
         at("[all.trian]\nepochs = 1"),
-        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, classify, labels, probe, cached, psnr, tokenizer (scale `toy`)",
+        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, classify, labels, probe, cached, psnr, cka, tokenizer (scale `toy`)",
     );
     refused(
         at("[all.train]\nepochs = -1"),
@@ -260,7 +260,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     );
     refused(
         at("[stage.knn.train]\nepochs = 1"),
-        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, tokenizer (scale `toy`)",
+        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, tokenizer (scale `toy`)",
     );
     refused(
         at("[method.moco.train]\nepochs = 1"),
@@ -273,11 +273,94 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
 }
 
 #[test]
+fn a_column_after_finetuning_reads_a_run_that_starts_from_the_finetuned_one() {
+    let columns = [("cka", "pretrain"), ("cka_finetuned", "finetune")].map(|(id, after)| {
+        format!("[[column]]\nid = \"{id}\"\ntitle = \"CKA\"\nstage = \"cka\"\nafter = \"{after}\"\nmeasure = \"cka.mean\"\n\n")
+    });
+    let text = super::STUDY.replacen("[[row]]", &format!("{}[[row]]", columns.concat()), 1);
+    let study = Study::parse("toy.toml", &text).unwrap();
+    let plan = toy_plan(
+        &study,
+        &scale(""),
+        &Request {
+            seeds: Some(1),
+            ..Request::default()
+        },
+    )
+    .unwrap();
+    let run = |column: &str| {
+        let cell = plan
+            .cells
+            .iter()
+            .find(|cell| (cell.row.as_str(), cell.column.as_str()) == ("mae_long", column));
+        plan.runs.iter().find(|run| run.id == cell.unwrap().run).unwrap()
+    };
+    assert_eq!(run("cka_finetuned").parent.as_ref(), Some(&run("finetune").id));
+    assert_eq!(run("cka").parent, run("finetune").parent);
+    assert_eq!(
+        run("cka_finetuned").label,
+        "MAE, finetuned for long · finetune · cka · toy · seed 0"
+    );
+    assert_eq!(run("cka_finetuned").settings["model"], run("finetune").settings["model"]);
+    let place = |id: &RunId| plan.runs.iter().position(|run| run.id == *id).unwrap();
+    for run in &plan.runs {
+        assert!(
+            run.parent.as_ref().is_none_or(|parent| place(parent) < place(&run.id)),
+            "{}",
+            run.label
+        );
+    }
+    let probe = text.replace("stage = \"cka\"", "stage = \"probe\"");
+    assert_eq!(
+        Study::parse("a.toml", &probe).unwrap_err(),
+        "a.toml: column `cka_finetuned` has the stage probe after finetune: it must be after pretrain"
+    );
+}
+
+#[test]
+fn ratios_to_compare_are_in_order_and_leave_something_to_see() {
+    let parent = single_run(Stage::Pretrain, "mae", &scale(""), &catalog(), &Request::default(), 0, None).unwrap();
+    let cka = |key: &str, value: Value| {
+        let request = request(&[("cka", key, value)]);
+        single_run(Stage::Cka, "mae", &scale(""), &catalog(), &request, 0, Some(&parent))
+    };
+    assert_eq!(
+        cka("ratios", text("0.10,0.5")).unwrap().value("cka", "ratios"),
+        Some(&text("0.1, 0.5"))
+    );
+    assert_eq!(
+        cka("ratios", Value::Float(0.5)).unwrap().key,
+        cka("ratios", text(" .5")).unwrap().key
+    );
+    refused(
+        cka("ratios", text("0.5, 1")),
+        "cka.ratios: 0.5, 1 is not allowed: it must be one or more numbers from 0 to 0.999 with commas between them",
+    );
+    refused(
+        cka("ratios", text("0.5, 0.4")),
+        "cka.ratios: 0.5, 0.4 is not allowed: each ratio must be larger than the one before",
+    );
+    refused(
+        cka("ratios", text("0.99")),
+        "cka.ratios: 0.99 is not allowed: it leaves none of the 64 patches of a picture",
+    );
+    refused(
+        cka("pictures", Value::Int(3)),
+        "cka.pictures: 3 is not allowed: it must be 0, for all, or at least 4",
+    );
+    let probe = single_run(Stage::Probe, "mae", &scale(""), &catalog(), &Request::default(), 0, Some(&parent)).unwrap();
+    refused(
+        single_run(Stage::Cka, "mae", &scale(""), &catalog(), &Request::default(), 0, Some(&probe)),
+        "parent: that run is a probe: stage cka starts from a pretrain or finetune run",
+    );
+}
+
+#[test]
 fn some_stages_need_a_parent_or_a_method_that_reconstructs() {
     let single = |stage, method, parent| single_run(stage, method, &scale(""), &catalog(), &Request::default(), 0, parent);
     refused(
         single(Stage::Probe, "mae", None),
-        "parent: stage probe starts from a pretraining run: name one",
+        "parent: stage probe starts from a pretrain run: name one",
     );
     let parent = single(Stage::Pretrain, "random_init", None).unwrap();
     refused(
@@ -336,22 +419,21 @@ fn a_choice_for_pretraining_is_not_one_for_what_follows() {
 }
 
 #[test]
-fn the_lists_of_a_cached_probe_are_numbers() {
+fn the_lists_of_a_cached_probe_are_numbers_of_any_order() {
     let parent = pretrain(&Request::default()).unwrap();
     let probe = |key, value| {
         let request = request(&[("cached", key, text(value))]);
         single_run(Stage::ProbeCached, "mae", &scale(""), &catalog(), &request, 0, Some(&parent))
     };
-    let settings: settings::CachedSettings = probe("rates", "1 0.1 1e-2 0.1").unwrap().section("cached").unwrap();
-    assert_eq!(settings.rates().unwrap(), [0.01, 0.1, 1.0]);
-    refused(
-        probe("rates", "0 0.1"),
-        "cached.rates: `0 0.1` is not allowed: it must be numbers above 0 with spaces between",
+    let settings: settings::CachedSettings = probe("rates", "1, 0.1, 1e-2, 0.1").unwrap().section("cached").unwrap();
+    assert_eq!(settings.rates(), [0.01, 0.1, 1.0]);
+    assert!(
+        probe("rates", "0, 0.1")
+            .unwrap_err()
+            .to_string()
+            .starts_with("cached.rates: 0, 0.1 is not allowed")
     );
-    refused(
-        probe("weight_decays", ""),
-        "cached.weight_decays: `` is not allowed: it must be numbers of at least 0 with spaces between",
-    );
+    assert!(probe("weight_decays", "").is_err());
 }
 
 #[test]

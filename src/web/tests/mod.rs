@@ -1,6 +1,7 @@
 //! The pages over a real store, filled from real run directories. Nothing listens and nothing runs:
 //! requests go straight to the router, and the server has no device.
 
+mod cka;
 mod guard;
 mod hostile;
 mod launching;

@@ -1,0 +1,76 @@
+//! Small pictures of what a model makes of a picture.
+
+use std::io::Cursor;
+
+use anyhow::{Context as _, Result};
+use image::{GrayImage, ImageFormat, RgbImage, imageops};
+
+use super::super::heat::{error_map, heat};
+use super::super::pixels::PixelSpace;
+use crate::playground::Png;
+
+/// Side of the largest picture under a map of attention, in pixels; dozens of them stand on a page.
+const MAP: usize = 64;
+/// Grey of hidden patches, as on the sheets of reconstructions.
+const GREY: u8 = 128;
+
+/// A picture of patches with values from 0 to 1.
+pub(super) fn patches(space: &PixelSpace, patches: &[f32]) -> Result<Png> {
+    colours(space.side, space.bytes(patches))
+}
+
+/// How far `restored` is from `truth`, pixel by pixel.
+pub(super) fn error(space: &PixelSpace, truth: &[f32], restored: &[f32]) -> Result<Png> {
+    patches(space, &error_map(truth, restored))
+}
+
+/// The brightness of a picture of patches, at most [`MAP`] pixels wide, to lay maps over.
+pub(super) fn ground(space: &PixelSpace, patches: &[f32]) -> Result<GrayImage> {
+    let side = space.side as u32;
+    let whole = RgbImage::from_raw(side, side, space.bytes(patches)).context("a picture has three bytes for each pixel")?;
+    let grey = imageops::grayscale(&whole);
+    let most = side.min(MAP as u32);
+    Ok(imageops::resize(&grey, most, most, imageops::FilterType::Triangle))
+}
+
+/// Attention over a picture: `shares` of all patches row by row, nothing for a hidden one. The most attended patch is
+/// brightest.
+pub(super) fn attention(ground: &GrayImage, grid: usize, shares: &[Option<f32>]) -> Result<Png> {
+    let side = ground.width() as usize;
+    let largest = shares.iter().flatten().fold(f32::MIN_POSITIVE, |most, share| most.max(*share));
+    let bytes = ground.pixels().enumerate().flat_map(|(at, pixel)| {
+        let patch = at / side * grid / side * grid + at % side * grid / side;
+        match shares[patch] {
+            None => [GREY; 3],
+            Some(share) => heat(share / largest).map(|colour| (0.35 * f32::from(pixel.0[0]) + 0.65 * f32::from(colour)) as u8),
+        }
+    });
+    colours(side, bytes.collect())
+}
+
+fn colours(side: usize, bytes: Vec<u8>) -> Result<Png> {
+    let picture = RgbImage::from_raw(side as u32, side as u32, bytes).context("a picture has three bytes for each pixel")?;
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png)?;
+    Ok(Png(png.into_inner()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::pixels::tests::SPACE;
+    use super::*;
+
+    fn pixels(png: &Png) -> RgbImage {
+        image::load_from_memory(&png.0).unwrap().to_rgb8()
+    }
+
+    #[test]
+    fn hidden_patches_are_grey_and_the_most_attended_one_is_brightest() {
+        let ground = ground(&SPACE, &[0.5; 48]).unwrap();
+        let map = pixels(&attention(&ground, 2, &[None, Some(0.1), Some(0.3), Some(0.0)]).unwrap());
+        assert_eq!(map.dimensions(), (4, 4));
+        let at = |x, y| map.get_pixel(x, y).0.iter().map(|c| u32::from(*c)).sum::<u32>();
+        assert_eq!(map.get_pixel(0, 0).0, [GREY; 3]);
+        assert!(at(0, 3) > at(3, 0) && at(3, 0) > at(3, 3));
+    }
+}

@@ -1,0 +1,164 @@
+//! Looking at what models make of single pictures: what answers the playground, in a process of its own.
+//!
+//! The order of reading: this file (models and pictures kept at hand), `see` (what one look shows), `draw`, `model`,
+//! `shelf`, `serve` (questions from a pipe).
+
+mod draw;
+mod model;
+mod see;
+mod serve;
+mod shelf;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Error, Result, bail};
+use burn::tensor::Device;
+
+use crate::data::{self, Dataset, decode_given};
+use crate::experiment::RunId;
+use crate::experiment::settings::DataSettings;
+use crate::methods::Masks;
+use crate::playground::{Answer, Chosen, Hidden, MOST_PIXELS, Mask, Patches, Question};
+use crate::run_dir::RunDir;
+use model::Model;
+use shelf::Shelf;
+
+pub use serve::serve;
+
+/// Weights of models kept at hand, in bytes (ours: three times ViT-B with its decoder).
+const MODELS: usize = 1 << 30;
+/// Views kept at hand, in bytes.
+const VIEWS: usize = 16 << 20;
+/// The place in a split that the mask of a given picture is drawn for; no split has as many pictures.
+const GIVEN: u32 = u32::MAX;
+
+/// Models and pictures, ready to be looked at.
+pub struct Looker {
+    data_dir: PathBuf,
+    device: Device,
+    models: Shelf<(RunId, u64), Model>,
+    /// Pictures by the settings that name them. Only as many as are compared at a time.
+    datasets: Shelf<DataSettings, Dataset>,
+    /// By picture and model.
+    views: Shelf<(Chosen, RunId, u64), Vec<f32>>,
+}
+
+impl Looker {
+    /// One that knows nothing yet of the runs under `data_dir`. Models compute on the CPU, which runs leave a little of.
+    pub fn new(data_dir: &Path) -> Looker {
+        Looker {
+            data_dir: data_dir.to_owned(),
+            device: Device::flex(),
+            models: Shelf::new(MODELS),
+            datasets: Shelf::new(0),
+            views: Shelf::new(VIEWS),
+        }
+    }
+
+    /// Answers a question. `file` is the picture, if it is a given one; `report` hears what takes long.
+    ///
+    /// # Errors
+    /// One sentence: a run without a model, a picture that there is not or that cannot be read, a mask that hides all.
+    pub fn answer(&mut self, question: &Question, file: &[u8], report: &mut dyn FnMut(&str)) -> Result<Answer> {
+        let began = Instant::now();
+        let Looker {
+            data_dir,
+            device,
+            models,
+            datasets,
+            views,
+        } = self;
+        let model = models.get((question.run.clone(), question.written), |(run, _)| {
+            report("reading the model");
+            let model = Model::read(&RunDir::of(data_dir, run), device)?;
+            let bytes = model.bytes;
+            Ok((model, bytes))
+        })?;
+        let (mut class, mut pictures, mut number) = (None, None, GIVEN);
+        if let Chosen::Validation { of, index } = &question.picture {
+            let dataset = open(datasets, data_dir, of, report)?;
+            check_index(*index, dataset)?;
+            number = *index as u32;
+            class = dataset.classes.get(dataset.val.label(*index) as usize).cloned();
+            pictures = Some(dataset.val.len());
+        }
+        let key = (question.picture.clone(), question.run.clone(), question.written);
+        let view = views.get(key, |_| {
+            let picture = match &question.picture {
+                Chosen::Validation { of, index } => open(datasets, data_dir, of, report)?.val.picture(*index)?,
+                Chosen::Given { .. } => decode_given(file, MOST_PIXELS)?,
+            };
+            let side = model.augment.image_size();
+            let mut view = vec![0.0; 3 * side * side];
+            model.augment.plain(&picture, &mut view);
+            let bytes = 4 * view.len();
+            Ok((view, bytes))
+        })?;
+        let grid = model.encoder.config().grid();
+        let hidden = draw_mask(&question.mask, number)?.on_grid(question.mask.grid, grid);
+        let sight = see::see(model, view, &hidden, &question.denorm)?;
+        Ok(Answer {
+            grid,
+            hidden,
+            class,
+            pictures,
+            original: sight.original,
+            masked: sight.masked,
+            reconstruction: sight.reconstruction,
+            attention: sight.attention,
+            cka: sight.cka,
+            milliseconds: began.elapsed().as_secs_f64() * 1000.0,
+        })
+    }
+}
+
+/// The pictures of a run.
+fn open<'a>(
+    datasets: &'a mut Shelf<DataSettings, Dataset>,
+    data_dir: &Path,
+    run: &RunId,
+    report: &mut dyn FnMut(&str),
+) -> Result<&'a Dataset> {
+    let run = RunDir::of(data_dir, run).read().map_err(Error::msg)?.run;
+    let mut settings: DataSettings = run.section("data").map_err(Error::msg)?;
+    if settings.source == "builtin" {
+        // These are made in memory, and only the validation split is looked at.
+        settings.train_images = 1;
+    }
+    let dataset = datasets.get(settings, |settings| {
+        report("opening the pictures");
+        let opened = data::open(settings, &data_dir.join("cache"), &mut |done, total| {
+            report(&format!("opening the pictures, {} %", 100 * done / total.max(1)));
+        })?;
+        Ok((opened, 1))
+    })?;
+    Ok(dataset)
+}
+
+fn check_index(index: usize, dataset: &Dataset) -> Result<()> {
+    if index >= dataset.val.len() {
+        bail!(
+            "there is no picture {index}: the validation split of `{}` has pictures 0 to {}",
+            dataset.name,
+            dataset.val.len() - 1
+        );
+    }
+    Ok(())
+}
+
+/// The hidden patches of a mask for the picture of that number, on the mask's own grid.
+fn draw_mask(mask: &Mask, number: u32) -> Result<Patches> {
+    let patches = mask.grid * mask.grid;
+    match &mask.hidden {
+        Hidden::Drawn { ratio, seed } => {
+            let masks = Masks::for_evaluation(*seed, &[number], patches, *ratio);
+            Ok(Patches(masks.masked.into_iter().flatten().collect()))
+        }
+        Hidden::Given(given) if given.0.len() == patches => Ok(given.clone()),
+        Hidden::Given(given) => bail!("the mask names {} patches: the picture has {patches}", given.0.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
