@@ -147,7 +147,7 @@ mod tests {
             epochs: 60,
             batch_size: 16,
             momentum: 0.9,
-            rates: "0.1, 1e-9, 0.1".to_owned(),
+            rates: "0.1, 1e-9".to_owned(),
             weight_decays: "0.0, 10".to_owned(),
             held_out: 0.1,
         }

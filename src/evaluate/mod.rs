@@ -2,8 +2,8 @@
 //!
 //! `pretrain` trains a method, `finetune`, `probe` and `probe_cached` train on its encoder, `psnr` scores its
 //! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`; `tokenizer` learns what some
-//! methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them, `few` is what that means for
-//! pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who want the numbers
+//! methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them, `few` is what that means
+//! for pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who want the numbers
 //! themselves.
 
 pub mod batch_norm;

@@ -121,7 +121,7 @@ fn plan_row(
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
     let empty = Values::new();
-    let resolve = |stage: Stage, column: &Values, after: &str, parent: Option<&RunSpec>| {
+    let resolve = |stage: Stage, after: &str, column: &Values, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
             column,
@@ -134,7 +134,7 @@ fn plan_row(
         run.scale = scale.name.clone();
         Ok::<_, Invalid>(run)
     };
-    let pretrain = resolve(Stage::Pretrain, &empty, "", None)?;
+    let pretrain = resolve(Stage::Pretrain, "", &empty, None)?;
     let tokenizer = tokenizer_of(&pretrain);
     tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
@@ -144,11 +144,11 @@ fn plan_row(
             (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
             (Stage::Tokenizer, None) => continue,
             _ if column.after != Stage::Pretrain => {
-                let parent = resolve(column.after, &empty, "", Some(&pretrain))?;
+                let parent = resolve(column.after, "", &empty, Some(&pretrain))?;
                 plan.add(&parent);
-                resolve(column.stage, &column.set, &format!("{} · ", column.after), Some(&parent))?
+                resolve(column.stage, &format!("{} · ", column.after), &column.set, Some(&parent))?
             }
-            _ => resolve(column.stage, &column.set, "", Some(&pretrain))?,
+            _ => resolve(column.stage, "", &column.set, Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {

@@ -227,7 +227,7 @@ section! {
         /// Momentum of the head's optimizer.
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Learning rates that are tried.
-        rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-12, max: 1e6 }, "ours";
+        rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-9, max: 1e6 }, "ours";
         /// Weight decays that are tried.
         weight_decays: String = Literal::Text("0, 0.00001, 0.0001, 0.001"), Kind::Numbers { min: 0.0, max: 1e6 }, "ours";
         /// Share of the training pictures on which the pairs are compared.
@@ -323,19 +323,20 @@ impl CkaSettings {
 }
 
 impl CachedSettings {
-    /// The learning rates that are tried, ascending, each once.
+    /// The learning rates, in ascending order.
     pub fn rates(&self) -> Vec<f64> {
-        different(&self.rates)
+        ascending(&self.rates)
     }
 
-    /// The weight decays that are tried, ascending, each once.
+    /// The weight decays, in ascending order.
     pub fn weight_decays(&self) -> Vec<f64> {
-        different(&self.weight_decays)
+        ascending(&self.weight_decays)
     }
 }
 
-fn different(text: &str) -> Vec<f64> {
-    let mut found = numbers(text).unwrap_or_default();
+/// The different numbers of a list.
+fn ascending(list: &str) -> Vec<f64> {
+    let mut found = numbers(list).unwrap_or_default();
     found.sort_by(f64::total_cmp);
     found.dedup();
     found

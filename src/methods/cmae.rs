@@ -190,6 +190,10 @@ impl Method for Cmae {
         &self.encoder
     }
 
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        self.mask_token.as_ref().map(Param::val)
+    }
+
     fn rivals(&self) -> Rivals {
         let options = &self.options;
         let pooled = !options.mask_token && options.no_mask_token_align == "pooled";
@@ -205,10 +209,6 @@ impl Method for Cmae {
 
     fn normalises_batch(&self) -> bool {
         self.projector.normalises_batch() || self.predictor.normalises_batch()
-    }
-
-    fn mask_token(&self) -> Option<Tensor<3>> {
-        self.mask_token.as_ref().map(Param::val)
     }
 }
 
