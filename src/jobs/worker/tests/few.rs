@@ -176,7 +176,7 @@ fn a_cached_probe_chooses_its_rate_on_held_out_pictures_and_writes_a_head() {
         assert_eq!(outcome, Outcome::Finished, "{events:?}");
         (dir, events)
     };
-    let (dir, events) = probe("1e-9 0.1 1e6");
+    let (dir, events) = probe("1e-9, 0.1, 1e6");
     let names: Vec<&str> = summaries(&events).iter().map(|(name, _)| *name).collect();
     let all = ["top1", "rate", "weight_decay", "held_out_top1"].map(|name| format!("probe_cached.{name}"));
     assert_eq!(names, all);
@@ -196,6 +196,6 @@ fn a_cached_probe_chooses_its_rate_on_held_out_pictures_and_writes_a_head() {
         fs::read(dir.model_file()).unwrap(),
         "the same bits again"
     );
-    let (_, events) = probe("1e-9 1e-8");
+    let (_, events) = probe("1e-9, 1e-8");
     assert_eq!(warnings(&events).len(), usize::from(named(&events, "probe_cached.rate") == 1e-8));
 }
