@@ -39,17 +39,32 @@ async fn a_person_compares_features_of_two_encoders_in_colours_lines_and_differe
         compared.push(launch(&server, wish));
     }
 
-    // The page offers what has finished; ticked and sent, both are drawn.
+    choose_what_finished(&browser, &compared).await;
+    point_at_a_number(&browser).await;
+    look_at_other_views(&browser).await;
+    let address = format!("{}/runs/{}", server.address, compared[0]);
+    browser.client.goto(&address).await.unwrap();
+    browser
+        .until("the run's own charts", "#cka-title", |text| text.contains("Likeness"))
+        .await;
+    assert_eq!(browser.count("#cka figure svg").await, 2);
+    browser.client.clone().close().await.unwrap();
+}
+
+/// The page offers what has finished; ticked and sent, both are drawn.
+async fn choose_what_finished(browser: &Browser, compared: &[String]) {
     browser.client.refresh().await.unwrap();
-    for id in &compared {
+    for id in compared {
         browser.click(&format!("#tick-{id}")).await;
     }
     browser.click("form .small").await;
     browser.until("the charts", "#cka-files", |text| text.contains("PNG")).await;
     assert_eq!(browser.count("#cka figure svg").await, 2);
     assert_eq!(browser.count("#cka rect title").await, 2 * 3 * 3);
+}
 
-    // What the pointer is told is what the file has, and nothing hidden is 1.
+/// What the pointer is told is what the file has, and nothing hidden is 1.
+async fn point_at_a_number(browser: &Browser) {
     let under = "const box = document.querySelector('#cka figure rect title').parentNode; box.scrollIntoView({ block: 'center' });
         const place = box.getBoundingClientRect();
         const hit = document.elementFromPoint(place.x + place.width / 2, place.y + place.height / 2);
@@ -62,8 +77,10 @@ async fn a_person_compares_features_of_two_encoders_in_colours_lines_and_differe
     for [whole, half, little] in last.iter().map(|row| <[f64; 3]>::try_from(row.clone()).unwrap()) {
         assert!((whole - 1.0).abs() < 1e-5 && half < 0.9999 && little < half, "{last:?}");
     }
+}
 
-    // Other views come without a reload.
+/// Other views come without a reload, and a picture is drawn.
+async fn look_at_other_views(browser: &Browser) {
     browser.client.execute("window.mark = 1", vec![]).await.unwrap();
     browser.choose("#cka-view", "lines").await;
     browser
@@ -84,15 +101,4 @@ async fn a_person_compares_features_of_two_encoders_in_colours_lines_and_differe
     let drawn = "const picture = new Image(); picture.src = document.querySelector('#cka-files a[href*=png]').href;
         return picture.decode().then(() => picture.naturalWidth)";
     assert!(browser.client.execute(drawn, vec![]).await.unwrap().as_u64().unwrap() > 800);
-
-    browser
-        .client
-        .goto(&format!("{}/runs/{}", server.address, compared[0]))
-        .await
-        .unwrap();
-    browser
-        .until("the run's own charts", "#cka-title", |text| text.contains("Likeness"))
-        .await;
-    assert_eq!(browser.count("#cka figure svg").await, 2);
-    browser.client.clone().close().await.unwrap();
 }
