@@ -27,7 +27,7 @@ pub enum Purpose {
     Split = 7,
     /// The procedural pictures; `a` is the split, `b` the picture.
     Builtin = 8,
-    /// Masks of an evaluation, the same for every method; `a` is the picture.
+    /// Masks of an evaluation, the same for every method; `a` is the picture, `b` the draw where there are several.
     EvalMask = 9,
     /// Tokens that stand for all others in a contrastive loss; `a` is the step.
     Negatives = 10,

@@ -59,6 +59,19 @@ impl Axis {
         }
     }
 
+    /// An axis of names in ascending order, each in the middle of its cell of 1, of which at most about `count` are shown.
+    pub(super) fn cells(names: Vec<String>, count: usize) -> Axis {
+        let (range, stride) = (0.0..names.len() as f64, names.len().div_ceil(count.max(2)).max(1));
+        let shown = names.into_iter().enumerate().step_by(stride);
+        let (ticks, labels) = shown.map(|(index, name)| (index as f64 + 0.5, name)).unzip();
+        Axis {
+            range,
+            ticks,
+            labels,
+            log: false,
+        }
+    }
+
     /// Where the name `index` of `count` stands: in the middle of its band of height 1.
     pub(super) fn name_place(count: usize, index: usize) -> f64 {
         (count - index) as f64 - 0.5

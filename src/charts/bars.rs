@@ -87,10 +87,7 @@ impl BarChart {
         }
         self.say(plot, bar, ((mean + sd).max(0.0), y), &FG)?;
         let text = format!("{}: {}", bar.name, self.text(bar));
-        Ok(Some(Tip {
-            at: plot.backend_coord(&(mean, y)),
-            text,
-        }))
+        Ok(Some(Tip::at(plot.backend_coord(&(mean, y)), text)))
     }
 
     fn say(&self, plot: &mut Plot, bar: &Bar, place: (f64, f64), ink: &RGBColor) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use super::legend::{Key, Legend};
 use super::theme::{self, BG, FG, GRID, MUTED, Theme};
 
 /// Drawing units in a pixel: plotters draws at whole units, and whole pixels would make lines jagged.
-const UNIT: u32 = 10;
+pub(super) const UNIT: u32 = 10;
 /// Text that no font of the reader's system lacks.
 const FONT: &str = "system-ui, sans-serif";
 
@@ -25,8 +25,26 @@ pub(super) type Drawn = Result<(), Failure>;
 /// A text shown while the pointer is at a place, given in drawing units.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tip {
-    pub(super) at: (i32, i32),
-    pub(super) text: String,
+    at: (i32, i32),
+    /// Width and height from there; `None` is a spot around it.
+    size: Option<(i32, i32)>,
+    text: String,
+}
+
+impl Tip {
+    /// A text at a spot.
+    pub(super) fn at(at: (i32, i32), text: String) -> Tip {
+        Tip { at, size: None, text }
+    }
+
+    /// A text over an area, given by its corner.
+    pub(super) fn over(at: (i32, i32), size: (i32, i32), text: String) -> Tip {
+        Tip {
+            at,
+            size: Some(size),
+            text,
+        }
+    }
 }
 
 /// The parts around a plot.
@@ -75,10 +93,15 @@ impl Frame {
 
     /// Draws everything; `body` draws the data and returns the tips.
     pub(super) fn svg(&self, x: &Axis, y: &Axis, body: impl FnOnce(&mut Plot) -> Result<Vec<Tip>, Failure>) -> String {
+        self.svg_with(x, y, |_, plot| body(plot))
+    }
+
+    /// As [`Frame::svg`] for a body that also draws beside the plot, where the canvas reaches and the plot does not.
+    pub(super) fn svg_with(&self, x: &Axis, y: &Axis, body: impl FnOnce(&Canvas, &mut Plot) -> Result<Vec<Tip>, Failure>) -> String {
         self.element(|canvas| {
             let mut tips = self.legend(canvas)?;
             let mut plot = self.plot(canvas, x, y)?;
-            tips.extend(body(&mut plot)?);
+            tips.extend(body(canvas, &mut plot)?);
             Ok(tips)
         })
     }
@@ -175,13 +198,18 @@ impl Frame {
         );
         svg.push_str(&theme::style(self.theme));
         svg.push_str(&theme::paint(inner.to_owned(), self.theme, UNIT));
-        for Tip { at: (x, y), text } in tips {
-            let radius = units(7.0);
-            let _ = writeln!(
-                svg,
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill-opacity=\"0\"><title>{}</title></circle>",
-                escaped(text)
-            );
+        for Tip { at: (x, y), size, text } in tips {
+            let (radius, text) = (units(7.0), escaped(text));
+            let _ = match size {
+                None => writeln!(
+                    svg,
+                    "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill-opacity=\"0\"><title>{text}</title></circle>"
+                ),
+                Some((width, height)) => writeln!(
+                    svg,
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill-opacity=\"0\"><title>{text}</title></rect>"
+                ),
+            };
         }
         svg.push_str("</svg>\n");
         svg
@@ -232,7 +260,7 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     clean(text)
         .replace('&', "&amp;")
         .replace('<', "&lt;")

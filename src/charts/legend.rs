@@ -75,10 +75,7 @@ impl Legend {
             let name = cut(&key.name, room - SWATCH);
             canvas.draw(&Text::new(name.clone(), (units(x + 26.0), units(y - TEXT * 0.5)), font(TEXT, &FG)))?;
             if name != key.name {
-                tips.push(Tip {
-                    at: (units(x + 10.0), units(y)),
-                    text: key.name.clone(),
-                });
+                tips.push(Tip::at((units(x + 10.0), units(y)), key.name.clone()));
             }
         }
         Ok(tips)

@@ -26,6 +26,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Place in the palette, best from [`colour_of`](super::colour_of); wraps around.
     pub colour: usize,
+    /// x, low and high of a range around the line; may be empty.
+    pub band: Vec<(f64, f64, f64)>,
     /// Whether the line is dashed. Further lines of one colour get dashes of their own without asking.
     pub dashed: bool,
 }
@@ -47,6 +49,8 @@ pub struct LineChart {
     pub log_y: bool,
     /// Logarithmic x.
     pub log_x: bool,
+    /// What the y axis covers at least, such as 0 to 1, so that charts beside each other can be compared.
+    pub y_covers: Option<(f64, f64)>,
     /// Width in pixels, at least 240.
     pub width: u32,
     /// Height in pixels, at least 160; a legend below comes on top of it.
@@ -78,8 +82,10 @@ impl LineChart {
         let drawn = lines.iter().flat_map(|line| &line.points).filter(|(_, y)| y.is_finite());
         let x_ticks = (frame.size.0 - frame.legend.right - 80.0) / 65.0;
         let x = Axis::over(drawn.clone().map(|point| point.0), self.log_x, 0.0, x_ticks as usize);
+        let covered = self.y_covers.iter().flat_map(|(low, high)| [*low, *high]);
+        let has_points = drawn.clone().next().is_some();
         let y = Axis::over(
-            drawn.map(|point| point.1),
+            drawn.map(|point| point.1).chain(covered.filter(|_| has_points)),
             self.log_y,
             0.04,
             (frame.plot_height() / 36.0).max(4.0) as usize,
@@ -92,6 +98,9 @@ impl LineChart {
             for line in lines.iter().filter(|line| self.weight(line) > 0.0) {
                 let style = line.look.ink().mix(FAINT).stroke_width(units(1.2) as u32);
                 polyline(plot, &downsample(&line.points, SHOWN), (&x, &y), style)?;
+            }
+            for line in &lines {
+                band(plot, line, (&x, &y))?;
             }
             let mut tips = Vec::new();
             for line in &lines {
@@ -141,10 +150,7 @@ impl LineChart {
                 let radius = if last { 3.0 } else { 2.2 };
                 plot.draw_series([Circle::new(place, units(radius), ink.filled())])?;
             }
-            tips.push(Tip {
-                at: plot.backend_coord(&place),
-                text: self.tip(line, points[i], line.points[i].1),
-            });
+            tips.push(Tip::at(plot.backend_coord(&place), self.tip(line, points[i], line.points[i].1)));
         }
         Ok(tips)
     }
@@ -166,6 +172,18 @@ impl LineChart {
         };
         format!("{}: {y_name} {}{raw} at {x_name} {}", line.series.name, number(y, 5), number(x, 7))
     }
+}
+
+/// Draws the range around a line, where the axes can show it.
+fn band(plot: &mut Plot, line: &Line, axes: (&Axis, &Axis)) -> Result<(), Failure> {
+    let band = &line.series.band;
+    let low = band.iter().filter_map(|&(x, low, _)| both((x, low), axes));
+    let high = band.iter().rev().filter_map(|&(x, _, high)| both((x, high), axes));
+    let corners: Vec<(f64, f64)> = low.chain(high).collect();
+    if corners.len() > 2 {
+        plot.draw_series([Polygon::new(corners, line.look.ink().mix(FAINT))])?;
+    }
+    Ok(())
 }
 
 /// Draws a line with a break at every gap; a point alone between gaps becomes a dot.

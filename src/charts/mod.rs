@@ -1,20 +1,28 @@
-//! Charts: numbers in, SVG text out. Knows nothing of runs, stores or pages.
+//! Charts: numbers in, SVG text or a PNG out. Knows nothing of runs, stores or pages.
 //!
 //! Every chart is one `<svg>` element with a `viewBox`: inlined in a page it takes the width it is
 //! given, saved to a file it stands alone. All text is real text, so a page's search finds a run.
 
 mod axis;
 mod bars;
+mod colours;
 mod frame;
+mod grid;
+mod heatmap;
 mod legend;
 mod line;
 mod palette;
+mod png;
 mod smooth;
 mod theme;
 
 pub use bars::{Bar, BarChart};
+pub use colours::Scale;
+pub use grid::grid;
+pub use heatmap::{HeatCell, Heatmap};
 pub use line::{LineChart, Series};
 pub use palette::{PALETTE, colour_of};
+pub use png::png;
 pub use smooth::{downsample, smooth};
 pub use theme::Theme;
 

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TokenizerSettings, TrainSettings,
+    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, DataSettings, FewSettings, KnnSettings, LabelsSettings, ModelSettings,
+    ProbeSettings, PsnrSettings, RepeatSettings, TokenizerSettings, TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -112,21 +113,35 @@ impl Catalog {
 pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
     let (data, model) = (DataSettings::SECTION, ModelSettings::SECTION);
     let (augment, train) = (AugmentSettings::SECTION, TrainSettings::SECTION);
+    let (classify, knn) = (ClassifySettings::SECTION, KnnSettings::SECTION);
     match stage {
-        Stage::Pretrain if !method.trains => vec![method.options, data, model],
-        Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION],
-        Stage::Pretrain if method.tokens => vec![method.options, TokenizerSettings::SECTION, data, model, augment, train],
-        Stage::Pretrain => vec![method.options, data, model, augment, train],
-        Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
+        Stage::Pretrain if !method.trains => vec![method.options, data, model, knn],
+        Stage::Pretrain => {
+            let mut all = vec![method.options];
+            all.extend(method.tokens.then_some(TokenizerSettings::SECTION));
+            all.extend([data, FewSettings::SECTION, model, augment, train, RepeatSettings::SECTION]);
+            all.extend(method.labels.then_some(classify));
+            all.push(knn);
+            all
+        }
+        Stage::Finetune => vec![data, LabelsSettings::SECTION, model, augment, train, classify],
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
+        Stage::ProbeCached => vec![data, model, CachedSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
+        Stage::Cka => vec![data, model, CkaSettings::SECTION],
         Stage::Tokenizer => tokenizer_sections(),
     }
 }
 
-/// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone.
-fn tokenizer_sections() -> Vec<Section> {
-    vec![TokenizerSettings::SECTION, DataSettings::SECTION, ModelSettings::SECTION]
+/// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone, and
+/// it learns from the pictures that its pretraining sees.
+pub(super) fn tokenizer_sections() -> Vec<Section> {
+    vec![
+        TokenizerSettings::SECTION,
+        DataSettings::SECTION,
+        FewSettings::SECTION,
+        ModelSettings::SECTION,
+    ]
 }
 
 /// What a stage's protocol changes in the sections' defaults. Sources: MAE repository, FINETUNE.md and
@@ -134,7 +149,7 @@ fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

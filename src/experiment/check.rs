@@ -3,8 +3,8 @@
 use super::catalog::{Catalog, sections};
 use super::run::{RunSpec, Stage};
 use super::scale::Scale;
-use super::schema::{Section, Setting, Values};
-use super::settings::{AugmentSettings, DataSettings, ModelSettings, TrainSettings};
+use super::schema::{Section, Setting, Values, numbers};
+use super::settings::{AugmentSettings, CkaSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings};
 
 /// A setting that cannot be: where, and what is allowed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -38,7 +38,8 @@ pub(super) fn every_section(catalog: &Catalog) -> Vec<Section> {
     Stage::ALL.into_iter().flat_map(|stage| sections_of(stage, catalog)).collect()
 }
 
-fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
+/// Every section of every method in this stage.
+pub(super) fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
     catalog.methods.iter().flat_map(|method| sections(stage, method)).collect()
 }
 
@@ -71,6 +72,30 @@ pub(super) fn check_asked(place: &str, stage: Stage) -> Result<(), Invalid> {
             "a tokenizer comes with the pretraining that needs it: its settings stand there, in the section `tokenizer`",
         )),
         _ => Ok(()),
+    }
+}
+
+/// A run of `stage` starts from a run, and not from one of any stage.
+///
+/// # Errors
+/// Names the stages that are allowed.
+pub(super) fn check_parent(stage: Stage, parent: Option<&RunSpec>) -> Result<(), Invalid> {
+    let allowed = stage
+        .starts_from()
+        .iter()
+        .map(|stage| stage.name())
+        .collect::<Vec<_>>()
+        .join(" or ");
+    match parent {
+        Some(parent) if stage.starts_from().contains(&parent.stage) => Ok(()),
+        Some(parent) => Err(Invalid::new(
+            "parent",
+            format!("that run is a {}: stage {stage} starts from a {allowed} run", parent.stage),
+        )),
+        None => Err(Invalid::new(
+            "parent",
+            format!("stage {stage} starts from a {allowed} run: name one"),
+        )),
     }
 }
 
@@ -154,6 +179,9 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     let data: DataSettings = run.section("data").map_err(broken)?;
     let model: ModelSettings = run.section("model").map_err(broken)?;
     check_model(&data, &model)?;
+    if run.settings.contains_key("few") {
+        check_few(&data, &run.section("few").map_err(broken)?)?;
+    }
     if run.settings.contains_key("augment") {
         let augment: AugmentSettings = run.section("augment").map_err(broken)?;
         if augment.crop_min > augment.crop_max {
@@ -166,10 +194,13 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     }
     if run.settings.contains_key("train") {
         let train: TrainSettings = run.section("train").map_err(broken)?;
-        let (step, most) = (train.batch_size * train.accumulation, data.train_images);
+        let step = train.batch_size * train.accumulation;
+        let (most, what) = match run.section::<RepeatSettings>("repeat").map_err(broken)?.epoch_samples {
+            0 => (data.train_images, "the data"),
+            samples => (samples, "an epoch of repeat.epoch_samples"),
+        };
         if most > 0 && step > most {
-            let message =
-                format!("a step of {step} pictures is larger than the data: batch_size times accumulation must be at most {most}");
+            let message = format!("a step of {step} pictures is larger than {what}: batch_size times accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
         if train.recompute && model.position == "relative" {
@@ -182,6 +213,58 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
             let message = format!("{warm_up} is longer than the run: it must be at most train.epochs = {epochs}");
             return Err(Invalid::new("train.warmup_epochs", message));
         }
+    }
+    if run.settings.contains_key("cka") {
+        check_cka(&run.section("cka").map_err(broken)?, &data, &model)?;
+    }
+    Ok(())
+}
+
+fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid> {
+    let ratios = numbers(&cka.ratios).unwrap_or_default();
+    if !ratios.is_sorted_by(|a, b| a < b) {
+        let message = format!("{} is not allowed: each ratio must be larger than the one before", cka.ratios);
+        return Err(Invalid::new("cka.ratios", message));
+    }
+    let patches = (data.image_size / model.patch_size).pow(2);
+    // Rounded down to whole patches, in millionths as where masks are made.
+    let keep = |ratio: f64| patches * (1_000_000 - (ratio * 1e6).round() as usize) / 1_000_000;
+    if let Some(ratio) = ratios.iter().find(|ratio| keep(**ratio) == 0) {
+        let message = format!("{ratio} is not allowed: it leaves none of the {patches} patches of a picture");
+        return Err(Invalid::new("cka.ratios", message));
+    }
+    if (1..CkaSettings::FEWEST).contains(&cka.pictures) {
+        let (pictures, fewest) = (cka.pictures, CkaSettings::FEWEST);
+        let message = format!("{pictures} is not allowed: it must be 0, for all, or at least {fewest}");
+        return Err(Invalid::new("cka.pictures", message));
+    }
+    if cka.hiding == "mask_token" && cka.tokens.starts_with("matched") {
+        let message = format!(
+            "{} is not allowed with cka.hiding = mask_token: every patch stays there",
+            cka.tokens
+        );
+        return Err(Invalid::new("cka.tokens", message));
+    }
+    Ok(())
+}
+
+/// What of the choice of few pictures must fit together.
+fn check_few(data: &DataSettings, few: &FewSettings) -> Result<(), Invalid> {
+    let refuse = |place, message: &str| Err(Invalid::new(place, message));
+    let by_list = few.choice == "list";
+    if data.train_images > 0 && few.images > data.train_images {
+        let (images, most) = (few.images, data.train_images);
+        let message = format!("{images} is not allowed: it must be at most data.train_images = {most}");
+        return refuse("few.images", &message);
+    }
+    if by_list && few.images > 0 {
+        return refuse("few.images", "a list names all the pictures: it must be 0 with few.choice = list");
+    }
+    if by_list == few.list.is_empty() {
+        return refuse("few.list", "a file of names is there exactly if few.choice is list");
+    }
+    if !few.class.is_empty() && few.choice != "one_class" {
+        return refuse("few.class", "a class is there only if few.choice is one_class");
     }
     Ok(())
 }

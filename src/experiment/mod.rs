@@ -21,7 +21,7 @@ pub use catalog::{Alarm, Catalog, MethodInfo, Side};
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
-pub use schema::{Kind, Literal, Section, Setting, Value, Values};
+pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};
 pub use study::{Column, Row, Study};
 pub use table::Table;
 pub use views::ViewPlan;

@@ -1,15 +1,18 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining only),
-//! the scale (`all`, then `stage`, then `method`), the study's row, the request.
+//! the scale (`all`, then `stage`, then `method`), the study's column, its row, the request.
 
 use std::collections::BTreeMap;
 
-use super::catalog::{Catalog, MethodInfo, protocol, sections};
-use super::check::{accept, check_asked, check_inherited, check_scale, check_together, check_values, every_section};
+use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
+use super::check::{
+    accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section, sections_of,
+};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
+use super::settings::ModelSettings;
 use super::study::{Column, Row, Study};
 
 pub use super::check::Invalid;
@@ -95,6 +98,9 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
     for row in &study.rows {
         check_row(row, catalog).map_err(|invalid| invalid.of(&format!("row `{}`", row.id)))?;
     }
+    for column in &study.columns {
+        check_column(column, catalog).map_err(|invalid| invalid.of(&format!("column `{}`", column.id)))?;
+    }
     for seed in 0..seeds {
         for row in &study.rows {
             plan_row(&mut plan, study, row, scale, catalog, request, seed)?;
@@ -114,20 +120,21 @@ fn plan_row(
     seed: u64,
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
-    let resolve = |stage: Stage, parent: Option<&RunSpec>| {
-        let empty = Values::new();
+    let empty = Values::new();
+    let resolve = |stage: Stage, after: &str, column: &Values, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
+            column,
             row: row.set.get(stage.name()).unwrap_or(&empty),
             request,
         };
         let mut run =
             resolve(stage, method, seed, parent, &layers).map_err(|invalid| invalid.of(&format!("row `{}`, stage {stage}", row.id)))?;
-        run.label = format!("{} · {stage} · {} · seed {seed}", row.title, scale.name);
+        run.label = format!("{} · {after}{stage} · {} · seed {seed}", row.title, scale.name);
         run.scale = scale.name.clone();
         Ok::<_, Invalid>(run)
     };
-    let pretrain = resolve(Stage::Pretrain, None)?;
+    let pretrain = resolve(Stage::Pretrain, "", &empty, None)?;
     let tokenizer = tokenizer_of(&pretrain);
     tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
@@ -136,7 +143,12 @@ fn plan_row(
             (Stage::Pretrain, _) => pretrain.clone(),
             (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
             (Stage::Tokenizer, None) => continue,
-            _ => resolve(column.stage, Some(&pretrain))?,
+            _ if column.after != Stage::Pretrain => {
+                let parent = resolve(column.after, "", &empty, Some(&pretrain))?;
+                plan.add(&parent);
+                resolve(column.stage, &format!("{} · ", column.after), &column.set, Some(&parent))?
+            }
+            _ => resolve(column.stage, "", &column.set, Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {
@@ -158,6 +170,20 @@ fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// A column's settings, which are of one stage after pretraining: all of a row's columns have one pretraining.
+fn check_column(column: &Column, catalog: &Catalog) -> Result<(), Invalid> {
+    if !column.set.is_empty() && matches!(column.stage, Stage::Pretrain | Stage::Tokenizer) {
+        return Err(Invalid::new(
+            "set",
+            format!(
+                "a column of stage {} has no settings of its own: they stand in the rows",
+                column.stage
+            ),
+        ));
+    }
+    check_values("set", &column.set, &sections_of(column.stage, catalog))
 }
 
 /// The columns a row fills: not those it leaves out, and no reconstruction or tokenizer where the method has none.
@@ -186,11 +212,8 @@ pub fn single_run(
 ) -> Result<RunSpec, Invalid> {
     let method = find(catalog, method)?;
     check_asked("stage", stage)?;
-    if stage != Stage::Pretrain && parent.is_none() {
-        return Err(Invalid::new(
-            "parent",
-            format!("stage {stage} starts from a pretraining run: name one"),
-        ));
+    if stage != Stage::Pretrain || parent.is_some() {
+        check_parent(stage, parent)?;
     }
     if stage == Stage::Psnr && !method.reconstructs {
         return Err(Invalid::new(
@@ -203,11 +226,14 @@ pub fn single_run(
     check_inherited(&request.set, parent)?;
     let layers = Layers {
         scale,
+        column: &Values::new(),
         row: &Values::new(),
         request,
     };
     let mut run = resolve(stage, method, seed, parent, &layers)?;
-    run.label = format!("{} · {stage} · {} · seed {seed}", method.title, scale.name);
+    let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
+    let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
+    run.label = format!("{} · {after}{stage} · {} · seed {seed}", method.title, scale.name);
     run.scale = scale.name.clone();
     Ok(run)
 }
@@ -220,6 +246,7 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid>
 
 struct Layers<'a> {
     scale: &'a Scale,
+    column: &'a Values,
     row: &'a Values,
     request: &'a Request,
 }
@@ -241,6 +268,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
     if let Some(values) = layers.scale.method.get(method.name).filter(|_| stage == Stage::Pretrain) {
         overlay(&mut settings, values);
     }
+    overlay(&mut settings, layers.column);
     overlay(&mut settings, layers.row);
     if let Some(data) = &layers.request.data {
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
@@ -249,7 +277,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
     let tokenizer = tokenizer(stage, seed, &settings);
-    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings);
+    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings, &sections);
     check_together(&run)?;
     Ok(run)
 }
@@ -270,9 +298,10 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
+    kept.insert("few".to_owned(), settings.get("few")?.clone());
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
-    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept))
+    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))
 }
 
 fn defaults(section: &Section) -> BTreeMap<String, Value> {
@@ -297,8 +326,8 @@ fn overlay_one(settings: &mut Values, section: &str, key: &str, value: Value) {
 /// A child's model is its parent's: a checkpoint has one shape.
 fn inherit(settings: &mut Values, parent: Option<&RunSpec>) {
     let Some(parent) = parent else { return };
-    if let Some(model) = parent.settings.get("model") {
-        settings.insert("model".to_owned(), model.clone());
+    if let Some(model) = parent.completed(&[ModelSettings::SECTION]).remove("model") {
+        settings.insert("model".to_owned(), model);
     }
     if let Some(size) = parent.value("data", "image_size") {
         overlay_one(settings, "data", "image_size", size.clone());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::schema::{Value, Values};
+use super::schema::{Described, Section, Value, Values, deciding};
 
 /// One kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,16 +21,45 @@ pub enum Stage {
     Finetune,
     /// Train a linear head on the frozen encoder.
     Probe,
+    /// Train linear heads on features of the frozen encoder that are read once.
+    ProbeCached,
     /// Score reconstructions.
     Psnr,
+    /// Compare features of whole and of masked pictures.
+    Cka,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Tokenizer];
+    pub const ALL: [Stage; 7] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::ProbeCached,
+        Stage::Psnr,
+        Stage::Cka,
+        Stage::Tokenizer,
+    ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 4] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr];
+    pub const ASKED: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::ProbeCached,
+        Stage::Psnr,
+        Stage::Cka,
+    ];
+
+    /// The stages whose runs a run of this one can start from.
+    pub fn starts_from(self) -> &'static [Stage] {
+        match self {
+            Stage::Tokenizer => &[],
+            Stage::Pretrain => &[Stage::Tokenizer],
+            Stage::Finetune | Stage::Probe | Stage::ProbeCached | Stage::Psnr => &[Stage::Pretrain],
+            Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
+        }
+    }
 
     /// The name in TOML, SQL and addresses.
     pub fn name(self) -> &'static str {
@@ -39,7 +68,9 @@ impl Stage {
             Stage::Pretrain => "pretrain",
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
+            Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
+            Stage::Cka => "cka",
         }
     }
 }
@@ -126,12 +157,13 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
-    /// Makes the run and its key. The label and the scale's name do not enter the key.
-    pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values) -> Self {
+    /// Makes the run and its key. The label and the scale's name do not enter the key, nor does a setting of `sections`
+    /// that is as before the setting existed.
+    pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values, sections: &[Section]) -> Self {
         // serde_json writes maps in key order here (BTreeMap), so equal settings give equal text.
         let canonical = serde_json::json!({
             "format": 1, "stage": stage, "method": method, "seed": seed,
-            "parent": parent.map(|p| &p.key), "settings": settings,
+            "parent": parent.map(|p| &p.key), "settings": deciding(&settings, sections),
         });
         let key: String = Sha256::digest(canonical.to_string())
             .iter()
@@ -152,14 +184,29 @@ impl RunSpec {
         }
     }
 
-    /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`.
+    /// One section as its typed struct, for example `spec.section::<TrainSettings>("train")`. What an older record lacks
+    /// is as before.
     ///
     /// # Errors
     /// Names the section and the key if the run's record does not fit this version of Umbra.
-    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        let values = self.settings.get(name).cloned().unwrap_or_default();
+    pub fn section<T: DeserializeOwned + Described>(&self, name: &str) -> Result<T, String> {
+        let mut values = self.settings.get(name).cloned().unwrap_or_default();
+        T::SECTION.fill_in(&mut values);
         let table = serde_json::to_value(values).map_err(|e| e.to_string())?;
         serde_json::from_value(table).map_err(|e| format!("run {}: section [{name}]: {e}", self.id))
+    }
+
+    /// The settings with what an older record lacks of `sections`, as before.
+    pub fn completed(&self, sections: &[Section]) -> Values {
+        let mut settings = self.settings.clone();
+        for section in sections {
+            let mut values = settings.remove(section.name).unwrap_or_default();
+            section.fill_in(&mut values);
+            if !values.is_empty() || self.settings.contains_key(section.name) {
+                settings.insert(section.name.to_owned(), values);
+            }
+        }
+        settings
     }
 
     /// One value.

@@ -90,6 +90,13 @@ pub enum Kind {
         /// The list.
         of: &'static [&'static str],
     },
+    /// Numbers from `min` to `max`, both allowed, as text with commas between them.
+    Numbers {
+        /// Smallest allowed.
+        min: f64,
+        /// Largest allowed.
+        max: f64,
+    },
     /// Free text.
     Text,
 }
@@ -105,6 +112,7 @@ impl Kind {
             Kind::Float { min, max } => format!("a number from {min} to {max}"),
             Kind::Between { min, max } => format!("a number between {min} and {max}, neither included"),
             Kind::Choice { of } => format!("one of {}", of.join(", ")),
+            Kind::Numbers { min, max } => format!("one or more numbers from {min} to {max} with commas between them"),
             Kind::Text => "text".to_owned(),
         }
     }
@@ -119,6 +127,12 @@ impl Kind {
             (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| Value::Float(v + 0.0)),
             (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| Value::Float(v + 0.0)),
             (Kind::Choice { of }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
+            (Kind::Numbers { .. }, Value::Int(v)) => self.accept(&Value::Text(v.to_string())).ok(),
+            (Kind::Numbers { .. }, Value::Float(v)) => self.accept(&Value::Text(v.to_string())).ok(),
+            // Written in one way, so that equal lists are keyed alike.
+            (Kind::Numbers { min, max }, Value::Text(v)) => numbers(v)
+                .filter(|list| list.iter().all(|v| (min..=max).contains(&v)))
+                .map(|list| Value::Text(list.iter().map(|v| (v + 0.0).to_string()).collect::<Vec<_>>().join(", "))),
             _ => None,
         };
         accepted.ok_or_else(|| format!("{value} is not allowed: it must be {}", self.allowed()))
@@ -131,10 +145,15 @@ impl Kind {
             Kind::Bool => text.parse().ok().map(Value::Bool),
             Kind::Int { .. } => text.parse().ok().map(Value::Int),
             Kind::Float { .. } | Kind::Between { .. } => text.parse().ok().map(Value::Float),
-            Kind::Choice { .. } | Kind::Text => Some(Value::Text(text.to_owned())),
+            Kind::Choice { .. } | Kind::Numbers { .. } | Kind::Text => Some(Value::Text(text.to_owned())),
         };
         self.accept(&value.unwrap_or_else(|| Value::Text(text.to_owned())))
     }
+}
+
+/// The numbers of a setting that is a list of them; `None` if there is anything else in it.
+pub fn numbers(text: &str) -> Option<Vec<f64>> {
+    text.split(',').map(|part| part.trim().parse().ok()).collect()
 }
 
 /// One setting: its name and everything a person must know to choose it.
@@ -151,6 +170,18 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Where the default comes from.
     pub source: &'static str,
+    /// The value that does what was done before the setting existed. A run with it has the key that it had without, and
+    /// a record that lacks the setting is read as having it. Settings that were there from the start have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Literal>,
+}
+
+impl Setting {
+    /// The value that stands for "as before", in the setting's kind.
+    fn as_before(&self) -> Option<Value> {
+        let value = Value::from(self.before?);
+        Some(self.kind.accept(&value).unwrap_or(value))
+    }
 }
 
 /// A named group of settings.
@@ -162,8 +193,53 @@ pub struct Section {
     pub settings: &'static [Setting],
 }
 
+impl Section {
+    /// Adds to the values of an older record what stands for "as before".
+    pub(super) fn fill_in(&self, values: &mut BTreeMap<String, Value>) {
+        for setting in self.settings {
+            if let Some(before) = setting.as_before() {
+                values.entry(setting.key.to_owned()).or_insert(before);
+            }
+        }
+    }
+}
+
 /// Values of a run: section, then key.
 pub type Values = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// The section of a method's own options, which every run of that method has, be it empty.
+pub const METHOD: &str = "method";
+
+/// A typed section, and its description.
+pub trait Described {
+    /// The description.
+    const SECTION: Section;
+}
+
+/// The values that decide the key: without those that stand for "as before", and without sections that hold nothing else.
+pub(super) fn deciding(values: &Values, sections: &[Section]) -> Values {
+    let mut kept = values.clone();
+    for section in sections {
+        let Some(keys) = kept.get_mut(section.name) else { continue };
+        keys.retain(|key, value| {
+            let setting = section.settings.iter().find(|setting| setting.key == key);
+            setting.and_then(Setting::as_before).as_ref() != Some(value)
+        });
+        let new = section.name != METHOD && !section.settings.is_empty() && section.settings.iter().all(|s| s.before.is_some());
+        if new && keys.is_empty() {
+            kept.remove(section.name);
+        }
+    }
+    kept
+}
+
+/// The first of the literals, if there is one: what the macro makes of an optional part.
+pub const fn first(literals: &[Literal]) -> Option<Literal> {
+    match literals {
+        [first, ..] => Some(*first),
+        [] => None,
+    }
+}
 
 /// Declares a section: a struct to read, and `SECTION`, its description.
 ///
@@ -173,13 +249,15 @@ pub type Values = BTreeMap<String, BTreeMap<String, Value>>;
 ///     Name = "toml_table" {
 ///         /// One-line meaning.
 ///         key: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "source";
+///         /// A setting that came later: with it at false, runs are what they were.
+///         later: bool = Literal::Bool(true), Kind::Bool, "source" before Literal::Bool(false);
 ///     }
 /// }
 /// ```
 #[macro_export]
 macro_rules! section {
     ($(#[doc = $about:literal])+ $name:ident = $table:literal {
-        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal;)*
+        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal $(before $before:expr)?;)*
     }) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
@@ -199,9 +277,14 @@ macro_rules! section {
                         default: $default,
                         meaning: concat!($($meaning),+).trim_ascii(),
                         source: $source,
+                        before: $crate::experiment::schema::first(&[$($before)?]),
                     },)*],
                 }
             };
+        }
+
+        impl $crate::experiment::schema::Described for $name {
+            const SECTION: $crate::experiment::schema::Section = $name::SECTION;
         }
     };
 }

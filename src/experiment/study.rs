@@ -39,6 +39,9 @@ pub struct Column {
     pub title: String,
     /// The stage whose run holds the number.
     pub stage: Stage,
+    /// The stage whose run that one starts from, where there is a choice: `cka` of a pretrained encoder or of a finetuned one.
+    #[serde(default = "pretrain", skip_serializing_if = "is_pretrain")]
+    pub after: Stage,
     /// The name of the number in that run's summary, such as `finetune.top1`.
     pub measure: String,
     /// The unit, such as `%` or `dB`.
@@ -50,10 +53,21 @@ pub struct Column {
     /// Digits after the point.
     #[serde(default = "one")]
     pub decimals: usize,
+    /// Settings of the stage's runs in this column: section, key. A row's own win.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub set: Values,
 }
 
 fn one() -> usize {
     1
+}
+
+fn pretrain() -> Stage {
+    Stage::Pretrain
+}
+
+fn is_pretrain(stage: &Stage) -> bool {
+    *stage == Stage::Pretrain
 }
 
 /// One encoder of a study.
@@ -87,6 +101,11 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../configs/studies/mae-vs-scratch.toml"),
     ),
     ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
+    ("configs/studies/figure1.toml", include_str!("../../configs/studies/figure1.toml")),
+    ("configs/studies/table5.toml", include_str!("../../configs/studies/table5.toml")),
+    ("configs/studies/table6.toml", include_str!("../../configs/studies/table6.toml")),
+    ("configs/studies/table7.toml", include_str!("../../configs/studies/table7.toml")),
+    ("configs/studies/table8.toml", include_str!("../../configs/studies/table8.toml")),
 ];
 
 impl Study {
@@ -114,6 +133,16 @@ impl Study {
             }
             if let Some((_, twice)) = ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
                 return Err(format!("two of the [[{what}]] have the id `{twice}`: each must have its own"));
+            }
+        }
+        for column in self.columns.iter().filter(|column| column.after != Stage::Pretrain) {
+            let allowed = column.stage.starts_from();
+            if !allowed.contains(&column.after) {
+                let (id, stage, after) = (&column.id, column.stage, column.after);
+                let allowed = allowed.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "column `{id}` has the stage {stage} after {after}: it must be after {allowed}"
+                ));
             }
         }
         for row in &self.rows {

@@ -108,6 +108,10 @@ impl Method for Beit {
         &self.encoder
     }
 
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        Some(self.decoder.mask_token())
+    }
+
     fn with_tokenizer(self, weights: &Weights) -> Result<Self, String> {
         let tokenizer = self.tokenizer.with_weights(weights)?;
         Ok(Beit { tokenizer, ..self })

@@ -56,11 +56,12 @@ pub struct Byol {
 impl Trainable for Byol {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
-        let [here, there] = [(first.clone(), 0), (second.clone(), 1)].map(|(images, view)| {
+        let [(here, features), (there, _)] = [(first.clone(), 0), (second.clone(), 1)].map(|(images, view)| {
             let drop = step.drop_path(self.drop_path, view);
-            self.projector.forward(self.encoder.represent(images, drop.as_ref()))
+            let features = self.encoder.represent(images, drop.as_ref());
+            (self.projector.forward(features.clone()), features)
         });
-        let terms = spread(&here).to_vec();
+        let terms = spread(&features, &here);
         let forth = byol(self.predictor.forward(here), self.teacher.project(second));
         let back = byol(self.predictor.forward(there), self.teacher.project(first));
         Losses::new(forth + back, terms)
@@ -134,6 +135,10 @@ impl Method for Byol {
 
     fn encoder(&self) -> &Vit {
         &self.encoder
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
     }
 }
 

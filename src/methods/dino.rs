@@ -75,13 +75,27 @@ struct Teacher {
     head: DinoHead,
 }
 
+/// What the student gives.
+struct Students {
+    /// Of every view, `[batch, prototypes]`.
+    scores: Vec<Tensor<2>>,
+    /// Of the first view, `[batch, bottleneck]`.
+    directions: Tensor<2>,
+    /// Of the first view, `[batch, dim]`.
+    features: Tensor<2>,
+}
+
 impl Trainable for Dino {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let teachers = inputs.views[..2]
             .iter()
             .map(|view| self.teacher.scores(view.clone()))
             .collect::<Vec<_>>();
-        let (students, directions) = self.students(&inputs.views, step);
+        let Students {
+            scores: students,
+            directions,
+            features,
+        } = self.students(&inputs.views, step);
         let (epoch, centre) = (self.epoch(step), self.centre.val().inner());
         let at = Temperatures {
             student: self.options.student_temperature,
@@ -95,7 +109,7 @@ impl Trainable for Dino {
             ("teacher_kl", divergence),
             ("centre_norm", (centre.clone() * centre).sum().sqrt()),
         ];
-        terms.extend(spread(&directions));
+        terms.extend(spread(&features, &directions));
         Losses {
             total: distilled.loss,
             terms,
@@ -200,16 +214,21 @@ impl Dino {
         self.epochs * step.step as f64 / step.steps.max(1) as f64
     }
 
-    /// The scores of every view, and the directions of the first. Views of one side go through together.
-    fn students(&self, views: &[Tensor<4>], step: &StepInfo) -> (Vec<Tensor<2>>, Tensor<2>) {
+    /// Views of one side go through together.
+    fn students(&self, views: &[Tensor<4>], step: &StepInfo) -> Students {
         let [batch, ..] = views[0].dims();
         let (global, local) = views.split_at(2);
         let mut features = vec![self.features(global, step, 0)];
         features.extend((!local.is_empty()).then(|| self.features(local, step, 1)));
         let hold = self.epoch(step) < self.options.freeze_last_layer;
-        let Scored { directions, scores } = self.head.forward(Tensor::cat(features, 0), hold);
+        let features = Tensor::cat(features, 0);
+        let Scored { directions, scores } = self.head.forward(features.clone(), hold);
         let of_view = |view: usize| scores.clone().narrow(0, view * batch, batch);
-        ((0..views.len()).map(of_view).collect(), directions.narrow(0, 0, batch))
+        Students {
+            scores: (0..views.len()).map(of_view).collect(),
+            directions: directions.narrow(0, 0, batch),
+            features: features.narrow(0, 0, batch),
+        }
     }
 
     /// Each `[batch, 3, side, side]`; output: `[views * batch, dim]`

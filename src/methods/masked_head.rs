@@ -25,6 +25,11 @@ impl MaskedHead {
         initialise(head, seed)
     }
 
+    /// The token, `[1, 1, dim]`.
+    pub fn mask_token(&self) -> Tensor<3> {
+        self.mask_token.val()
+    }
+
     /// What `encoder` makes of every patch when those in `hidden` are the mask token.
     ///
     /// # Shapes

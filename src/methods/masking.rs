@@ -40,6 +40,19 @@ impl Masks {
         }
     }
 
+    /// Other such masks, a set for each `draw`. Of two ratios the larger hides what the smaller does, and more. With `shared`
+    /// all pictures have the mask of the first.
+    pub fn for_comparison(seed: u64, draw: u64, pictures: &[u32], patches: usize, mask_ratio: f64, shared: bool) -> Masks {
+        let keep = keep_count(patches, mask_ratio);
+        // The draw 0 is that of [`Masks::for_evaluation`].
+        let mask = |&picture: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(picture), 1 + draw), patches, keep);
+        let masked = match pictures.first().filter(|_| shared) {
+            Some(first) => vec![mask(first); pictures.len()],
+            None => pictures.iter().map(mask).collect(),
+        };
+        Masks { masked, keep }
+    }
+
     /// Masks given patch by patch.
     ///
     /// # Errors
@@ -193,6 +206,20 @@ mod tests {
     fn an_evaluation_gives_a_picture_the_same_mask_in_any_batch() {
         let all = Masks::for_evaluation(3, &[0, 1, 2, 3], 16, 0.75);
         assert_eq!(all.masked[2..], Masks::for_evaluation(3, &[2, 3], 16, 0.75).masked[..]);
+    }
+
+    #[test]
+    fn masks_to_compare_are_nested_and_another_draw_has_others() {
+        let at = |draw, ratio, shared| Masks::for_comparison(3, draw, &[5, 6, 7], 16, ratio, shared);
+        let (few, many) = (at(0, 0.25, false), at(0, 0.75, false));
+        assert_eq!((few.keep, many.keep), (12, 4));
+        for (few, many) in few.masked.iter().zip(&many.masked) {
+            assert!(few.iter().zip(many).all(|(few, many)| !few || *many));
+        }
+        assert_ne!(at(1, 0.75, false), many);
+        assert_ne!(many.masked[0], many.masked[1]);
+        let shared = at(0, 0.75, true);
+        assert!(shared.masked.iter().all(|mask| *mask == many.masked[0]));
     }
 
     #[test]

@@ -94,6 +94,10 @@ impl Method for Simmim {
         &self.encoder
     }
 
+    fn mask_token(&self) -> Option<Tensor<3>> {
+        Some(self.decoder.mask_token())
+    }
+
     fn reconstruct(&self, images: Tensor<4>, masks: &Masks) -> Option<Tensor<3>> {
         let hidden = masks.hidden(&images.device());
         Some(self.predict(images, hidden, None))

@@ -44,12 +44,12 @@ pub struct SimSiam {
 
 impl Trainable for SimSiam {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let [z1, z2] = [0, 1].map(|view| {
+        let [(z1, features), (z2, _)] = [0, 1].map(|view| {
             let drop = step.drop_path(self.drop_path, view as u64);
             let features = self.encoder.represent(inputs.views[view].clone(), drop.as_ref());
-            self.projector.forward(features)
+            (self.projector.forward(features.clone()), features)
         });
-        let terms = spread(&z1).to_vec();
+        let terms = spread(&features, &z1);
         let forth = negative_cosine(self.predictor.forward(z1.clone()), self.target(z2.clone()));
         let back = negative_cosine(self.predictor.forward(z2), self.target(z1));
         Losses::new((forth + back).mul_scalar(0.5), terms)
@@ -105,6 +105,10 @@ impl Method for SimSiam {
 
     fn encoder(&self) -> &Vit {
         &self.encoder
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
     }
 }
 

@@ -5,16 +5,22 @@ use burn::tensor::Tensor;
 use super::contrast::l2_normalise;
 use crate::experiment::{Alarm, Side};
 
-/// The name of [`deviation`] among the terms of a loss.
+/// The name of the deviation of projections among the terms of a loss.
 pub const SPREAD: &str = "spread";
-/// The name of [`effective_rank`] among the terms of a loss.
+/// The name of the effective rank of projections.
 pub const RANK: &str = "rank";
+/// The name of the deviation of the encoder's features.
+pub const FEATURE_SPREAD: &str = "feature_spread";
+/// The name of the effective rank of the encoder's features.
+pub const FEATURE_RANK: &str = "feature_rank";
 
 /// What the measures look like when all outputs become the same.
 ///
 /// Below a tenth of what independent directions have, and below two directions, hardly anything of a picture is left to
-/// compare. Both limits are ours: in short healthy runs the spread stays above 0.7 and the rank above 3.5. Where a head ends in
-/// a norm over the batch the spread hardly falls, and the rank tells alone.
+/// compare. Both limits are ours. In eight epochs of 2,000 pictures at `quick` the spread stayed above 0.7 and the rank above
+/// 2.5 in every method, while SimSiam without its stop-gradient fell to a rank of 1.0 within the second epoch. Where a head
+/// ends in a norm over the batch the spread hardly falls, and the rank tells alone. The features' own measures are curves
+/// without a line: in the same runs BYOL's and SimSiam's rank went down to 1.4.
 pub const COLLAPSE: &[Alarm] = &[
     Alarm {
         term: SPREAD,
@@ -32,13 +38,19 @@ pub const COLLAPSE: &[Alarm] = &[
     },
 ];
 
-/// Both measures of a batch of projections, as terms of a loss. Nothing of it enters a gradient.
+/// Both measures of a batch of an encoder's features and of their projections, as terms of a loss. Nothing of it enters a
+/// gradient.
 ///
 /// # Shapes
-/// projections: `[rows, dim]`
-pub fn spread(projections: &Tensor<2>) -> [(&'static str, Tensor<1>); 2] {
-    let rows = l2_normalise(projections.clone().inner());
-    [(SPREAD, deviation(rows.clone())), (RANK, effective_rank(rows))]
+/// features: `[rows, dim]`; projections: `[rows, out]`
+pub fn spread(features: &Tensor<2>, projections: &Tensor<2>) -> Vec<(&'static str, Tensor<1>)> {
+    let [features, projections] = [features, projections].map(|rows| l2_normalise(rows.clone().inner()));
+    vec![
+        (SPREAD, deviation(projections.clone())),
+        (RANK, effective_rank(projections)),
+        (FEATURE_SPREAD, deviation(features.clone())),
+        (FEATURE_RANK, effective_rank(features)),
+    ]
 }
 
 /// The mean over dimensions of the deviation over the batch, of vectors of length 1, times the root of the number of
@@ -81,7 +93,7 @@ mod tests {
     use super::*;
 
     fn measured(rows: Tensor<2>) -> [f64; 2] {
-        spread(&rows).map(|(_, value)| value.into_scalar::<f64>())
+        [deviation, effective_rank].map(|of| of(l2_normalise(rows.clone())).into_scalar::<f64>())
     }
 
     #[test]

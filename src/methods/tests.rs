@@ -1,5 +1,7 @@
 //! What holds for every method of the registry: a new one is tested by being registered.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::TensorData;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Matrix;
+
 /// One line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -74,6 +76,13 @@ pub enum EventKind {
         /// Value.
         #[serde(with = "number")]
         value: f64,
+    },
+    /// A result of the run that is a table of numbers.
+    Matrix {
+        /// Name, such as `cka`.
+        name: String,
+        /// The numbers.
+        matrix: Matrix,
     },
     /// A picture was written.
     Picture {

@@ -48,7 +48,12 @@ impl EventLog {
             kind,
         };
         self.file.write_all(&line(&event)?)?;
-        if event.kind.is_lifecycle() || matches!(event.kind, EventKind::Checkpoint { .. } | EventKind::Summary { .. }) {
+        if event.kind.is_lifecycle()
+            || matches!(
+                event.kind,
+                EventKind::Checkpoint { .. } | EventKind::Summary { .. } | EventKind::Matrix { .. }
+            )
+        {
             self.file.sync_data()?;
         }
         self.next_seq += 1;

@@ -6,6 +6,7 @@
 //! log.txt            what the worker printed
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
+//! chosen.tsv         names and classes of the training pictures, if it uses a part of them
 //! pictures/          reconstructions and other pictures, written once
 //! lock               held by the live worker
 //! ```
@@ -13,6 +14,7 @@
 mod event;
 mod lock;
 mod log;
+mod matrix;
 
 use std::fs;
 use std::io::{self, Write};
@@ -25,6 +27,7 @@ use crate::experiment::{RunId, RunSpec};
 pub use event::{Event, EventKind, History, State};
 pub use lock::{Holder, Lock, LockError};
 pub use log::{EventLog, EventReader, Position, ReadEvents};
+pub use matrix::{Axis, Matrix};
 
 /// Paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +150,11 @@ impl RunDir {
     /// `pictures/`.
     pub fn pictures(&self) -> PathBuf {
         self.path.join("pictures")
+    }
+
+    /// `chosen.tsv`.
+    pub fn chosen_file(&self) -> PathBuf {
+        self.path.join("chosen.tsv")
     }
 
     /// `model.safetensors`.

@@ -6,7 +6,7 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::experiment::RunId;
-use crate::run_dir::{Event, EventKind, History, Position, RunFile, State};
+use crate::run_dir::{Event, EventKind, History, Matrix, Position, RunFile, State};
 
 use super::runs::fold;
 use super::{Error, Progress, Result, Store};
@@ -181,6 +181,7 @@ async fn insert_event(connection: &mut SqliteConnection, run: &RunId, event: &Ev
         EventKind::Failed { reason, .. } => end_attempt(connection, run, event.time, attempt, State::Failed, Some(reason)).await,
         EventKind::Cancelled { reason } => end_attempt(connection, run, event.time, attempt, State::Cancelled, Some(reason)).await,
         EventKind::Summary { name, value } => insert_summary(connection, run, name, *value).await,
+        EventKind::Matrix { name, matrix } => insert_matrix(connection, run, name, matrix).await,
         EventKind::Picture { name, step, file } => insert_picture(connection, run, name, *step, file).await,
         EventKind::Warning { message } => insert_warning(connection, run, event, message).await,
         EventKind::System { cpu_percent, memory_mib } => insert_load(connection, run, event, *cpu_percent, *memory_mib).await,
@@ -251,6 +252,20 @@ async fn insert_summary(connection: &mut SqliteConnection, run: &RunId, name: &s
         run,
         name,
         value
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_matrix(connection: &mut SqliteConnection, run: &RunId, name: &str, matrix: &Matrix) -> Result<()> {
+    let content = serde_json::to_string(matrix).map_err(|e| Error::Broken(format!("run {run}, matrix {name}: {e}")))?;
+    let run = run.as_str();
+    sqlx::query!(
+        "insert or replace into matrix (run_id, name, content) values (?, ?, ?)",
+        run,
+        name,
+        content
     )
     .execute(connection)
     .await?;

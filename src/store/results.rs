@@ -1,7 +1,7 @@
 //! What runs measured: curves, results, pictures, warnings, attempts.
 
 use crate::experiment::RunId;
-use crate::run_dir::State;
+use crate::run_dir::{Matrix, State};
 
 use super::{Error, Result, Store};
 
@@ -111,6 +111,25 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| Ok((row.run_id.parse().map_err(Error::Broken)?, row.name, number(row.value))))
+            .collect()
+    }
+
+    /// The matrices of that name of these runs, of those that have one.
+    pub async fn matrices(&self, ids: &[RunId], name: &str) -> Result<Vec<(RunId, Matrix)>> {
+        let ids = serde_json::json!(ids).to_string();
+        let rows = sqlx::query!(
+            "select run_id, content from matrix where name = ? and run_id in (select value from json_each(?)) order by run_id",
+            name,
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let broken = |e: serde_json::Error| Error::Broken(format!("run {}, matrix {name}: {e}", row.run_id));
+                let matrix = serde_json::from_str(&row.content).map_err(broken)?;
+                Ok((row.run_id.parse().map_err(Error::Broken)?, matrix))
+            })
             .collect()
     }
 

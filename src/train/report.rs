@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
-use crate::run_dir::{EventKind, EventLog, RunDir};
+use crate::run_dir::{EventKind, EventLog, Matrix, RunDir};
 
 /// Time between two `progress` events.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -99,6 +99,12 @@ impl Reporter {
             value,
         })
         .map(drop)
+    }
+
+    /// Gives a result of the run that is a table of numbers.
+    pub fn matrix(&mut self, name: &str, matrix: Matrix) -> Result<()> {
+        let name = name.to_owned();
+        self.event(EventKind::Matrix { name, matrix }).map(drop)
     }
 
     /// Says something a person should know.

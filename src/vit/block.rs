@@ -57,6 +57,27 @@ impl Block {
         self.forward_with(x, None, None)
     }
 
+    /// As [`Block::forward`] with a bias of its own on the scores of every picture, `[batch, heads, tokens, tokens]`.
+    pub(super) fn forward_with_own(&self, x: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
+        let [batch, tokens, dim] = x.dims();
+        let (heads, width) = (self.attn.heads, dim / self.attn.heads);
+        let qkv = kernels::norm_linear(x.clone(), norm_weights(&self.norm1), linear_weights(&self.attn.qkv));
+        let qkv = qkv.reshape([batch, tokens, 3, heads, width]);
+        let part = |nth: usize| qkv.clone().narrow(2, nth, 1).squeeze_dim::<4>(2).permute([0, 2, 1, 3]); // [B, H, T, W]
+        let scores = part(0).matmul(part(1).swap_dims(2, 3)).div_scalar((width as f64).sqrt()) + bias;
+        let mixed = softmax(scores, 3)
+            .matmul(part(2))
+            .permute([0, 2, 1, 3])
+            .reshape([batch, tokens, dim]);
+        let proj = scaled(linear_weights(&self.attn.proj), self.gamma_1.as_ref());
+        let x = kernels::linear_residual(mixed, proj, x, Default::default());
+        let (fc1, fc2) = (
+            linear_weights(&self.mlp.fc1),
+            scaled(linear_weights(&self.mlp.fc2), self.gamma_2.as_ref()),
+        );
+        kernels::mlp_residual(x, norm_weights(&self.norm2), fc1, fc2, Default::default())
+    }
+
     /// How much the class token, which stands first, attends to every token, in every head. The fused kernel does not keep
     /// these numbers, so they are worked out with plain operations, for people to look at.
     ///

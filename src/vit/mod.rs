@@ -192,13 +192,38 @@ impl Vit {
 
     /// The residual stream after every block, without the final norm, each `[batch, 1 + kept, dim]`.
     pub fn stream(&self, tokens: Tensor<3>) -> Vec<Tensor<3>> {
-        let (mut stream, bias) = (self.prepend_class_token(tokens), self.bias());
         let mut after = Vec::with_capacity(self.blocks.len());
+        self.watch(tokens, |stream| after.push(stream));
+        after
+    }
+
+    /// Calls `look` with the residual stream after every block, first to last, without keeping any of them.
+    ///
+    /// # Shapes
+    /// tokens: `[batch, patches, dim]`; the stream: `[batch, 1 + patches, dim]`
+    pub fn watch(&self, tokens: Tensor<3>, mut look: impl FnMut(Tensor<3>)) {
+        let (mut stream, bias) = (self.prepend_class_token(tokens), self.bias());
         for block in &self.blocks {
             stream = block.forward_with(stream, None, bias.clone());
-            after.push(stream.clone());
+            look(stream.clone());
         }
-        after
+    }
+
+    /// As [`Vit::watch`] for the patches named by `ids` alone: the others are not computed. Relative positions are those
+    /// of the patches that are there.
+    ///
+    /// # Shapes
+    /// images: `[batch, 3, side, side]`; ids: `[batch, kept]`; the stream: `[batch, 1 + kept, dim]`
+    pub fn watch_visible(&self, images: Tensor<4>, ids: Tensor<2, Int>, mut look: impl FnMut(Tensor<3>)) {
+        let tokens = self.embed_visible(images, ids.clone());
+        let Some(relative) = &self.rel_pos_bias else {
+            return self.watch(tokens, look);
+        };
+        let (mut stream, bias) = (self.prepend_class_token(tokens), relative.of_visible(ids));
+        for block in &self.blocks {
+            stream = block.forward_with_own(stream, bias.clone());
+            look(stream.clone());
+        }
     }
 
     /// What relative positions add to the scores of every block.

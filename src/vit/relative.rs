@@ -34,6 +34,28 @@ impl RelativeBias {
         let rows = Tensor::<1, Int>::from_data(rows, &table.device().inner());
         table.select(0, rows).reshape([tokens, tokens, heads]).permute([2, 0, 1])
     }
+
+    /// As [`RelativeBias::forward`] where every picture shows patches of its own.
+    ///
+    /// # Shapes
+    /// ids: `[batch, kept]`; output: `[batch, heads, 1 + kept, 1 + kept]`
+    pub fn of_visible(&self, ids: Tensor<2, Int>) -> Tensor<4> {
+        let (table, tokens) = (self.relative_position_bias_table.val(), self.grid * self.grid + 1);
+        let ([batch, kept], [_, heads]) = (ids.dims(), table.dims());
+        let (rows, ids) = (rows(self.grid), ids.into_data());
+        let patches: Vec<usize> = ids.iter::<i64>().map(|id| id as usize + 1).collect();
+        let picked = patches.chunks(kept).flat_map(|seen| {
+            let places = || std::iter::once(0).chain(seen.iter().copied());
+            let rows = &rows;
+            places().flat_map(move |query| places().map(move |key| rows[query * tokens + key]))
+        });
+        let picked = TensorData::new(picked.collect::<Vec<i64>>(), [batch * (kept + 1) * (kept + 1)]);
+        let picked = Tensor::<1, Int>::from_data(picked, &table.device().inner());
+        table
+            .select(0, picked)
+            .reshape([batch, kept + 1, kept + 1, heads])
+            .permute([0, 3, 1, 2])
+    }
 }
 
 /// Distances that two patches of a grid can have.
@@ -120,6 +142,35 @@ mod tests {
         let table = weights.get_mut("rel_pos_bias.relative_position_bias_table").unwrap();
         table.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.7).sin());
         assert_ne!(plain, output(&from_timm(vit, &weights).unwrap()));
+    }
+
+    #[test]
+    fn a_picture_that_shows_every_patch_has_the_stream_of_the_whole_one_and_others_keep_their_distances() {
+        let vit = Vit::new(&config(), 1, &Device::flex());
+        let mut weights = to_timm(&vit);
+        let table = weights.get_mut("rel_pos_bias.relative_position_bias_table").unwrap();
+        table.data.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.7).sin());
+        let vit = from_timm(vit, &weights).unwrap();
+        let images = Tensor::<1, Int>::arange(0..2 * 432, &Device::flex())
+            .float()
+            .reshape([2, 3, 12, 12])
+            .sin();
+        let of = |ids: Vec<i64>| {
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids.clone(), [2, ids.len() / 2]), &Device::flex());
+            let mut last = None;
+            vit.watch_visible(images.clone(), ids, |stream| last = Some(stream));
+            last.unwrap()
+        };
+        let whole = vit.stream(vit.embed(images.clone())).pop().unwrap();
+        let all = of((0..9).chain(0..9).collect());
+        assert!((all - whole).abs().max().into_scalar::<f32>() < 1e-5);
+        // Order changes nothing, so the bias follows the patches.
+        let (there, back) = (of(vec![2, 3, 7, 0, 5, 8]), of(vec![7, 2, 3, 8, 0, 5]));
+        let class = (there.clone() - back).narrow(1, 0, 1).abs().max().into_scalar::<f32>();
+        assert!(class < 1e-5, "{class}");
+        // Without the bias, the patches would not know where they are.
+        let shifted = of(vec![2, 3, 8, 0, 5, 8]);
+        assert!((there - shifted).narrow(1, 0, 1).abs().max().into_scalar::<f32>() > 1e-4);
     }
 
     #[test]

@@ -107,15 +107,9 @@ async fn parent(app: &AppState, wish: &Launch) -> Result<Option<RunSpec>, Error>
         .run(&id)
         .await?
         .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
-    if run.stage == Stage::Pretrain && Some(&run.method) == wish.method.as_ref() {
+    if Some(&run.method) == wish.method.as_ref() {
         return Ok(Some(run.spec));
     }
-    Err(invalid(
-        "parent",
-        format!(
-            "that run is a {} of {}: it must be a pretraining of the same method",
-            run.stage, run.method
-        ),
-    )
-    .into())
+    let message = format!("that run is a {} of {}: it must be of the same method", run.stage, run.method);
+    Err(invalid("parent", message).into())
 }

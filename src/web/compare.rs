@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::charts::{ChartView, Look, chart, runs_of};
+use super::charts::{ChartView, Look, SECONDS, chart, runs_of};
 use super::error::Result;
 use super::fields::InQuery;
 use super::filters::measure_text;
 use super::page::{Layout, Page};
 use super::view::RunView;
 use super::{App, AppState};
-use crate::experiment::RunId;
+use crate::experiment::{RunId, Values};
 use crate::store::Run;
 
 #[derive(askama::Template)]
@@ -40,11 +40,12 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
     for run in &runs {
         metrics.extend(app.store.metric_names(&run.id).await?);
     }
+    metrics.remove(SECONDS);
     let mut charts = Vec::new();
     for metric in metrics {
         charts.push(chart(&app, &runs, &[metric], &look).await?);
     }
-    let (results, settings) = (results(&app, &runs).await?, settings(&runs));
+    let (results, settings) = (results(&app, &runs).await?, settings(&app, &runs));
     Ok(Page(ComparePage {
         layout: Layout::new("runs", &app),
         runs,
@@ -68,22 +69,18 @@ async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
 }
 
 /// The settings in which at least two of the runs differ.
-fn settings(runs: &[Run]) -> Vec<Line> {
+fn settings(app: &AppState, runs: &[Run]) -> Vec<Line> {
+    let completed = |run: &Run| run.spec.completed(&app.catalog.sections_of(run.spec.stage, &run.spec.method));
+    let runs: Vec<Values> = runs.iter().map(completed).collect();
     let places: BTreeSet<(&str, &str)> = runs
         .iter()
-        .flat_map(|run| {
-            run.spec
-                .settings
-                .iter()
-                .flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str())))
-        })
+        .flatten()
+        .flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str())))
         .collect();
+    let value = |run: &Values, section: &str, key: &str| run.get(section)?.get(key).map(ToString::to_string);
     let lines = places.into_iter().map(|(section, key)| Line {
         name: format!("{section}.{key}"),
-        values: runs
-            .iter()
-            .map(|run| run.spec.value(section, key).map(ToString::to_string).unwrap_or_default())
-            .collect(),
+        values: runs.iter().map(|run| value(run, section, key).unwrap_or_default()).collect(),
     });
     lines
         .filter(|line| line.values.iter().any(|value| *value != line.values[0]))

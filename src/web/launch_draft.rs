@@ -101,19 +101,8 @@ impl Selection {
             .run(&id)
             .await?
             .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
-        if run.stage != Stage::Pretrain {
-            return Err(invalid(
-                "parent",
-                format!("that run is a {}: only a pretraining can be started from", run.stage),
-            )
-            .into());
-        }
         if run.method != self.method {
-            return Err(invalid(
-                "parent",
-                format!("that run pretrained with the method {}, not {}", run.method, self.method),
-            )
-            .into());
+            return Err(invalid("parent", format!("that run is of the method {}, not {}", run.method, self.method)).into());
         }
         Ok(Some(run.spec))
     }

@@ -22,7 +22,7 @@ pub struct LaunchPage<'a> {
     layout: Layout,
     methods: &'a [MethodInfo],
     scales: &'a [Scale],
-    stages: [Stage; 4],
+    stages: [Stage; Stage::ASKED.len()],
     parents: Vec<Run>,
     draft: Draft,
     faults: Faults,
@@ -118,14 +118,16 @@ async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
     if draft.selection.stage == Stage::Pretrain {
         return Ok(Vec::new());
     }
-    let method = Some(draft.selection.method.clone());
-    let filter = RunFilter {
-        stage: Some(Stage::Pretrain),
-        method,
-        limit: PARENTS,
-        ..RunFilter::default()
-    };
-    let mut parents = app.store.runs(&filter).await?;
+    let mut parents = Vec::new();
+    for stage in draft.selection.stage.starts_from() {
+        let filter = RunFilter {
+            stage: Some(*stage),
+            method: Some(draft.selection.method.clone()),
+            limit: PARENTS,
+            ..RunFilter::default()
+        };
+        parents.extend(app.store.runs(&filter).await?);
+    }
     if let Ok(id) = draft.selection.parent.parse()
         && !parents.iter().any(|run| run.id == id)
     {
@@ -165,7 +167,7 @@ fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, sec
         Kind::Choice { of } => Input::Select(of.to_vec()),
         Kind::Int { .. } => Input::Number { whole: true },
         Kind::Float { .. } | Kind::Between { .. } => Input::Number { whole: false },
-        Kind::Text => Input::Text,
+        Kind::Numbers { .. } | Kind::Text => Input::Text,
     };
     Field {
         key: setting.key,

@@ -9,6 +9,8 @@ mod api;
 mod api_launch;
 mod assets;
 mod charts;
+mod cka;
+mod cka_charts;
 mod compare;
 mod embedding;
 mod error;
@@ -23,9 +25,12 @@ mod launch_draft;
 mod launch_form;
 mod live;
 mod login;
+mod matrices;
 mod page;
 mod playground;
 mod playground_setup;
+mod psnr;
+mod psnr_examples;
 mod queue;
 mod run;
 mod run_settings;
@@ -136,6 +141,10 @@ pub fn router(state: AppState) -> Router {
 
 /// Every route there is.
 fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
+    [pages(), charts(), interface()].concat()
+}
+
+fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
         ("/studies/{name}", get(study::study)),
@@ -151,10 +160,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/log", get(files::log)),
         ("/runs/{id}/run.toml", get(files::spec)),
         ("/runs/{id}/model.safetensors", get(files::model)),
+        ("/runs/{id}/chosen.tsv", get(files::chosen)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
         ("/runs/{id}/embedding", get(embedding::embedding)),
         ("/runs/{id}/embedding/map", get(embedding::map)),
         ("/runs/{id}/validation/{file}", get(embedding::picture)),
+        ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
         ("/compare", get(compare::compare)),
         ("/playground", get(playground::playground)),
         ("/playground/answer", get(playground::answer)),
@@ -163,11 +174,28 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
             post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
         ),
         ("/queue", get(queue::queue)),
-        ("/charts/curves.svg", get(charts::curves)),
+        ("/cka", get(cka::cka)),
+        ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),
         ("/login", get(login::login).post(login::log_in)),
         ("/logout", post(login::log_out)),
         ("/static/{file}", get(assets::asset)),
+    ]
+}
+
+fn charts() -> Vec<(&'static str, MethodRouter<Site>)> {
+    vec![
+        ("/charts/curves.svg", get(charts::curves)),
+        ("/charts/psnr.svg", get(psnr::svg_file)),
+        ("/charts/cka.svg", get(cka_charts::svg_file)),
+        ("/charts/cka.png", get(cka_charts::png_file)),
+        ("/charts/cka.csv", get(cka_charts::csv_file)),
+        ("/charts/cka.json", get(cka_charts::json_file)),
+    ]
+}
+
+fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
+    vec![
         ("/api/v1/studies", get(api::studies)),
         ("/api/v1/studies/{name}", get(api::study)),
         ("/api/v1/scales", get(api::scales)),

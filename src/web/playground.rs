@@ -325,6 +325,7 @@ fn chart(sides: &[Side]) -> Option<String> {
                 name: format!("{} · {}", side.name, side.run.label),
                 points: points.collect(),
                 colour: nth,
+                band: Vec::new(),
                 dashed: false,
             })
         })
@@ -338,6 +339,7 @@ fn chart(sides: &[Side]) -> Option<String> {
         smooth: 0.0,
         log_y: false,
         log_x: false,
+        y_covers: None,
         width: 560,
         height: 240,
         theme: Theme::Auto,

@@ -1,5 +1,7 @@
 //! A run's settings for people: what each means, where it comes from, and which were changed.
 
+use std::collections::BTreeMap;
+
 use super::AppState;
 use crate::experiment::catalog::protocol;
 use crate::experiment::{RunSpec, Section, Stage, Value};
@@ -31,18 +33,15 @@ pub struct SettingLine {
 /// The run's settings by section; those that this version does not know come without a meaning.
 pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
     let known = app.catalog.sections_of(run.stage, &run.method);
-    let names = known
-        .iter()
-        .map(|section| section.name)
-        .filter(|name| run.settings.contains_key(*name));
-    let strange = run
-        .settings
+    let settings = run.completed(&known);
+    let names = known.iter().map(|section| section.name).filter(|name| settings.contains_key(*name));
+    let strange = settings
         .keys()
         .map(String::as_str)
         .filter(|name| !known.iter().any(|section| section.name == *name));
     let view = |name: &str| {
         let section = known.iter().find(|section| section.name == name);
-        let lines = lines(app, run, name, section);
+        let lines = lines(app, run, name, &settings[name], section);
         SectionView {
             name: name.to_owned(),
             changed: lines.iter().filter(|line| line.default.is_some()).count(),
@@ -52,8 +51,7 @@ pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
     names.chain(strange).map(view).filter(|section| !section.lines.is_empty()).collect()
 }
 
-fn lines(app: &AppState, run: &RunSpec, name: &str, section: Option<&Section>) -> Vec<SettingLine> {
-    let Some(values) = run.settings.get(name) else { return Vec::new() };
+fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Value>, section: Option<&Section>) -> Vec<SettingLine> {
     let described = section.map(|section| section.settings).unwrap_or_default();
     let known = described.iter().filter_map(|setting| {
         let value = values.get(setting.key)?;

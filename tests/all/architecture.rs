@@ -89,6 +89,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("bhtsne", &["evaluate"], "a page asks for a map, it does not draw one"),
     ("cubecl", &["device"], "how a GPU's runtime behaves is decided in one place"),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),
+    ("resvg", &["charts"], "a page asks `charts` for a chart"),
 ];
 
 /// A file that cannot be read in one sitting has two subjects.

@@ -2,11 +2,14 @@
 //!
 //! Without Chromium and its driver the test says so and passes, unless `UMBRA_REQUIRE_BROWSER` is set.
 
+mod cka;
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder, Locator};
+use umbra::experiment::Stage;
 use umbra::run_dir::{EventKind, RunDir};
 
 use crate::support::{Server, events, wait_for};
@@ -98,6 +101,17 @@ impl Browser {
         panic!("waited for {what}; {css} says {last:?}");
     }
 
+    /// Writes into a field of a form, also one in a section that is folded away.
+    pub async fn fill(&self, name: &str, value: &str) {
+        let field = format!("[name='{name}']");
+        let field = self.client.wait().for_element(Locator::Css(&field)).await.unwrap();
+        let open = "const section = arguments[0].closest('details'); if (section) section.open = true";
+        let argument = serde_json::to_value(&field).unwrap();
+        self.client.execute(open, vec![argument]).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+
     pub async fn choose(&self, css: &str, value: &str) {
         self.client
             .wait()
@@ -185,14 +199,7 @@ async fn cancel_a_run(browser: &Browser, server: &Server) {
         .goto(&format!("{}/launch?method=mae&scale=smoke&stage=pretrain", server.address))
         .await
         .unwrap();
-    let epochs = browser
-        .client
-        .wait()
-        .for_element(Locator::Css("[name='train.epochs']"))
-        .await
-        .unwrap();
-    epochs.clear().await.unwrap();
-    epochs.send_keys("5000").await.unwrap();
+    browser.fill("train.epochs", "5000").await;
     browser.click("#main form button.primary").await;
     browser
         .until("progress", "#head", |text| text.contains("running") && text.contains('%'))
@@ -204,4 +211,45 @@ async fn cancel_a_run(browser: &Browser, server: &Server) {
         .iter()
         .any(|dir| events(dir).iter().any(|e| matches!(e.kind, EventKind::Cancelled { .. })));
     assert!(cancelled, "the page says cancelled, the run directory does not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_launches_every_method_from_the_form() {
+    let (data_dir, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(browser) = Browser::start(profile.path()).await else {
+        return;
+    };
+    let server = Server::start(data_dir.path());
+    let form = format!("{}/launch?scale=smoke&stage=pretrain", server.address);
+    browser.client.goto(&form).await.unwrap();
+    let script = "return [...document.querySelector('select[name=method]').options].map(option => option.value)";
+    let methods = browser.client.execute(script, vec![]).await.unwrap();
+    let methods: Vec<String> = serde_json::from_value(methods).unwrap();
+    assert!(methods.len() >= 13, "{methods:?}");
+    for method in &methods {
+        browser.client.goto(&format!("{form}&method={method}")).await.unwrap();
+        browser.fill("data.train_images", "64").await;
+        browser.fill("data.val_images", "64").await;
+        if method != "random_init" {
+            browser.fill("train.epochs", "1").await;
+            browser.fill("train.warmup_epochs", "0").await;
+        }
+        browser.click("#main form button.primary").await;
+        browser.until("the run's page", "h1", |text| text.contains("pretrain")).await;
+    }
+    // The run of the last method waits for those before it, and is no slower than they are.
+    browser.until("its end", "#head", |text| text.contains("finished")).await;
+    let mut finished: Vec<String> = RunDir::all(&server.data_dir)
+        .unwrap()
+        .iter()
+        .filter(|dir| events(dir).iter().any(|e| matches!(e.kind, EventKind::Finished { .. })))
+        .map(|dir| dir.read().unwrap().run)
+        .filter(|run| run.stage == Stage::Pretrain)
+        .map(|run| run.method)
+        .collect();
+    finished.sort();
+    let mut methods = methods;
+    methods.sort();
+    assert_eq!(finished, methods, "every method trains to its end");
+    browser.client.clone().close().await.unwrap();
 }

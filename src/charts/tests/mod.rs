@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod heatmaps;
 mod samples;
 
 fn series(name: &str, points: Vec<(f64, f64)>) -> Series {
@@ -9,6 +10,7 @@ fn series(name: &str, points: Vec<(f64, f64)>) -> Series {
         name: name.to_owned(),
         points,
         colour: colour_of(name),
+        band: Vec::new(),
         dashed: false,
     }
 }
@@ -23,6 +25,7 @@ fn chart(series: Vec<Series>) -> LineChart {
         smooth: 0.0,
         log_y: false,
         log_x: false,
+        y_covers: None,
         width: 640,
         height: 320,
         theme: Theme::Light,

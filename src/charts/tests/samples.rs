@@ -20,6 +20,7 @@ fn run(name: &str, k: usize) -> Series {
         name: name.to_owned(),
         points: (0..3000).map(|i| (i as f64 * 10.0, loss(i))).collect(),
         colour: k,
+        band: Vec::new(),
         dashed: false,
     }
 }
@@ -66,7 +67,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         bar(long_name, Some(82.3), None, 1),
         none,
     ]);
-    vec![
+    let mut samples = vec![
         ("curves", smoothed(all).svg()),
         ("below", below.svg()),
         ("log", log.svg()),
@@ -76,6 +77,21 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         ("same", plain(same).svg()),
         ("empty", plain(vec![]).svg()),
         ("bars", BarChart { theme, ..table }.svg()),
+    ];
+    samples.extend(heats(theme));
+    samples
+}
+
+fn heats(theme: Theme) -> [(&'static str, String); 3] {
+    let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
+    let model = |_| {
+        let bar = false;
+        Heatmap { bar, ..heat(Scale::Unit) }.svg()
+    };
+    [
+        ("heat", heat(Scale::Unit).svg()),
+        ("difference", heat(Scale::Around(0.5)).svg()),
+        ("models", grid("Models", &(0..4).map(model).collect::<Vec<_>>(), 2)),
     ]
 }
 
@@ -86,7 +102,11 @@ fn samples_for_the_eye() {
     let folder = std::env::var_os("UMBRA_CHART_SAMPLES").expect("UMBRA_CHART_SAMPLES names the folder to write to");
     for (suffix, theme) in [("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)] {
         for (name, svg) in samples(theme) {
-            std::fs::write(std::path::Path::new(&folder).join(format!("{name}-{suffix}.svg")), svg).expect("the folder can be written");
+            let path = |ending| std::path::Path::new(&folder).join(format!("{name}-{suffix}.{ending}"));
+            if theme != Theme::Auto {
+                std::fs::write(path("png"), png(&svg).unwrap()).expect("the folder can be written");
+            }
+            std::fs::write(path("svg"), svg).expect("the folder can be written");
         }
     }
 }

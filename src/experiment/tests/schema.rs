@@ -63,6 +63,16 @@ fn one_number_has_one_form() {
 }
 
 #[test]
+fn a_list_of_numbers_has_one_form_and_no_other_things_in_it() {
+    let list = Kind::Numbers { min: 0.0, max: 1.0 };
+    assert_eq!(list.parse(" .50,1e-1 , 1"), Ok(text("0.5, 0.1, 1")));
+    assert_eq!(list.accept(&Value::Int(1)), Ok(text("1")));
+    for bad in ["", "0.5,", "0.5 0.6", "2", "NaN", "-0.1"] {
+        assert!(list.parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn text_of_a_form_is_read_by_kind() {
     assert_eq!(EPOCHS.parse(" 7 "), Ok(Value::Int(7)));
     assert_eq!(RATIO.parse("5e-1"), Ok(Value::Float(0.5)));
@@ -88,6 +98,9 @@ fn every_default_is_allowed_and_every_setting_is_explained() {
             let place = format!("{}.{}", section.name, setting.key);
             let default = Value::from(setting.default);
             assert_eq!(setting.kind.accept(&default), Ok(default), "{place}");
+            if let Some(before) = setting.before.map(Value::from) {
+                assert_eq!(setting.kind.accept(&before), Ok(before), "{place}");
+            }
             assert!(
                 setting.meaning.ends_with('.') && !setting.source.is_empty(),
                 "{place} is not explained"

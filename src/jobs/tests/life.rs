@@ -39,8 +39,8 @@ async fn a_tokenizer_is_queued_with_the_pretraining_that_needs_it() {
         section("data", "image_size", Value::Int(32)),
         section("model", "patch_size", Value::Int(4)),
     ]);
-    let tokenizer = tokenizer_of(&RunSpec::new(Stage::Pretrain, "beit", 0, None, wanted.clone())).unwrap();
-    let run = RunSpec::new(Stage::Pretrain, "beit", 0, Some(&tokenizer), wanted);
+    let tokenizer = tokenizer_of(&RunSpec::new(Stage::Pretrain, "beit", 0, None, wanted.clone(), &[])).unwrap();
+    let run = RunSpec::new(Stage::Pretrain, "beit", 0, Some(&tokenizer), wanted, &[]);
     let bench = Bench::without_devices();
     let jobs = bench.serve("").await;
     let submitted = jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();

@@ -8,12 +8,12 @@ use sqlx::{Row, Sqlite};
 
 use super::*;
 use crate::experiment::{RunId, RunSpec, Stage, Value};
-use crate::run_dir::{Event, EventKind, Position, RunFile, State};
+use crate::run_dir::{Axis, Event, EventKind, Matrix, Position, RunFile, State};
 
 /// A run of a test; runs with different seeds are different.
 pub(crate) fn spec(stage: Stage, seed: u64, parent: Option<&RunSpec>) -> RunSpec {
     let data = BTreeMap::from([("source".to_owned(), Value::Text("builtin".to_owned()))]);
-    let mut spec = RunSpec::new(stage, "mae", seed, parent, BTreeMap::from([("data".to_owned(), data)]));
+    let mut spec = RunSpec::new(stage, "mae", seed, parent, BTreeMap::from([("data".to_owned(), data)]), &[]);
     spec.label = format!("MAE · {stage} · seed {seed}");
     spec
 }
@@ -22,7 +22,7 @@ impl Store {
     /// Every row of every table but the claims, as text.
     pub(crate) async fn dump(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for table in ["run", "attempt", "metric", "summary", "picture", "warning", "load"] {
+        for table in ["run", "attempt", "metric", "summary", "picture", "warning", "load", "matrix"] {
             let mut select = sqlx::QueryBuilder::<Sqlite>::new("select * from ");
             let rows = select
                 .push(table)
@@ -172,6 +172,25 @@ async fn what_the_events_say_is_what_the_store_answers() {
         (7, Some(State::Failed), Some("a fault"))
     );
     assert_eq!(shelf.store.run(&spec(Stage::Pretrain, 1, None).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_matrix_comes_back_as_it_was_and_goes_with_its_run() {
+    let shelf = shelf().await;
+    let (run, other) = (spec(Stage::Cka, 0, None), spec(Stage::Cka, 1, None));
+    let axis = |title: &str| Axis::new(title, 1..=2);
+    let values = vec![vec![vec![Some(0.1 + 0.2)], vec![None]]; 2];
+    let matrix = Matrix::of(axis("block"), axis("ratio"), &values);
+    let event = |name: &str| EventKind::Matrix {
+        name: name.to_owned(),
+        matrix: matrix.clone(),
+    };
+    shelf.put(&run, vec![event("cka"), event("other"), FINISHED]).await;
+    shelf.put(&other, vec![FINISHED]).await;
+    let ids = [other.id, run.id.clone()];
+    assert_eq!(shelf.store.matrices(&ids, "cka").await.unwrap(), [(run.id.clone(), matrix)]);
+    shelf.store.forget(&run.id).await.unwrap();
+    assert_eq!(shelf.store.matrices(&ids, "cka").await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -140,10 +140,7 @@ async fn a_child_can_start_from_a_run_or_bring_its_pretraining() {
     let alone = site.run_at(&site.post("/launch", &format!("{base}&parent=")).await).await;
     assert_eq!(site.all_runs().await.len(), before + 2, "its own pretraining came along");
     assert_ne!(alone.parent, Some(parent.clone()));
-    for (method, sentence) in [
-        ("random_init", "that run pretrained with the method mae"),
-        ("nonsense", "not nonsense"),
-    ] {
+    for (method, sentence) in [("random_init", "that run is of the method mae"), ("nonsense", "not nonsense")] {
         let form = base.replace("method=mae", &format!("method={method}"));
         let answer = site.post("/launch", &format!("{form}&parent={parent}")).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 }
 
 /// Writes a finished run without the waits for the disk that a real worker makes.
 fn write_quickly(data_dir: &Path, like: &RunSpec, number: u64) {
-    let mut run = RunSpec::new(like.stage, &like.method, 1_000 + number, None, like.settings.clone());
+    let mut run = RunSpec::new(like.stage, &like.method, 1_000 + number, None, like.settings.clone(), &[]);
     run.label = format!("run {number} of many");
     let dir = RunDir::of(data_dir, &run.id);
     std::fs::create_dir_all(dir.path()).unwrap();

@@ -1,6 +1,7 @@
 //! The pages over a real store, filled from real run directories. Nothing listens and nothing runs:
 //! requests go straight to the router, and the server has no device.
 
+mod cka;
 mod guard;
 mod hostile;
 mod launching;
@@ -262,4 +263,5 @@ fn fill_pretraining(dir: &RunDir) {
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
+    std::fs::write(dir.chosen_file(), "picture\tclass\n#3\tcircle\n").unwrap();
 }

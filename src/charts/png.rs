@@ -1,0 +1,50 @@
+//! A chart as a PNG, for slides and programs that know no SVG. Text is drawn with a font of our own.
+
+use std::sync::{Arc, LazyLock};
+
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::{Options, Tree, fontdb::Database};
+
+use super::frame::UNIT;
+use super::grid::size;
+
+/// Pixels of the picture for each of the chart's, so that it is sharp in print.
+const SHARPNESS: f32 = 2.0;
+/// Most pixels of a picture.
+const LARGEST: u64 = 64_000_000;
+
+static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
+    let mut fonts = Database::new();
+    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let family = fonts.faces().next().and_then(|face| Some(face.families.first()?.0.clone()));
+    if let Some(family) = family {
+        fonts.set_sans_serif_family(family);
+    }
+    Arc::new(fonts)
+});
+
+/// Draws a chart of this module, made for [`Theme::Light`](super::Theme::Light) or [`Theme::Dark`](super::Theme::Dark): colours
+/// that depend on a page are not known here.
+///
+/// # Errors
+/// A chart that is too large to be drawn, with what is allowed.
+pub fn png(chart: &str) -> Result<Vec<u8>, String> {
+    let (width, height) = size(chart).ok_or("there is no chart to draw")?;
+    let pixels = |units: u32| (units as f32 / UNIT as f32 * SHARPNESS).ceil() as u32;
+    let (wide, high) = (pixels(width), pixels(height));
+    if u64::from(wide) * u64::from(high) > LARGEST {
+        return Err(format!(
+            "a picture of {wide} by {high} pixels is too large: it has at most {LARGEST}"
+        ));
+    }
+    let options = Options {
+        fontdb: Arc::clone(&FONTS),
+        ..Options::default()
+    };
+    let sized = chart.replacen("width=\"100%\"", &format!("width=\"{width}\" height=\"{height}\""), 1);
+    let tree = Tree::from_str(&sized, &options).map_err(|fault| format!("the chart cannot be drawn: {fault}"))?;
+    let mut picture = Pixmap::new(wide, high).ok_or("a picture has at least one pixel")?;
+    let scale = SHARPNESS / UNIT as f32;
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
+    picture.encode_png().map_err(|fault| format!("the chart cannot be drawn: {fault}"))
+}

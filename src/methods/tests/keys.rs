@@ -1,0 +1,32 @@
+//! Keys of built-in runs as they were first made: what somebody has is found under its key for ever.
+
+use super::*;
+
+/// Scale, row and column of the study `methods`, and the id of its run at seed 0.
+const PINNED: &[(&str, &str, &str, &str)] = &[
+    ("smoke", "mae", "finetune", "f6c94933c39b2228"),
+    ("smoke", "mae", "probe", "24f9a72dbeac0945"),
+    ("smoke", "mae", "psnr", "b6a4f6a7b7147940"),
+    ("quick", "scratch", "finetune", "dd0d3bcffe8c34c6"),
+    ("quick", "cmae", "probe", "cfe14f55444d61cb"),
+    ("laptop", "rmae_dagger", "psnr", "7e8aee0fa0230ec3"),
+    ("laptop", "beit", "finetune", "c9f404cdcbca8d4b"),
+    ("cifar", "mae", "finetune", "92cd9527500cfbc5"),
+    ("cifar", "dino", "probe", "f26171c3c4bcd759"),
+    ("cifar", "supervised", "finetune", "b6211e43ea993298"),
+];
+
+#[test]
+fn new_settings_leave_the_keys_of_runs_made_before() {
+    // The key of a run counts in those of its children, so these hold the keys of pretrainings and tokenizers too.
+    let study = Study::built_in().into_iter().find(|study| study.name == "methods").unwrap();
+    for (scale, row, column, id) in PINNED {
+        let scale = Scale::built_in().into_iter().find(|known| known.name == *scale).unwrap();
+        let plan = plan(&study, &scale, &catalog(), &Request::default()).unwrap();
+        let cell = plan
+            .cells
+            .iter()
+            .find(|c| (c.row.as_str(), c.column.as_str(), c.seed) == (row, column, 0));
+        assert_eq!(cell.unwrap().run.as_str(), *id, "{row}, {column} at {}", scale.name);
+    }
+}

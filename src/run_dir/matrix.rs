@@ -1,0 +1,125 @@
+//! A result that is a table of numbers, such as one for every block and ratio.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+/// One side of a [`Matrix`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// What it counts, such as `block`.
+    pub title: String,
+    /// One label a row or column.
+    pub labels: Vec<String>,
+}
+
+/// Numbers by row and column. A number that is not defined is `None`, and `null` in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// The rows.
+    pub rows: Axis,
+    /// The columns.
+    pub columns: Axis,
+    /// The mean over repetitions, `[rows][columns]`.
+    pub mean: Vec<Vec<Option<f64>>>,
+    /// The least of the repetitions.
+    pub low: Vec<Vec<Option<f64>>>,
+    /// The largest of the repetitions.
+    pub high: Vec<Vec<Option<f64>>>,
+}
+
+impl Axis {
+    /// An axis of these labels.
+    pub fn new(title: &str, labels: impl IntoIterator<Item = impl ToString>) -> Axis {
+        Axis {
+            title: title.to_owned(),
+            labels: labels.into_iter().map(|label| label.to_string()).collect(),
+        }
+    }
+}
+
+impl Matrix {
+    /// Folds repetitions, `values[row][column]`, into mean and range. A place where one of them is undefined is undefined.
+    pub fn of(rows: Axis, columns: Axis, values: &[Vec<Vec<Option<f64>>>]) -> Matrix {
+        let fold = |with: fn(&[f64]) -> f64| {
+            let place = |repeated: &Vec<Option<f64>>| {
+                let defined: Option<Vec<f64>> = repeated.iter().copied().collect();
+                defined.filter(|values| !values.is_empty()).map(|values| with(&values))
+            };
+            values.iter().map(|row| row.iter().map(place).collect()).collect()
+        };
+        Matrix {
+            rows,
+            columns,
+            mean: fold(|values| values.iter().sum::<f64>() / values.len() as f64),
+            low: fold(|values| values.iter().copied().fold(f64::INFINITY, f64::min)),
+            high: fold(|values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+        }
+    }
+
+    /// The mean of the defined numbers of a column.
+    pub fn column_mean(&self, column: usize) -> Option<f64> {
+        mean(self.mean.iter().filter_map(|row| row[column]))
+    }
+
+    /// The mean of the defined numbers of a row.
+    pub fn row_mean(&self, row: usize) -> Option<f64> {
+        mean(self.mean[row].iter().copied().flatten())
+    }
+
+    /// The mean of all defined numbers.
+    pub fn overall_mean(&self) -> Option<f64> {
+        mean(self.mean.iter().flatten().copied().flatten())
+    }
+
+    /// Long form: a line a number, with the labels of its place.
+    pub fn to_csv(&self) -> String {
+        let mut text = format!("{},{},mean,low,high\n", self.rows.title, self.columns.title);
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        for (row, label) in self.rows.labels.iter().enumerate() {
+            for (column, ratio) in self.columns.labels.iter().enumerate() {
+                let [mean, low, high] = [&self.mean, &self.low, &self.high].map(|values| number(values[row][column]));
+                let _ = writeln!(text, "{label},{ratio},{mean},{low},{high}");
+            }
+        }
+        text
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix() -> Matrix {
+        let values = vec![
+            vec![vec![Some(0.5), Some(1.0)], vec![Some(0.25), None]],
+            vec![vec![Some(-0.5), Some(0.0)], vec![None, None]],
+        ];
+        Matrix::of(Axis::new("block", 1..=2), Axis::new("ratio", [0.1, 0.9]), &values)
+    }
+
+    #[test]
+    fn repetitions_become_mean_and_range_and_one_undefined_leaves_the_place_undefined() {
+        let matrix = matrix();
+        assert_eq!(matrix.mean, [[Some(0.75), None], [Some(-0.25), None]]);
+        assert_eq!((matrix.low[0][0], matrix.high[0][0]), (Some(0.5), Some(1.0)));
+        assert_eq!((matrix.column_mean(0), matrix.column_mean(1)), (Some(0.25), None));
+        assert_eq!((matrix.row_mean(1), matrix.overall_mean()), (Some(-0.25), Some(0.25)));
+    }
+
+    #[test]
+    fn what_is_undefined_is_null_in_json_and_empty_in_a_table() {
+        let json = serde_json::to_string(&matrix()).unwrap();
+        assert!(json.contains("\"mean\":[[0.75,null],[-0.25,null]]"), "{json}");
+        assert_eq!(serde_json::from_str::<Matrix>(&json).unwrap(), matrix());
+        assert_eq!(
+            matrix().to_csv(),
+            "block,ratio,mean,low,high\n1,0.1,0.75,0.5,1\n1,0.9,,,\n2,0.1,-0.25,-0.5,0\n2,0.9,,,\n"
+        );
+    }
+}
