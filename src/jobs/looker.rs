@@ -190,7 +190,17 @@ impl Desk {
 
     /// Puts a question to the process, started first if there is none. One that fails is ended.
     async fn put(&mut self, turn: &Turn, frame: &Frame) -> Result<Said, Unanswered> {
-        let failed = |fault: anyhow::Error| Unanswered::Failed(format!("{fault:#}"));
+        let failed = |fault: anyhow::Error| {
+            tracing::warn!("{fault:#}");
+            Unanswered::Failed(format!("{fault:#}"))
+        };
+        if let Some(process) = &mut self.process
+            && let Ok(Some(status)) = process.child.try_wait()
+        {
+            // It ended while nobody asked anything: that is no fault of this question.
+            tracing::info!("the playground's process ended by itself: {status}");
+            self.process = None;
+        }
         let process = match &mut self.process {
             Some(process) => process,
             None => {
