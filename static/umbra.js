@@ -188,12 +188,14 @@ function auto(form) {
     refresh(href);
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
-  form.addEventListener("input", () => {
+  const soon = () => {
     const smooth = form.querySelector("#smooth");
     if (smooth) document.getElementById("smooth-value").textContent = smooth.value;
     clearTimeout(wait);
     wait = setTimeout(go, 200);
-  });
+  };
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon); // Some programs that fill in forms say only this.
   for (const button of form.querySelectorAll("button")) button.hidden = true;
 }
 
@@ -244,7 +246,7 @@ function moveInList(by) {
   links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
 }
 
-const PLACES = { h: "/", r: "/runs", c: "/cka", q: "/queue", l: "/launch" };
+const PLACES = { h: "/", r: "/runs", c: "/cka", s: "/psnr", q: "/queue", l: "/launch", p: "/playground" };
 const KEYS = {
   "?": toggleShortcuts,
   "/": () => (document.querySelector("[data-filter]") ?? document.querySelector("main input:not([type=hidden]), main select"))?.focus(),

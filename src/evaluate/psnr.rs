@@ -31,8 +31,10 @@ const EVALUATING: &str = "evaluating";
 /// What is scored, under the names of the matrices: the model, a model that predicts zero, and the mean of visible pixels.
 const SCORED: [&str; 3] = ["psnr", "psnr_zero", "psnr_visible_mean"];
 
-/// Scores the parent's reconstructions of the validation split. Reports a matrix for each of the model and its controls, by
-/// measure and ratio; as numbers what the table of a study shows, at `psnr.mask_ratio` with `psnr.denorm`; and pictures.
+/// Scores the parent's reconstructions of the validation split.
+///
+/// Reports a matrix for each of the model and its controls, by measure and ratio; as numbers what the table of a study
+/// shows, at `psnr.mask_ratio` with `psnr.denorm`; and pictures.
 ///
 /// # Errors
 /// A parent without a fitting model, a method that does not reconstruct, a picture that cannot be read.

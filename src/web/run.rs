@@ -130,7 +130,8 @@ async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
 
 fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
     let mut galleries: Vec<Gallery> = Vec::new();
-    for picture in pictures {
+    // Examples are drawn to be cut up and shown beside those of other runs.
+    for picture in pictures.into_iter().filter(|picture| picture.name != "examples") {
         match galleries.iter_mut().find(|gallery| gallery.name == picture.name) {
             Some(gallery) => gallery.pictures.push(picture),
             None => galleries.push(Gallery {

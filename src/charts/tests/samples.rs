@@ -67,18 +67,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         bar(long_name, Some(82.3), None, 1),
         none,
     ]);
-    let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
-    let models = (0..4).map(|_| {
-        Heatmap {
-            bar: false,
-            ..heat(Scale::Unit)
-        }
-        .svg()
-    });
-    vec![
-        ("heat", heat(Scale::Unit).svg()),
-        ("difference", heat(Scale::Around(0.5)).svg()),
-        ("models", grid("Models", &models.collect::<Vec<_>>(), 2)),
+    let mut samples = vec![
         ("curves", smoothed(all).svg()),
         ("below", below.svg()),
         ("log", log.svg()),
@@ -88,6 +77,21 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         ("same", plain(same).svg()),
         ("empty", plain(vec![]).svg()),
         ("bars", BarChart { theme, ..table }.svg()),
+    ];
+    samples.extend(heats(theme));
+    samples
+}
+
+fn heats(theme: Theme) -> [(&'static str, String); 3] {
+    let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
+    let model = |_| {
+        let bar = false;
+        Heatmap { bar, ..heat(Scale::Unit) }.svg()
+    };
+    [
+        ("heat", heat(Scale::Unit).svg()),
+        ("difference", heat(Scale::Around(0.5)).svg()),
+        ("models", grid("Models", &(0..4).map(model).collect::<Vec<_>>(), 2)),
     ]
 }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod launching;
 mod many;
 mod pages;
+mod playground;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
