@@ -1,11 +1,12 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
 //! `pretrain` trains a method, `finetune` and `probe` train on its encoder, `psnr` scores its
-//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`; `tokenizer` learns what some
+//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`, `compare` those of two encoders; `tokenizer` learns what some
 //! methods predict. `features` serves people who want the numbers themselves.
 
 pub mod batch_norm;
 pub mod cka;
+mod compare;
 mod encoded;
 pub mod features;
 pub mod finetune;
@@ -61,6 +62,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
         Stage::Probe => probe::run(work),
         Stage::Psnr => psnr::run(work),
         Stage::Cka => occlusion::run(work),
+        Stage::Compare => compare::run(work),
     }
 }
 

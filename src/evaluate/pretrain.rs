@@ -1,8 +1,9 @@
 //! Pretraining: any method of the registry, with pictures of what it reconstructs on the way.
 
 use std::collections::BTreeMap;
+use std::fs;
 
-use anyhow::{Error, Result};
+use anyhow::{Context as _, Error, Result};
 
 use super::parent::Parent;
 use super::pictures::Gallery;
@@ -11,7 +12,7 @@ use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::Alarm;
-use crate::experiment::settings::TrainSettings;
+use crate::experiment::settings::{SnapshotSettings, TrainSettings};
 use crate::methods::{Inputs, Method, MethodVisitor, exported, with_method};
 use crate::run_dir::RunDir;
 use crate::train::learner::{Learner, Learning};
@@ -19,6 +20,7 @@ use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
+use crate::weights;
 
 /// Trains the run's method.
 ///
@@ -73,6 +75,7 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
         learning,
         gallery,
         dir: work.dir.clone(),
+        snapshot_every: work.section::<SnapshotSettings>("snapshots")?.every,
     };
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
     if let Ended::Done(values) = &ended {
@@ -88,6 +91,17 @@ struct PretrainCourse<M> {
     learning: Learning<M>,
     gallery: Option<Gallery>,
     dir: RunDir,
+    /// Epochs between two copies of the encoder; 0 is none.
+    snapshot_every: u64,
+}
+
+impl<M: Method> PretrainCourse<M> {
+    /// Keeps the encoder as it is after so many epochs. A run that goes on writes the same file again.
+    fn keep(&self, epoch: u64) -> Result<()> {
+        let path = self.dir.snapshot_file(epoch);
+        fs::create_dir_all(self.dir.snapshots()).with_context(|| format!("{}: cannot be made", self.dir.snapshots().display()))?;
+        weights::write(&path, &weights::to_timm(self.learning.model().encoder()), &BTreeMap::new())
+    }
 }
 
 impl<M: Method> Course for PretrainCourse<M> {
@@ -104,6 +118,9 @@ impl<M: Method> Course for PretrainCourse<M> {
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, _values: &mut BTreeMap<String, f64>) -> Result<()> {
+        if let Some(epoch) = at.epoch.filter(|epoch| self.snapshot_every > 0 && epoch % self.snapshot_every == 0) {
+            self.keep(epoch)?;
+        }
         match &self.gallery {
             Some(gallery) if shows(at) => gallery.show(&self.learning.evaluated(), &self.dir, at.step, reporter),
             _ => Ok(()),

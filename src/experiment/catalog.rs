@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, CkaSettings, ClassifySettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings, TokenizerSettings,
-    TrainSettings,
+    AugmentSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings,
+    SnapshotSettings, TokenizerSettings, TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -112,16 +112,17 @@ impl Catalog {
 /// The sections that a run of `stage` has, in the order forms show them.
 pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
     let (data, model) = (DataSettings::SECTION, ModelSettings::SECTION);
-    let (augment, train) = (AugmentSettings::SECTION, TrainSettings::SECTION);
+    let (augment, train, snapshots) = (AugmentSettings::SECTION, TrainSettings::SECTION, SnapshotSettings::SECTION);
     match stage {
         Stage::Pretrain if !method.trains => vec![method.options, data, model],
-        Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION],
-        Stage::Pretrain if method.tokens => vec![method.options, TokenizerSettings::SECTION, data, model, augment, train],
-        Stage::Pretrain => vec![method.options, data, model, augment, train],
+        Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION, snapshots],
+        Stage::Pretrain if method.tokens => vec![method.options, TokenizerSettings::SECTION, data, model, augment, train, snapshots],
+        Stage::Pretrain => vec![method.options, data, model, augment, train, snapshots],
         Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
         Stage::Cka => vec![data, model, CkaSettings::SECTION],
+        Stage::Compare => vec![data, model, CompareSettings::SECTION],
         Stage::Tokenizer => tokenizer_sections(),
     }
 }
@@ -136,7 +137,7 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr | Stage::Cka => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr | Stage::Cka | Stage::Compare => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

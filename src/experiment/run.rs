@@ -25,21 +25,31 @@ pub enum Stage {
     Psnr,
     /// Compare features of whole and of masked pictures.
     Cka,
+    /// Compare features of two encoders, or of one at two times.
+    Compare,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
         Stage::Psnr,
         Stage::Cka,
+        Stage::Compare,
         Stage::Tokenizer,
     ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 5] = [Stage::Pretrain, Stage::Finetune, Stage::Probe, Stage::Psnr, Stage::Cka];
+    pub const ASKED: [Stage; 6] = [
+        Stage::Pretrain,
+        Stage::Finetune,
+        Stage::Probe,
+        Stage::Psnr,
+        Stage::Cka,
+        Stage::Compare,
+    ];
 
     /// The stages whose runs a run of this one can start from.
     pub fn starts_from(self) -> &'static [Stage] {
@@ -47,7 +57,7 @@ impl Stage {
             Stage::Tokenizer => &[],
             Stage::Pretrain => &[Stage::Tokenizer],
             Stage::Finetune | Stage::Probe | Stage::Psnr => &[Stage::Pretrain],
-            Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
+            Stage::Cka | Stage::Compare => &[Stage::Pretrain, Stage::Finetune],
         }
     }
 
@@ -60,6 +70,7 @@ impl Stage {
             Stage::Probe => "probe",
             Stage::Psnr => "psnr",
             Stage::Cka => "cka",
+            Stage::Compare => "compare",
         }
     }
 }

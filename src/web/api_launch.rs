@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::{Error, Failure};
+use super::launch_draft::{OTHER, other_fault};
 use super::study_choice::{check_source, invalid};
 use super::{App, AppState};
 use crate::experiment::{Invalid, RunSpec, Stage, Values, plan, single_run};
@@ -72,6 +73,10 @@ async fn runs(app: &AppState, wish: &Launch) -> Result<Vec<RunSpec>, Error> {
         }
         (None, Some(method)) if wish.seeds.is_none() => {
             let parent = parent(app, wish).await?;
+            let other = wish.set.get("compare").and_then(|keys| keys.get("other")).map(ToString::to_string);
+            if let Some(fault) = other_fault(app, other.as_deref()).await? {
+                return Err(invalid(OTHER, fault).into());
+            }
             let (stage, seed) = (wish.stage.unwrap_or(Stage::Pretrain), seed(wish)?);
             Ok(vec![single_run(
                 stage,

@@ -22,7 +22,7 @@ pub struct LaunchPage<'a> {
     layout: Layout,
     methods: &'a [MethodInfo],
     scales: &'a [Scale],
-    stages: [Stage; 5],
+    stages: [Stage; 6],
     parents: Vec<Run>,
     draft: Draft,
     faults: Faults,

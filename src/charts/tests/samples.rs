@@ -67,18 +67,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         bar(long_name, Some(82.3), None, 1),
         none,
     ]);
-    let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
-    let models = (0..4).map(|_| {
-        Heatmap {
-            bar: false,
-            ..heat(Scale::Unit)
-        }
-        .svg()
-    });
     vec![
-        ("heat", heat(Scale::Unit).svg()),
-        ("difference", heat(Scale::Around(0.5)).svg()),
-        ("models", grid("Models", &models.collect::<Vec<_>>(), 2)),
         ("curves", smoothed(all).svg()),
         ("below", below.svg()),
         ("log", log.svg()),
@@ -91,13 +80,27 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn heat_maps(theme: Theme) -> Vec<(&'static str, String)> {
+    let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
+    let plain = || Heatmap {
+        bar: false,
+        ..heat(Scale::Unit)
+    };
+    let models: Vec<String> = (0..4).map(|_| plain().svg()).collect();
+    vec![
+        ("heat", heat(Scale::Unit).svg()),
+        ("difference", heat(Scale::Around(0.5)).svg()),
+        ("models", grid("Models", &models, 2)),
+    ]
+}
+
 /// `UMBRA_CHART_SAMPLES=folder cargo test samples -- --ignored` writes them.
 #[test]
 #[ignore = "writes files for people to look at"]
 fn samples_for_the_eye() {
     let folder = std::env::var_os("UMBRA_CHART_SAMPLES").expect("UMBRA_CHART_SAMPLES names the folder to write to");
     for (suffix, theme) in [("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)] {
-        for (name, svg) in samples(theme) {
+        for (name, svg) in samples(theme).into_iter().chain(heat_maps(theme)) {
             let path = |ending| std::path::Path::new(&folder).join(format!("{name}-{suffix}.{ending}"));
             if theme != Theme::Auto {
                 std::fs::write(path("png"), png(&svg).unwrap()).expect("the folder can be written");
