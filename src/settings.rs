@@ -23,6 +23,9 @@ pub enum Command {
     Run(RunStudy),
     /// Work on one run directory until it is done; what the server starts for each run.
     Work(Work),
+    /// Answer the playground's questions about models and pictures; what the server starts for it.
+    #[command(hide = true)]
+    Look(Look),
     /// Write a study's table, or a run's numbers or model, to a file or the terminal.
     Export(Export),
     /// Write a run's features of your own pictures to a safetensors file.
@@ -144,6 +147,20 @@ pub struct Work {
     /// Use a GPU without comparing it with the CPU before its first run; workers of a server read the variable.
     #[arg(long, env = "UMBRA_SKIP_SELF_TEST", value_parser = clap::builder::FalseyValueParser::new())]
     pub skip_self_test: bool,
+}
+
+/// `umbra look`
+#[derive(Args, Debug)]
+pub struct Look {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Seconds without a question after which it ends.
+    #[arg(long, default_value_t = 600.0)]
+    pub idle: f64,
 }
 
 /// `umbra export`

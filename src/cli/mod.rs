@@ -9,14 +9,16 @@ mod study;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::evaluate::look::{Looker, serve};
 use crate::experiment::{Catalog, Plan, Request, Scale, Study, Values, plan};
 use crate::jobs::worker::{self, WorkOptions};
 use crate::run_dir::RunDir;
-use crate::settings::{Command, Data, StudyChoice, Work};
+use crate::settings::{Command, Data, Look, StudyChoice, Work};
 use crate::{bench, device, jobs, methods};
 
 /// Runs one command.
@@ -29,6 +31,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::serve(args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => study::run(args),
         Command::Work(args) => work(&args),
+        Command::Look(args) => look(&args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::export(&args).map(|()| ExitCode::SUCCESS),
         Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
@@ -87,6 +90,15 @@ fn work(args: &Work) -> anyhow::Result<ExitCode> {
         ..WorkOptions::new(&args.device, threads(args.threads), args.checkpoint_steps)
     };
     Ok(worker::work(&RunDir::at(&args.run_dir), &options).exit_code())
+}
+
+/// Questions come through the standard input, answers leave through the standard output.
+fn look(args: &Look) -> anyhow::Result<()> {
+    start_log();
+    device::use_threads(args.threads.max(1));
+    let mut looker = Looker::new(&args.data_dir.data_dir);
+    let idle = Duration::try_from_secs_f64(args.idle).context("--idle: it must be a number of seconds")?;
+    Ok(serve(&mut looker, io::stdin(), io::stdout().lock(), idle)?)
 }
 
 fn reindex(data_dir: &Path) -> anyhow::Result<()> {

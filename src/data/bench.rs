@@ -110,6 +110,7 @@ fn loader(run: &RunSpec, dataset: &Dataset, data: &DataSettings, batch_size: usi
         seed: run.seed,
         batch_size,
         epochs: EPOCHS,
+        repeated: None,
         first_batch: 0,
         threads,
         ahead: ahead(threads),

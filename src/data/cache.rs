@@ -43,6 +43,8 @@ pub(super) struct Description {
     pub train: Vec<u32>,
     /// Labels of the pictures in val.
     pub val: Vec<u32>,
+    /// Names of the decoded pictures, val after train; none where only their places are kept.
+    pub names: Vec<String>,
     /// Mean of the colours of train, from 0 to 1.
     pub mean: [f32; 3],
     /// Their standard deviation.

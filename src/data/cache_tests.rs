@@ -13,6 +13,7 @@ fn description() -> Description {
         std: [0.25; 3],
         sizes: Sizes::default(),
         warnings: Vec::new(),
+        names: Vec::new(),
         contents: Contents::Pictures { width: 1000, height: 200 },
     }
 }

@@ -1,6 +1,7 @@
-//! Which pictures are used: dividing one pool in two, and evenly chosen subsets.
+//! Which pictures are used: dividing one pool in two, and subsets of one.
 //!
-//! Both are part of what a data set is, so they have a seed of their own and do not follow a run's.
+//! The first choices are part of what a data set is, so they have a seed of their own and do not follow a run's. Those
+//! of [`super::pick`] are part of a stage, and their seed is a setting.
 
 use rand::seq::SliceRandom;
 
@@ -17,6 +18,20 @@ enum For {
     Dividing = 0,
     Train = 1,
     Val = 2,
+    Stage = 3,
+}
+
+/// The address of a choice's random numbers: its seed and what it is for.
+#[derive(Clone, Copy)]
+struct Address {
+    seed: u64,
+    purpose: For,
+}
+
+impl From<For> for Address {
+    fn from(purpose: For) -> Address {
+        Address { seed: SEED, purpose }
+    }
 }
 
 /// Divides one pool into train and val, as near to `val_fraction` in every class as whole pictures allow.
@@ -26,7 +41,7 @@ pub(super) fn divide(items: Vec<Item>, classes: usize, val_fraction: f64) -> Opt
     if items.len() < 2 {
         return None;
     }
-    let members = members(&items, classes, For::Dividing);
+    let members = members(labels(&items), classes, For::Dividing);
     let wanted = ((items.len() as f64 * val_fraction).round() as usize).clamp(1, items.len() - 1);
     // Largest remainders: floors first, then one more for the classes that lost most to rounding down.
     let share = wanted as f64 / items.len() as f64;
@@ -70,23 +85,9 @@ pub(super) fn subset(items: Vec<Item>, classes: usize, wanted: usize, split: Spl
         SplitName::Train => For::Train,
         SplitName::Val => For::Val,
     };
-    let members = members(&items, classes, purpose);
-    let mut quotas = vec![0; classes];
-    let mut left = wanted;
-    while left > 0 {
-        let mut open = shuffled(classes, purpose);
-        open.retain(|&class| quotas[class] < members[class].len());
-        let each = (left / open.len()).max(1);
-        for class in open {
-            let more = each.min(members[class].len() - quotas[class]).min(left);
-            quotas[class] += more;
-            left -= more;
-        }
-    }
     let mut chosen = vec![false; items.len()];
-    for (of, quota) in members.iter().zip(quotas) {
-        of[..quota].iter().for_each(|&index| chosen[index] = true);
-    }
+    let even = evenly(labels(&items), classes, wanted, purpose);
+    even.into_iter().for_each(|index| chosen[index] = true);
     Some(
         items
             .into_iter()
@@ -96,23 +97,80 @@ pub(super) fn subset(items: Vec<Item>, classes: usize, wanted: usize, split: Spl
     )
 }
 
+/// Places of `wanted` pictures, as evenly over the classes as their numbers allow. There must be as many.
+pub(super) fn even(labels: &[u32], classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
+    evenly(labels.iter().copied(), classes, wanted, of_stage(seed))
+}
+
+/// Places of `wanted` pictures, whatever their classes. There must be as many.
+pub(super) fn random(pictures: usize, classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..pictures).collect();
+    // Two past the last class: the address of no class's own order and not that of the order of classes.
+    places.shuffle(&mut stream(seed, Purpose::Split, For::Stage as u64, classes as u64 + 1));
+    places.truncate(wanted);
+    places
+}
+
+/// Places of `wanted` pictures of one class; `None` if it has fewer.
+pub(super) fn of_class(labels: &[u32], classes: usize, class: usize, wanted: usize, seed: u64) -> Option<Vec<usize>> {
+    let mut places = members(labels.iter().copied(), classes, of_stage(seed)).swap_remove(class);
+    let enough = places.len() >= wanted;
+    places.truncate(wanted);
+    enough.then_some(places)
+}
+
+/// All classes, in the order in which a choice of one class tries them.
+pub(super) fn classes_by_chance(classes: usize, seed: u64) -> Vec<usize> {
+    shuffled(classes, of_stage(seed))
+}
+
+fn of_stage(seed: u64) -> Address {
+    Address { seed, purpose: For::Stage }
+}
+
+/// Places of `wanted` items: in every round each class gives as many as the others, until it has no more.
+fn evenly(labels: impl Iterator<Item = u32>, classes: usize, wanted: usize, address: impl Into<Address>) -> Vec<usize> {
+    let address = address.into();
+    let members = members(labels, classes, address);
+    let mut quotas = vec![0; classes];
+    let mut left = wanted;
+    while left > 0 {
+        let mut open = shuffled(classes, address);
+        open.retain(|&class| quotas[class] < members[class].len());
+        let each = (left / open.len()).max(1);
+        for class in open {
+            let more = each.min(members[class].len() - quotas[class]).min(left);
+            quotas[class] += more;
+            left -= more;
+        }
+    }
+    let parts = members.into_iter().zip(quotas);
+    parts.flat_map(|(of, quota)| of.into_iter().take(quota)).collect()
+}
+
+fn labels(items: &[Item]) -> impl Iterator<Item = u32> {
+    items.iter().map(|item| item.label)
+}
+
 /// Per class the places of its items, in an order of chance.
-fn members(items: &[Item], classes: usize, purpose: For) -> Vec<Vec<usize>> {
+fn members(labels: impl Iterator<Item = u32>, classes: usize, address: impl Into<Address>) -> Vec<Vec<usize>> {
+    let Address { seed, purpose } = address.into();
     let mut members = vec![Vec::new(); classes];
-    for (index, item) in items.iter().enumerate() {
-        members[item.label as usize].push(index);
+    for (index, label) in labels.enumerate() {
+        members[label as usize].push(index);
     }
     for (class, of) in members.iter_mut().enumerate() {
-        of.shuffle(&mut stream(SEED, Purpose::Split, purpose as u64, class as u64));
+        of.shuffle(&mut stream(seed, Purpose::Split, purpose as u64, class as u64));
     }
     members
 }
 
 /// All classes, in an order of chance.
-fn shuffled(classes: usize, purpose: For) -> Vec<usize> {
+fn shuffled(classes: usize, address: impl Into<Address>) -> Vec<usize> {
+    let Address { seed, purpose } = address.into();
     let mut order: Vec<usize> = (0..classes).collect();
     // One past the last class: the address of no class's own order.
-    order.shuffle(&mut stream(SEED, Purpose::Split, purpose as u64, classes as u64));
+    order.shuffle(&mut stream(seed, Purpose::Split, purpose as u64, classes as u64));
     order
 }
 

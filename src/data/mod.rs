@@ -19,6 +19,7 @@ mod inspect;
 mod layout;
 pub mod loader;
 pub mod mix;
+pub mod pick;
 mod prepare;
 mod resizer;
 mod shapes;

@@ -14,7 +14,7 @@ use super::{Dataset, Picture, Sizes, Split, SplitName, choose, decode};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
 pub(super) const SMALL: u64 = 4 << 30;
 /// Short side in pixels up to which pictures are kept as they are (ours: STL-10's 96 is the largest such set).
@@ -49,6 +49,7 @@ pub(super) fn open(
         sizes,
         warnings,
         contents,
+        names: _,
     } = &cache.description;
     let (train, val) = match contents {
         Contents::Pictures { width, height } => {
@@ -123,10 +124,8 @@ fn fill(
         colours = work.run(&mut train, limit, &mut keep, &mut |done| report(done, total))?;
         let done = train.len() + work.broken.len();
         work.run(&mut val, limit, &mut keep, &mut |more| report(done + more, total))?;
-        contents = Contents::Pictures {
-            width: size[0],
-            height: size[1],
-        };
+        let [width, height] = size;
+        contents = Contents::Pictures { width, height };
     } else {
         // Before anything long is done: a format that cannot be read piece by piece says so here.
         source.reader()?;
@@ -143,17 +142,27 @@ fn fill(
     }
     let mut warnings = work.warnings();
     warnings.extend(check_splits(&train, &val, classes.len(), &settings.source)?);
+    let names = names(&contents, &train, &val);
     let labels = |items: Vec<Item>| items.into_iter().map(|item| item.label).collect();
     Ok(Description {
         classes,
         train: labels(train),
         val: labels(val),
+        names,
         mean: colours.mean(),
         std: colours.std(),
         sizes: work.sizes,
         warnings,
         contents,
     })
+}
+
+/// The names of decoded pictures; those of others stand beside their places.
+fn names(contents: &Contents, train: &[Item], val: &[Item]) -> Vec<String> {
+    match contents {
+        Contents::Pictures { .. } => train.iter().chain(val).map(|item| item.name.clone()).collect(),
+        Contents::Places { .. } => Vec::new(),
+    }
 }
 
 /// Refuses a split without a picture, and warns of classes without one.

@@ -1,4 +1,4 @@
-//! The pictures and labels of one split, cheap to clone and usable from many threads.
+//! The pictures and labels of one split, or of a part of it, cheap to clone and usable from many threads.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +15,8 @@ use super::source::{Item, Reader};
 pub struct Split {
     labels: Arc<[u32]>,
     pictures: Pictures,
+    /// Where the pictures of a part stand in the whole.
+    part: Option<Arc<[u32]>>,
 }
 
 /// Where the pixels are.
@@ -46,6 +48,7 @@ impl Split {
                 size: [width, height],
                 pixels: pixels.into(),
             },
+            part: None,
         }
     }
 
@@ -54,6 +57,7 @@ impl Split {
         Split {
             labels: labels.into(),
             pictures: Pictures::Mapped { size, cache, first },
+            part: None,
         }
     }
 
@@ -69,7 +73,39 @@ impl Split {
         Split {
             labels,
             pictures: Pictures::Source(Arc::new(demand)),
+            part: None,
         }
+    }
+
+    /// The pictures at these places, in this order.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn only(&self, places: &[usize]) -> Split {
+        Split {
+            labels: places.iter().map(|place| self.labels[*place]).collect(),
+            pictures: self.pictures.clone(),
+            part: Some(places.iter().map(|place| self.whole(*place) as u32).collect()),
+        }
+    }
+
+    /// Where the `i`th picture stands in the whole of which this is a part.
+    fn whole(&self, i: usize) -> usize {
+        self.part.as_ref().map_or(i, |part| part[i] as usize)
+    }
+
+    /// The name of the `i`th picture: its path in the source, or `#` and its number where the source has no names.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn name(&self, i: usize) -> String {
+        let i = self.whole(i);
+        let known = match &self.pictures {
+            Pictures::Memory { .. } => None,
+            Pictures::Mapped { cache, first, .. } => cache.description.names.get(first + i).cloned(),
+            Pictures::Source(demand) => Some(demand.items[i].name.clone()),
+        };
+        known.unwrap_or_else(|| format!("#{i}"))
     }
 
     /// Pictures in the split.
@@ -107,6 +143,7 @@ impl Split {
     /// If there are not that many.
     pub fn picture(&self, i: usize) -> anyhow::Result<Picture> {
         assert!(i < self.len(), "picture {i} of {}", self.len());
+        let i = self.whole(i);
         match &self.pictures {
             Pictures::Memory {
                 size: [width, height],

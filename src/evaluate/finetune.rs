@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Error, Result};
 
 use super::parent::Parent;
-use super::{Validation, Work, model_file};
+use super::{Validation, Work, chosen, model_file};
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::settings::{ClassifySettings, TrainSettings};
@@ -26,13 +26,15 @@ use crate::train::{At, Course, Ended, upload};
 pub fn run(work: &mut Work) -> Result<Ended> {
     let parent = Parent::of(work)?;
     let dataset = work.open_data()?;
+    let labelled = chosen::labelled(work, &dataset)?;
+    let pictures = labelled.as_ref().unwrap_or(&dataset.train);
     let (train, settings): (TrainSettings, ClassifySettings) = (work.section("train")?, work.section("classify")?);
-    let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
+    let length = Length::new(&train, pictures.len()).map_err(Error::msg)?;
     let (augment, device) = (work.augment(&dataset)?, work.session.device.clone());
     let encoder = parent.encoder(work.run, &device)?;
     let model = Classifier::new(encoder, dataset.classes.len(), &settings, train.drop_path, work.run.seed, &device);
     let mix = Mix::new(&settings, dataset.classes.len());
-    let mut load = work.loader(&dataset, &augment, Some(mix), &train);
+    let mut load = work.loader(pictures, &augment, Some(mix), &train, None);
     let optimizer = Optimizer::adamw(&train, &model);
     let validation = Validation {
         split: dataset.val.clone(),
@@ -50,6 +52,9 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     if let Ended::Done(values) = &ended {
         model_file::write(work, &dataset, &course.learning.export())?;
         summarise("finetune", values, work.session.reporter)?;
+        if let Some(labelled) = &labelled {
+            work.session.reporter.summary("finetune.labels", labelled.len() as f64)?;
+        }
     }
     Ok(ended)
 }

@@ -1,15 +1,23 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
-//! `pretrain` trains a method, `finetune` and `probe` train on its encoder, `psnr` scores its
-//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`, `compare` those of two encoders; `tokenizer` learns what some
-//! methods predict. `features` serves people who want the numbers themselves.
+//! `pretrain` trains a method, `finetune`, `probe` and `probe_cached` train on its encoder, `psnr` scores its
+//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`, `compare` those of two encoders;
+//! `tokenizer` learns what some methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them,
+//! `few` is what that means for pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who
+//! want the numbers themselves.
 
 pub mod batch_norm;
+mod chosen;
 pub mod cka;
 mod compare;
 mod encoded;
 pub mod features;
+mod few;
 pub mod finetune;
+mod frozen;
+mod heat;
+mod knn;
+mod linear_heads;
 pub mod look;
 mod model_file;
 mod occlusion;
@@ -18,7 +26,9 @@ pub mod pictures;
 pub mod pixels;
 pub mod pretrain;
 pub mod probe;
+mod probe_cached;
 pub mod psnr;
+mod quality;
 mod tokenizer;
 
 use std::path::Path;
@@ -60,6 +70,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
         Stage::Pretrain => pretrain::run(work),
         Stage::Finetune => finetune::run(work),
         Stage::Probe => probe::run(work),
+        Stage::ProbeCached => probe_cached::run(work),
         Stage::Psnr => psnr::run(work),
         Stage::Cka => occlusion::run(work),
         Stage::Compare => compare::run(work),
@@ -118,21 +129,23 @@ impl Work<'_> {
         }
     }
 
-    /// Opens training batches from a batch number on.
+    /// Opens batches of these training pictures from a batch number on; `repeated` is [`LoaderPlan::repeated`].
     fn loader(
         &self,
-        dataset: &Dataset,
+        split: &Split,
         augment: &Augment,
         mix: Option<Mix>,
         train: &TrainSettings,
+        repeated: Option<u64>,
     ) -> impl FnMut(u64) -> Result<Opened> + use<> {
-        let (split, augment, seed, threads) = (dataset.train.clone(), augment.clone(), self.run.seed, self.loader_threads());
+        let (split, augment, seed, threads) = (split.clone(), augment.clone(), self.run.seed, self.loader_threads());
         let (batch_size, epochs) = (train.batch_size, train.epochs);
         move |first_batch| {
             let plan = LoaderPlan {
                 seed,
                 batch_size,
                 epochs,
+                repeated,
                 first_batch,
                 threads,
                 ahead: ahead(threads),
@@ -163,7 +176,7 @@ fn plain_views() -> AugmentSettings {
     }
 }
 
-/// The validation split and how it is read.
+/// Pictures to be judged on, often the validation split, and how they are read.
 #[derive(Clone, Debug)]
 pub struct Validation {
     /// The pictures.
@@ -177,13 +190,18 @@ pub struct Validation {
 }
 
 impl Validation {
+    /// Plain views of all its pictures.
+    fn batches(&self) -> EvalLoader {
+        EvalLoader::new(self.split.clone(), self.augment.clone(), self.batch_size, self.threads)
+    }
+
     /// Top-1 accuracy in percent and mean cross entropy of `logits` over the split.
     ///
     /// # Errors
     /// A picture that cannot be read.
     pub fn classify(&self, mut logits: impl FnMut(Batch) -> (Tensor<2>, Tensor<1, Int>)) -> Result<Accuracy> {
         let (mut right, mut loss, mut count) = (0, 0.0, 0);
-        for batch in EvalLoader::new(self.split.clone(), self.augment.clone(), self.batch_size, self.threads) {
+        for batch in self.batches() {
             let (logits, labels) = logits(batch?);
             let [pictures, classes] = logits.dims();
             let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();

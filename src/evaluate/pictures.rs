@@ -11,16 +11,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use image::{ImageFormat, RgbImage, imageops};
 
 use super::Work;
+use super::heat::error_map;
 use super::pixels::{Denorm, PixelSpace};
+use super::psnr::errors;
+use super::quality::{Errors, Region};
 use crate::data::Dataset;
 use crate::data::augment::Augment;
-use crate::experiment::settings::{DataSettings, ModelSettings};
+use crate::experiment::settings::{DataSettings, ModelSettings, PsnrSettings};
 use crate::methods::{Masks, Method};
-use crate::run_dir::{EventKind, RunDir, write_atomic};
+use crate::run_dir::{Axis, EventKind, Matrix, RunDir, write_atomic};
 use crate::train::report::Reporter;
 
+/// The name of the sheet, and of the matrix, of pictures that are shown beside those of other runs.
+const EXAMPLES: &str = "examples";
 /// Pictures on a sheet.
-const PICTURES: usize = 8;
+pub(super) const PICTURES: usize = 8;
 /// Pictures beside each other, each with its four versions.
 const COLUMNS: usize = 2;
 /// A tile is blown up to at least this side, in whole multiples.
@@ -34,6 +39,8 @@ const MASK_RATIO: f64 = 0.75;
 #[derive(Clone, Debug)]
 pub struct Gallery {
     space: PixelSpace,
+    /// The pictures' numbers in the split, and their classes.
+    names: Vec<(u32, u32)>,
     masks: Masks,
     /// Each `[3, side, side]`, normalised.
     pictures: Vec<Vec<f32>>,
@@ -41,21 +48,23 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// The first validation pictures, spread evenly over the split, which is often sorted by class.
+    /// At most so many validation pictures, spread evenly over the split, which is often sorted by class.
     ///
     /// # Errors
     /// A picture that cannot be read.
-    pub fn of(work: &Work, dataset: &Dataset, augment: &Augment) -> Result<Gallery> {
+    pub fn of(work: &Work, dataset: &Dataset, augment: &Augment, most: usize) -> Result<Gallery> {
         let space = space_of(work, dataset)?;
-        let (indices, pictures) = some_pictures(dataset, augment, space.side)?;
+        let (indices, pictures) = some_pictures(dataset, augment, space.side, most)?;
         let ratio = work
             .run
             .value("method", "mask_ratio")
             .or_else(|| work.run.value("psnr", "mask_ratio"));
         let ratio = ratio.and_then(|value| value.to_string().parse().ok()).unwrap_or(MASK_RATIO);
         let masks = Masks::for_evaluation(work.run.seed, &indices, space.patches(), ratio);
+        let names = indices.iter().map(|index| (*index, dataset.val.label(*index as usize))).collect();
         Ok(Gallery {
             space,
+            names,
             masks,
             pictures,
             device: work.session.device.clone().inner(),
@@ -67,23 +76,78 @@ impl Gallery {
     /// # Errors
     /// Names the path if it cannot be written.
     pub fn show<M: Method>(&self, model: &M, dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
-        let shape = [self.pictures.len(), 3, self.space.side, self.space.side];
-        let images = Tensor::from_data(TensorData::new(self.pictures.concat(), shape), &self.device);
-        let Some(predicted) = model.reconstruct(images, &self.masks) else {
-            return Ok(());
-        };
+        let Some(predicted) = self.predict(model) else { return Ok(()) };
         let denorm = if model.normalises_targets() { Denorm::Oracle } else { Denorm::Raw };
-        let predicted: Vec<f32> = predicted.into_data().iter::<f32>().collect();
-        let values = self.space.patches() * self.space.patch_values();
-        let rows = self.pictures.iter().zip(predicted.chunks(values)).zip(&self.masks.masked);
-        let versions: Vec<[Vec<u8>; 4]> = rows
-            .map(|((picture, predicted), masked)| self.versions(picture, predicted, masked, denorm))
-            .collect();
+        let versions: Vec<[Vec<u8>; 4]> = self.rows(&predicted).map(|row| self.versions(row, denorm)).collect();
         write_sheet("reconstruction", &versions, self.space.side, dir, step, reporter)
     }
 
+    /// Draws the pictures at their own size, to be shown beside those of other runs: a row each, with original, masked,
+    /// composite and the error of the composite. Beside it stand their decibels, as the matrix [`EXAMPLES`].
+    ///
+    /// # Errors
+    /// Names the path if it cannot be written.
+    pub fn show_examples<M: Method>(
+        &self,
+        model: &M,
+        settings: &PsnrSettings,
+        classes: &[String],
+        dir: &RunDir,
+        reporter: &mut Reporter,
+    ) -> Result<()> {
+        let Some(predicted) = self.predict(model) else { return Ok(()) };
+        let denorm = Denorm::new(settings, model.normalises_targets());
+        let (mut bytes, mut decibels) = (Vec::new(), Vec::new());
+        for row @ (picture, predicted, masked) in self.rows(&predicted) {
+            let [original, masked_out, _, composite] = self.versions(row, denorm);
+            let unit = |bytes: &[u8]| bytes.iter().map(|byte| f32::from(*byte) / 255.0).collect::<Vec<f32>>();
+            // Both are in the order of the picture's pixels, which an error map keeps.
+            let error = error_map(&unit(&original), &unit(&composite));
+            let error = error.into_iter().map(|value| (value * 255.0).round() as u8).collect();
+            bytes.push([original, masked_out, composite, error]);
+            let [model, zero, _] = errors(&self.space, &self.space.cut(picture), predicted, masked, denorm);
+            let numbers = [(model, Region::Masked), (model, Region::Composite), (zero, Region::Composite)];
+            decibels.push(numbers.map(|(errors, region)| vec![Some(errors.decibels(region))]).to_vec());
+        }
+        let labels = self
+            .names
+            .iter()
+            .map(|(number, class)| format!("{} {number}", classes[*class as usize]));
+        let columns = Axis::new("measure", ["masked", "composite", "composite zero"]);
+        reporter.matrix(EXAMPLES, Matrix::of(Axis::new("picture", labels), columns, &decibels))?;
+        write_picture(EXAMPLES, &tiles(&bytes, self.space.side)?, dir, 0, reporter)
+    }
+
+    /// The mean over the pictures of the decibels of their composites, as `psnr.composite`, if the model reconstructs any.
+    pub fn psnr<M: Method>(&self, model: &M) -> Option<f64> {
+        let predicted = self.predict(model)?;
+        let denorm = Denorm::all(model.normalises_targets())[0];
+        let values = self.space.patch_values();
+        let decibels = self.rows(&predicted).map(|(picture, predicted, masked)| {
+            let truth = self.space.cut(picture);
+            let restored = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
+            Errors::of(&self.space.to_unit(&truth), &restored, masked, values).decibels(Region::Composite)
+        });
+        Some(decibels.sum::<f64>() / self.pictures.len() as f64)
+    }
+
+    /// What the model makes of the pictures, `[pictures, patches, p*p*3]`, flat, if it reconstructs any.
+    fn predict<M: Method>(&self, model: &M) -> Option<Vec<f32>> {
+        let shape = [self.pictures.len(), 3, self.space.side, self.space.side];
+        let images = Tensor::from_data(TensorData::new(self.pictures.concat(), shape), &self.device);
+        let predicted = model.reconstruct(images, &self.masks)?;
+        Some(predicted.into_data().iter::<f32>().collect())
+    }
+
+    /// Each picture with its prediction and its mask.
+    fn rows<'a>(&'a self, predicted: &'a [f32]) -> impl Iterator<Item = (&'a [f32], &'a [f32], &'a [bool])> {
+        let values = self.space.patches() * self.space.patch_values();
+        let rows = self.pictures.iter().zip(predicted.chunks(values)).zip(&self.masks.masked);
+        rows.map(|((picture, predicted), masked)| (&picture[..], predicted, &masked[..]))
+    }
+
     /// Original, masked, prediction, composite, each `[side, side, 3]`.
-    fn versions(&self, picture: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Vec<u8>; 4] {
+    fn versions(&self, (picture, predicted, masked): (&[f32], &[f32], &[bool]), denorm: Denorm) -> [Vec<u8>; 4] {
         const GREY: f32 = 0.5;
         let truth = self.space.cut(picture);
         let predicted = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
@@ -116,8 +180,8 @@ pub(super) fn space_of(work: &Work, dataset: &Dataset) -> Result<PixelSpace> {
 ///
 /// # Errors
 /// A picture that cannot be read.
-pub(super) fn some_pictures(dataset: &Dataset, augment: &Augment, side: usize) -> Result<(Vec<u32>, Vec<Vec<f32>>)> {
-    let count = PICTURES.min(dataset.val.len());
+pub(super) fn some_pictures(dataset: &Dataset, augment: &Augment, side: usize, most: usize) -> Result<(Vec<u32>, Vec<Vec<f32>>)> {
+    let count = most.min(dataset.val.len());
     let indices: Vec<u32> = (0..count).map(|i| (i * dataset.val.len() / count) as u32).collect();
     let plain = |index: &u32| {
         let mut view = vec![0.0; 3 * side * side];
@@ -140,11 +204,15 @@ pub(super) fn write_sheet<const N: usize>(
     step: u64,
     reporter: &mut Reporter,
 ) -> Result<()> {
+    write_picture(name, &sheet(versions, side)?, dir, step, reporter)
+}
+
+/// Writes a PNG into the run's pictures.
+fn write_picture(name: &str, png: &[u8], dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
     let file = format!("{name}-{step:08}.png");
     let path = dir.pictures().join(&file);
-    let sheet = sheet(versions, side).with_context(|| format!("{}: cannot be drawn", path.display()))?;
     fs::create_dir_all(dir.pictures())
-        .and_then(|()| write_atomic(&path, &sheet))
+        .and_then(|()| write_atomic(&path, png))
         .with_context(|| format!("{}: cannot be written", path.display()))?;
     let name = name.to_owned();
     reporter.event(EventKind::Picture { name, step, file }).map(drop)
@@ -166,8 +234,24 @@ fn sheet<const N: usize>(versions: &[[Vec<u8>; N]], side: usize) -> Result<Vec<u
             imageops::replace(&mut sheet, &large, (left + place * pitch) as i64, top as i64);
         }
     }
+    encode(&sheet)
+}
+
+/// A PNG of all versions at their own size and without gaps, a row a picture.
+fn tiles<const N: usize>(versions: &[[Vec<u8>; N]], side: usize) -> Result<Vec<u8>> {
+    let mut sheet = RgbImage::new((N * side) as u32, (versions.len() * side) as u32);
+    for (row, picture) in versions.iter().enumerate() {
+        for (column, bytes) in picture.iter().enumerate() {
+            let tile = RgbImage::from_raw(side as u32, side as u32, bytes.clone()).context("a version has three bytes for each pixel")?;
+            imageops::replace(&mut sheet, &tile, (column * side) as i64, (row * side) as i64);
+        }
+    }
+    encode(&sheet)
+}
+
+fn encode(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut png = Cursor::new(Vec::new());
-    sheet.write_to(&mut png, ImageFormat::Png)?;
+    picture.write_to(&mut png, ImageFormat::Png)?;
     Ok(png.into_inner())
 }
 
@@ -180,6 +264,7 @@ mod tests {
         let masks = Masks::given(vec![vec![true, false, false, true]]).unwrap();
         Gallery {
             space: SPACE,
+            names: vec![(0, 0)],
             masks,
             pictures: vec![picture()],
             device: Device::flex(),
@@ -190,7 +275,7 @@ mod tests {
     fn the_composite_of_a_perfect_prediction_is_the_original_and_hidden_patches_are_grey() {
         let gallery = gallery();
         let [original, masked, prediction, composite] =
-            gallery.versions(&picture(), &SPACE.cut(&picture()), &gallery.masks.masked[0], Denorm::Raw);
+            gallery.versions((&picture(), &SPACE.cut(&picture()), &gallery.masks.masked[0]), Denorm::Raw);
         assert_eq!((&original, &original), (&prediction, &composite));
         assert_eq!(masked[..3], [128; 3]);
         assert_eq!(masked[6..12], original[6..12]);
@@ -206,5 +291,15 @@ mod tests {
         assert_eq!((sheet.get_pixel(95, 95).0, sheet.get_pixel(97, 95).0), ([200; 3], [255; 3]));
         // The last place of the second row is empty.
         assert_eq!(sheet.get_pixel(500, 150).0, [255; 3]);
+    }
+
+    #[test]
+    fn tiles_stand_in_rows_without_gaps() {
+        let tile = |value: u8| vec![value; 4 * 4 * 3];
+        let sheet = tiles(&[[tile(10), tile(20)], [tile(30), tile(40)]], 4).unwrap();
+        let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
+        assert_eq!(sheet.dimensions(), (8, 8));
+        let at = |x, y| sheet.get_pixel(x, y).0[0];
+        assert_eq!([at(3, 3), at(4, 3), at(3, 4), at(4, 4)], [10, 20, 30, 40]);
     }
 }

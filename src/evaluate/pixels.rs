@@ -18,6 +18,24 @@ pub enum Denorm {
 }
 
 impl Denorm {
+    /// Every way back that a model has.
+    pub fn all(normalises_targets: bool) -> &'static [Denorm] {
+        if normalises_targets {
+            &[Denorm::Oracle, Denorm::VisibleStats]
+        } else {
+            &[Denorm::Raw]
+        }
+    }
+
+    /// The name, as `psnr.denorm` has it; `none` if there is nothing to undo.
+    pub fn name(self) -> &'static str {
+        match self {
+            Denorm::Oracle => "oracle",
+            Denorm::VisibleStats => "visible_stats",
+            Denorm::Raw => "none",
+        }
+    }
+
     /// What fits a model and the run's setting.
     pub fn new(settings: &PsnrSettings, normalises_targets: bool) -> Self {
         Denorm::named(&settings.denorm, normalises_targets)
@@ -96,6 +114,19 @@ impl PixelSpace {
             .enumerate()
             .map(|(i, value)| (value * self.std[i % 3] + self.mean[i % 3]).clamp(0.0, 1.0))
             .collect()
+    }
+
+    /// The mean colour of the visible patches, everywhere: what is known of a picture without a model. Black if none is
+    /// visible.
+    pub fn visible_mean(&self, unit: &[f32], masked: &[bool]) -> Vec<f32> {
+        let (mut sums, mut pixels) = ([0.0; 3], 0.0f64);
+        let visible = unit.chunks_exact(self.patch_values()).zip(masked).filter(|(_, hidden)| !**hidden);
+        for pixel in visible.flat_map(|(patch, _)| patch.chunks_exact(3)) {
+            sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += f64::from(*value));
+            pixels += 1.0;
+        }
+        let mean = sums.map(|sum| (sum / pixels.max(1.0)) as f32);
+        mean.into_iter().cycle().take(unit.len()).collect()
     }
 
     /// Brings predictions `[patches, p*p*3]` back from the space of the target, with the true patches at hand.

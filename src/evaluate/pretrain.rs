@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, Error, Result};
+use burn::module::Module as _;
 
+use super::few::Seen;
+use super::knn::Knn;
 use super::parent::Parent;
-use super::pictures::Gallery;
-use super::{Work, model_file};
+use super::pictures::{Gallery, PICTURES};
+use super::{Validation, Work, model_file};
 use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
@@ -16,11 +19,13 @@ use crate::experiment::settings::{SnapshotSettings, TrainSettings};
 use crate::methods::{Inputs, Method, MethodVisitor, exported, with_method};
 use crate::run_dir::RunDir;
 use crate::train::learner::{Learner, Learning};
-use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
 use crate::weights;
+
+/// Validation pictures whose decibels are followed; the stage `psnr` takes all.
+const SCORED: usize = 64;
 
 /// Trains the run's method.
 ///
@@ -45,17 +50,24 @@ impl MethodVisitor for Pretrain<'_, '_> {
             let fit = model.with_tokenizer(&tokenizer.weights);
             model = fit.map_err(|e| Error::msg(format!("{}: {e}", tokenizer.file)))?;
         }
-        if !M::INFO.trains {
-            model_file::write(work, &dataset, &exported(&model))?;
-            return Ok(Ended::Done(BTreeMap::new()));
+        if M::INFO.trains {
+            return train(work, &dataset, model);
         }
-        train(work, &dataset, model)
+        if let Some(knn) = knn(work, &dataset)? {
+            work.session.reporter.phase("evaluating")?;
+            let top1 = knn.top1(model.encoder().valid(), &work.session.device)?;
+            work.session.reporter.summary(KNN, top1)?;
+        }
+        model_file::write(work, &dataset, &exported(&model))?;
+        Ok(Ended::Done(BTreeMap::new()))
     }
 }
 
 fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ended> {
     let train: TrainSettings = work.section("train")?;
-    let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
+    let seen = Seen::of(work, dataset, &train)?;
+    seen.warn_of_copies(work, &model)?;
+    let knn = knn(work, dataset)?;
     let plan = M::views(work.run).map_err(Error::msg)?;
     let augment = work.augment_views(dataset, &plan)?;
     let mix = if M::INFO.labels {
@@ -63,33 +75,58 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     } else {
         None
     };
-    let mut load = work.loader(dataset, &augment, mix, &train);
+    let mut load = work.loader(&seen.pictures, &augment, mix, &train, seen.repeated());
     let optimizer = Optimizer::adamw(&train, &model);
-    let gallery = if M::INFO.reconstructs {
-        Some(Gallery::of(work, dataset, &augment)?)
+    let galleries = if M::INFO.reconstructs {
+        let of = |most: usize| Gallery::of(work, dataset, &augment, most);
+        Some((of(PICTURES)?, of(SCORED)?))
     } else {
         None
     };
     let learning = Learning::new(model, optimizer, work.session.device.clone());
     let mut course = PretrainCourse {
         learning,
-        gallery,
+        galleries,
+        knn,
         dir: work.dir.clone(),
         snapshot_every: work.section::<SnapshotSettings>("snapshots")?.every,
     };
-    let ended = work.session.train(&mut course, &train, length, &mut load)?;
+    let ended = work.session.train(&mut course, &train, seen.length, &mut load)?;
     if let Ended::Done(values) = &ended {
         model_file::write(work, dataset, &exported(course.learning.model()))?;
         if let Some(loss) = values.get(EPOCH_LOSS) {
             work.session.reporter.summary("pretrain.loss", *loss)?;
         }
+        if let Some(top1) = values.get(KNN) {
+            work.session.reporter.summary(KNN, *top1)?;
+        }
+        seen.report(work)?;
     }
     Ok(ended)
 }
 
+/// Under which name the accuracy of neighbours is remembered and reported.
+const KNN: &str = "knn.top1";
+
+/// The neighbours that vote on the way, if the run wants them.
+fn knn(work: &Work, dataset: &Dataset) -> Result<Option<Knn>> {
+    let validation = Validation {
+        split: dataset.val.clone(),
+        augment: work.augment(dataset)?,
+        batch_size: KNN_BATCH,
+        threads: work.loader_threads(),
+    };
+    Ok(Knn::new(work.section("knn")?, dataset, &validation))
+}
+
+/// Pictures that neighbours are made of at a time; ours.
+const KNN_BATCH: usize = 128;
+
 struct PretrainCourse<M> {
     learning: Learning<M>,
-    gallery: Option<Gallery>,
+    /// The pictures that are drawn, and those whose decibels are a curve.
+    galleries: Option<(Gallery, Gallery)>,
+    knn: Option<Knn>,
     dir: RunDir,
     /// Epochs between two copies of the encoder; 0 is none.
     snapshot_every: u64,
@@ -117,13 +154,26 @@ impl<M: Method> Course for PretrainCourse<M> {
         upload(batch, &self.learning.device())
     }
 
-    fn look(&mut self, at: &At, reporter: &mut Reporter, _values: &mut BTreeMap<String, f64>) -> Result<()> {
+    fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
         if let Some(epoch) = at.epoch.filter(|epoch| self.snapshot_every > 0 && epoch % self.snapshot_every == 0) {
             self.keep(epoch)?;
         }
-        match &self.gallery {
-            Some(gallery) if shows(at) => gallery.show(&self.learning.evaluated(), &self.dir, at.step, reporter),
-            _ => Ok(()),
+        if let Some(knn) = &self.knn
+            && (at.step == 0 || at.due(knn.every()))
+        {
+            let encoder = self.learning.evaluated().encoder().clone();
+            let top1 = knn.top1(encoder, &self.learning.device())?;
+            reporter.metric("knn/top1", at.step, top1)?;
+            values.insert(KNN.to_owned(), top1);
+        }
+        let Some((drawn, scored)) = self.galleries.as_ref().filter(|_| shows(at)) else {
+            return Ok(());
+        };
+        let model = self.learning.evaluated();
+        drawn.show(&model, &self.dir, at.step, reporter)?;
+        match scored.psnr(&model) {
+            Some(decibels) => reporter.metric("val/psnr", at.step, decibels),
+            None => Ok(()),
         }
     }
 }

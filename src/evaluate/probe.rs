@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 
 use super::batch_norm::BatchNorm;
 use super::finetune::{remember, summarise};
+use super::frozen::Frozen;
 use super::parent::Parent;
 use super::{Validation, Work, model_file};
 use crate::data::loader::Batch;
@@ -21,7 +22,6 @@ use crate::train::length::Length;
 use crate::train::optimizer::{Optimizer, Rule};
 use crate::train::report::Reporter;
 use crate::train::{At, Course, Ended, upload};
-use crate::vit::Vit;
 use crate::weights::Weights;
 
 /// Standard deviation of the head's first weights; MAE repository.
@@ -51,7 +51,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         &train,
         &head,
     );
-    let mut load = work.loader(&dataset, &augment, None, &train);
+    let mut load = work.loader(&dataset.train, &augment, None, &train, None);
     let mut course = ProbeCourse {
         validation: Validation {
             split: dataset.val.clone(),
@@ -59,10 +59,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
             batch_size: train.batch_size.min(512),
             threads: work.loader_threads(),
         },
-        features: Features {
-            encoder,
-            pooled: settings.feature == "mean_patch",
-        },
+        features: Frozen::new(encoder, &settings.feature),
         norm: BatchNorm::new(dim, &device.clone().inner()),
         learning: Learning::new(head, optimizer, device),
         eval_every: settings.eval_every,
@@ -107,30 +104,9 @@ impl Trainable for Head {
     }
 }
 
-/// What the head reads of the frozen encoder.
-struct Features {
-    encoder: Vit,
-    pooled: bool,
-}
-
-impl Features {
-    /// # Shapes
-    /// images: `[batch, 3, side, side]`; output: `[batch, dim]`
-    fn of(&self, images: Tensor<4>) -> Tensor<2> {
-        let tokens = self.encoder.encode(self.encoder.embed(images), None);
-        let [_, count, _] = tokens.dims();
-        let token = if self.pooled {
-            tokens.narrow(1, 1, count - 1).mean_dim(1)
-        } else {
-            tokens.narrow(1, 0, 1)
-        };
-        token.squeeze_dim(1)
-    }
-}
-
 struct ProbeCourse {
     learning: Learning<Head>,
-    features: Features,
+    features: Frozen,
     norm: BatchNorm,
     validation: Validation,
     eval_every: u64,

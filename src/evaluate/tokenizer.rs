@@ -10,10 +10,10 @@ use anyhow::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use super::pictures::{some_pictures, write_sheet};
+use super::pictures::{PICTURES, some_pictures, write_sheet};
 use super::pixels::PixelSpace;
-use super::psnr::decibels;
-use super::{Work, model_file};
+use super::quality::decibels;
+use super::{Work, chosen, model_file};
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
 use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
@@ -37,7 +37,10 @@ const BATCH: usize = 100;
 /// # Errors
 /// Settings that do not fit the data, or a picture that cannot be read.
 pub fn run(work: &mut Work) -> Result<Ended> {
-    let dataset = work.open_data()?;
+    let mut dataset = work.open_data()?;
+    if let Some(few) = chosen::few(work, &dataset)? {
+        dataset.train = few;
+    }
     let settings: TokenizerSettings = work.section("tokenizer")?;
     let space = space_of(work, &dataset)?;
     let device = work.session.device.clone();
@@ -99,7 +102,7 @@ fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, spa
 fn train<T: Trainable>(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, model: T) -> Result<Option<Weights>> {
     let train = loop_settings(settings, dataset.train.len());
     let length = Length::new(&train, dataset.train.len()).map_err(Error::msg)?;
-    let mut load = work.loader(dataset, &work.augment(dataset)?, None, &train);
+    let mut load = work.loader(&dataset.train, &work.augment(dataset)?, None, &train, None);
     let optimizer = Optimizer::adamw(&train, &model);
     let mut course = TokenizerCourse {
         learning: Learning::new(model, optimizer, work.session.device.clone()),
@@ -212,7 +215,7 @@ fn judge(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &Pixe
 
 /// Draws some validation pictures beside what their tokens keep.
 fn show(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &PixelSpace) -> Result<()> {
-    let (_, pictures) = some_pictures(dataset, &work.augment(dataset)?, space.side)?;
+    let (_, pictures) = some_pictures(dataset, &work.augment(dataset)?, space.side, PICTURES)?;
     let shape = [pictures.len(), 3, space.side, space.side];
     let images = Tensor::from_data(TensorData::new(pictures.concat(), shape), &work.session.device.clone().inner());
     let restored: Vec<f32> = tokenizer.reconstruct(images).into_data().iter::<f32>().collect();

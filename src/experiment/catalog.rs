@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, ModelSettings, ProbeSettings, PsnrSettings,
-    SnapshotSettings, TokenizerSettings, TrainSettings,
+    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, FewSettings, KnnSettings,
+    LabelsSettings, ModelSettings, ProbeSettings, PsnrSettings, RepeatSettings, SnapshotSettings, TokenizerSettings, TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -112,14 +112,21 @@ impl Catalog {
 /// The sections that a run of `stage` has, in the order forms show them.
 pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
     let (data, model) = (DataSettings::SECTION, ModelSettings::SECTION);
-    let (augment, train, snapshots) = (AugmentSettings::SECTION, TrainSettings::SECTION, SnapshotSettings::SECTION);
+    let (augment, train) = (AugmentSettings::SECTION, TrainSettings::SECTION);
+    let (classify, knn) = (ClassifySettings::SECTION, KnnSettings::SECTION);
     match stage {
-        Stage::Pretrain if !method.trains => vec![method.options, data, model],
-        Stage::Pretrain if method.labels => vec![method.options, data, model, augment, train, ClassifySettings::SECTION, snapshots],
-        Stage::Pretrain if method.tokens => vec![method.options, TokenizerSettings::SECTION, data, model, augment, train, snapshots],
-        Stage::Pretrain => vec![method.options, data, model, augment, train, snapshots],
-        Stage::Finetune => vec![data, model, augment, train, ClassifySettings::SECTION],
+        Stage::Pretrain if !method.trains => vec![method.options, data, model, knn],
+        Stage::Pretrain => {
+            let mut all = vec![method.options];
+            all.extend(method.tokens.then_some(TokenizerSettings::SECTION));
+            all.extend([data, FewSettings::SECTION, model, augment, train, RepeatSettings::SECTION]);
+            all.extend(method.labels.then_some(classify));
+            all.extend([knn, SnapshotSettings::SECTION]);
+            all
+        }
+        Stage::Finetune => vec![data, LabelsSettings::SECTION, model, augment, train, classify],
         Stage::Probe => vec![data, model, augment, train, ProbeSettings::SECTION],
+        Stage::ProbeCached => vec![data, model, CachedSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
         Stage::Cka => vec![data, model, CkaSettings::SECTION],
         Stage::Compare => vec![data, model, CompareSettings::SECTION],
@@ -127,9 +134,15 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
     }
 }
 
-/// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone.
+/// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone, and
+/// it learns from the pictures that its pretraining sees.
 pub(super) fn tokenizer_sections() -> Vec<Section> {
-    vec![TokenizerSettings::SECTION, DataSettings::SECTION, ModelSettings::SECTION]
+    vec![
+        TokenizerSettings::SECTION,
+        DataSettings::SECTION,
+        FewSettings::SECTION,
+        ModelSettings::SECTION,
+    ]
 }
 
 /// What a stage's protocol changes in the sections' defaults. Sources: MAE repository, FINETUNE.md and
@@ -137,7 +150,7 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::Psnr | Stage::Cka | Stage::Compare => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka | Stage::Compare => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

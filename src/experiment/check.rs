@@ -4,7 +4,9 @@ use super::catalog::{Catalog, sections};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Setting, Values, numbers};
-use super::settings::{AugmentSettings, CkaSettings, CompareSettings, DataSettings, ModelSettings, TrainSettings};
+use super::settings::{
+    AugmentSettings, CkaSettings, CompareSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings,
+};
 
 /// A setting that cannot be: where, and what is allowed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -38,7 +40,8 @@ pub(super) fn every_section(catalog: &Catalog) -> Vec<Section> {
     Stage::ALL.into_iter().flat_map(|stage| sections_of(stage, catalog)).collect()
 }
 
-fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
+/// Every section of every method in this stage.
+pub(super) fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
     catalog.methods.iter().flat_map(|method| sections(stage, method)).collect()
 }
 
@@ -178,6 +181,9 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     let data: DataSettings = run.section("data").map_err(broken)?;
     let model: ModelSettings = run.section("model").map_err(broken)?;
     check_model(&data, &model)?;
+    if run.settings.contains_key("few") {
+        check_few(&data, &run.section("few").map_err(broken)?)?;
+    }
     if run.settings.contains_key("augment") {
         let augment: AugmentSettings = run.section("augment").map_err(broken)?;
         if augment.crop_min > augment.crop_max {
@@ -190,10 +196,13 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     }
     if run.settings.contains_key("train") {
         let train: TrainSettings = run.section("train").map_err(broken)?;
-        let (step, most) = (train.batch_size * train.accumulation, data.train_images);
+        let step = train.batch_size * train.accumulation;
+        let (most, what) = match run.section::<RepeatSettings>("repeat").map_err(broken)?.epoch_samples {
+            0 => (data.train_images, "the data"),
+            samples => (samples, "an epoch of repeat.epoch_samples"),
+        };
         if most > 0 && step > most {
-            let message =
-                format!("a step of {step} pictures is larger than the data: batch_size times accumulation must be at most {most}");
+            let message = format!("a step of {step} pictures is larger than {what}: batch_size times accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
         if train.recompute && model.position == "relative" {
@@ -253,6 +262,27 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
             cka.tokens
         );
         return Err(Invalid::new("cka.tokens", message));
+    }
+    Ok(())
+}
+
+/// What of the choice of few pictures must fit together.
+fn check_few(data: &DataSettings, few: &FewSettings) -> Result<(), Invalid> {
+    let refuse = |place, message: &str| Err(Invalid::new(place, message));
+    let by_list = few.choice == "list";
+    if data.train_images > 0 && few.images > data.train_images {
+        let (images, most) = (few.images, data.train_images);
+        let message = format!("{images} is not allowed: it must be at most data.train_images = {most}");
+        return refuse("few.images", &message);
+    }
+    if by_list && few.images > 0 {
+        return refuse("few.images", "a list names all the pictures: it must be 0 with few.choice = list");
+    }
+    if by_list == few.list.is_empty() {
+        return refuse("few.list", "a file of names is there exactly if few.choice is list");
+    }
+    if !few.class.is_empty() && few.choice != "one_class" {
+        return refuse("few.class", "a class is there only if few.choice is one_class");
     }
     Ok(())
 }

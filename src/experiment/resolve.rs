@@ -1,12 +1,14 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining only),
-//! the scale (`all`, then `stage`, then `method`), the study's row, the request.
+//! the scale (`all`, then `stage`, then `method`), the study's column, its row, the request.
 
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
-use super::check::{accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section};
+use super::check::{
+    accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section, sections_of,
+};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
@@ -96,6 +98,9 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
     for row in &study.rows {
         check_row(row, catalog).map_err(|invalid| invalid.of(&format!("row `{}`", row.id)))?;
     }
+    for column in &study.columns {
+        check_column(column, catalog).map_err(|invalid| invalid.of(&format!("column `{}`", column.id)))?;
+    }
     for seed in 0..seeds {
         for row in &study.rows {
             plan_row(&mut plan, study, row, scale, catalog, request, seed)?;
@@ -115,10 +120,11 @@ fn plan_row(
     seed: u64,
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
-    let resolve = |stage: Stage, after: &str, parent: Option<&RunSpec>| {
-        let empty = Values::new();
+    let empty = Values::new();
+    let resolve = |stage: Stage, after: &str, column: &Values, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
+            column,
             row: row.set.get(stage.name()).unwrap_or(&empty),
             request,
         };
@@ -128,7 +134,7 @@ fn plan_row(
         run.scale = scale.name.clone();
         Ok::<_, Invalid>(run)
     };
-    let pretrain = resolve(Stage::Pretrain, "", None)?;
+    let pretrain = resolve(Stage::Pretrain, "", &empty, None)?;
     let tokenizer = tokenizer_of(&pretrain);
     tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
     plan.add(&pretrain);
@@ -138,11 +144,11 @@ fn plan_row(
             (Stage::Tokenizer, Some(tokenizer)) => tokenizer.clone(),
             (Stage::Tokenizer, None) => continue,
             _ if column.after != Stage::Pretrain => {
-                let parent = resolve(column.after, "", Some(&pretrain))?;
+                let parent = resolve(column.after, "", &empty, Some(&pretrain))?;
                 plan.add(&parent);
-                resolve(column.stage, &format!("{} · ", column.after), Some(&parent))?
+                resolve(column.stage, &format!("{} · ", column.after), &column.set, Some(&parent))?
             }
-            _ => resolve(column.stage, "", Some(&pretrain))?,
+            _ => resolve(column.stage, "", &column.set, Some(&pretrain))?,
         };
         plan.add(&run);
         plan.cells.push(Cell {
@@ -164,6 +170,20 @@ fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// A column's settings, which are of one stage after pretraining: all of a row's columns have one pretraining.
+fn check_column(column: &Column, catalog: &Catalog) -> Result<(), Invalid> {
+    if !column.set.is_empty() && matches!(column.stage, Stage::Pretrain | Stage::Tokenizer) {
+        return Err(Invalid::new(
+            "set",
+            format!(
+                "a column of stage {} has no settings of its own: they stand in the rows",
+                column.stage
+            ),
+        ));
+    }
+    check_values("set", &column.set, &sections_of(column.stage, catalog))
 }
 
 /// The columns a row fills: not those it leaves out, and no reconstruction or tokenizer where the method has none.
@@ -206,6 +226,7 @@ pub fn single_run(
     check_inherited(&request.set, parent)?;
     let layers = Layers {
         scale,
+        column: &Values::new(),
         row: &Values::new(),
         request,
     };
@@ -230,6 +251,7 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid>
 
 struct Layers<'a> {
     scale: &'a Scale,
+    column: &'a Values,
     row: &'a Values,
     request: &'a Request,
 }
@@ -251,6 +273,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
     if let Some(values) = layers.scale.method.get(method.name).filter(|_| stage == Stage::Pretrain) {
         overlay(&mut settings, values);
     }
+    overlay(&mut settings, layers.column);
     overlay(&mut settings, layers.row);
     if let Some(data) = &layers.request.data {
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
@@ -280,6 +303,7 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
+    kept.insert("few".to_owned(), settings.get("few")?.clone());
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
     Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))

@@ -21,6 +21,8 @@ pub enum Stage {
     Finetune,
     /// Train a linear head on the frozen encoder.
     Probe,
+    /// Train linear heads on features of the frozen encoder that are read once.
+    ProbeCached,
     /// Score reconstructions.
     Psnr,
     /// Compare features of whole and of masked pictures.
@@ -31,10 +33,11 @@ pub enum Stage {
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
+        Stage::ProbeCached,
         Stage::Psnr,
         Stage::Cka,
         Stage::Compare,
@@ -42,10 +45,11 @@ impl Stage {
     ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 6] = [
+    pub const ASKED: [Stage; 7] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
+        Stage::ProbeCached,
         Stage::Psnr,
         Stage::Cka,
         Stage::Compare,
@@ -56,7 +60,7 @@ impl Stage {
         match self {
             Stage::Tokenizer => &[],
             Stage::Pretrain => &[Stage::Tokenizer],
-            Stage::Finetune | Stage::Probe | Stage::Psnr => &[Stage::Pretrain],
+            Stage::Finetune | Stage::Probe | Stage::ProbeCached | Stage::Psnr => &[Stage::Pretrain],
             Stage::Cka | Stage::Compare => &[Stage::Pretrain, Stage::Finetune],
         }
     }
@@ -68,6 +72,7 @@ impl Stage {
             Stage::Pretrain => "pretrain",
             Stage::Finetune => "finetune",
             Stage::Probe => "probe",
+            Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
             Stage::Cka => "cka",
             Stage::Compare => "compare",

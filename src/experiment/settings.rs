@@ -119,6 +119,66 @@ section! {
 }
 
 section! {
+    /// Pretraining on few of the training pictures: which. What follows, finetuning and probing, uses them all.
+    FewSettings = "few" {
+        /// Training pictures that pretraining sees; 0 is all.
+        images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "paper tables 6 to 8" before Literal::Int(0);
+        /// Chosen as evenly over the classes as their numbers allow, at random, from one class, or named by a list.
+        choice: String = Literal::Text("one_per_class"), Kind::Choice { of: &["one_per_class", "random", "one_class", "list"] }, "paper table 7" before Literal::Text("one_per_class");
+        /// The class of `one_class`; empty is one by chance that has as many pictures.
+        class: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
+        /// File of the choice `list`: a picture's name on each line, as in the list that every such run keeps.
+        list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
+        /// Seed of the choice, which is the same for every seed of the run.
+        seed: u64 = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours" before Literal::Int(0);
+    }
+}
+
+section! {
+    /// How long pretraining sees the same pictures again, and what that means for a loss.
+    RepeatSettings = "repeat" {
+        /// Pictures in an epoch, which begins them again as often as that takes; 0 is all training pictures there are, also
+        /// where `few.images` chooses some.
+        epoch_samples: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "open in the paper" before Literal::Int(0);
+        /// Share of `train.epochs` after which training stops: 5 of 100 epochs are 0.05.
+        stop: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 6" before Literal::Float(1.0);
+        /// Whether the schedule that is stopped was that of `train.epochs`, or ends where training does.
+        schedule: String = Literal::Text("stopped"), Kind::Choice { of: &["stopped", "rescaled"] }, "open in the paper" before Literal::Text("stopped");
+        /// Whether other views of the same picture are left out where a loss takes the batch for negatives; `auto` leaves
+        /// them out where `few` has fewer pictures than a batch.
+        mask_same_image_negatives: String = Literal::Text("auto"), Kind::Choice { of: &["auto", "on", "off"] }, "ours" before Literal::Text("auto");
+    }
+}
+
+section! {
+    /// Finetuning with few labels: which pictures have one.
+    LabelsSettings = "labels" {
+        /// Share of the training pictures that is used, chosen evenly over the classes.
+        share: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 4 has 0.1" before Literal::Float(1.0);
+        /// A file that names the pictures instead: one on each line, such as SimCLR's 10percent.txt.
+        list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
+        /// Seed of the choice, which is the same for every seed of the run.
+        seed: u64 = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours" before Literal::Int(0);
+    }
+}
+
+section! {
+    /// A k-nearest-neighbour classifier on the way, as a cheap probe of the features.
+    KnnSettings = "knn" {
+        /// Epochs between two looks; 0 is without.
+        every: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours" before Literal::Int(0);
+        /// Neighbours that vote.
+        neighbours: usize = Literal::Int(20), Kind::Int { min: 1, max: 100_000 }, "DINO" before Literal::Int(20);
+        /// Temperature of a vote's weight, `exp(cosine / temperature)`.
+        temperature: f64 = Literal::Float(0.07), Kind::Between { min: 0.0, max: 100.0 }, "DINO, after arXiv 1805.01978" before Literal::Float(0.07);
+        /// What is compared.
+        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "DINO" before Literal::Text("cls");
+        /// Pictures of either split, at most, chosen evenly over the classes of all there are.
+        images: usize = Literal::Int(2000), Kind::Int { min: 2, max: i64::MAX }, "ours" before Literal::Int(2000);
+    }
+}
+
+section! {
     /// What finetuning and supervised training add to the loop.
     ClassifySettings = "classify" {
         /// What the head reads: the mean of the patch tokens through a new norm, or the class token.
@@ -149,6 +209,29 @@ section! {
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Epochs between evaluations on the validation split; the last epoch is always evaluated.
         eval_every: u64 = Literal::Int(5), Kind::Int { min: 1, max: 100_000 }, "ours";
+    }
+}
+
+section! {
+    /// Linear probing of features that are read once, without augmentation: not MAE's protocol.
+    ///
+    /// Every pair of a learning rate and a weight decay learns from a part of the training pictures, and the one that is best
+    /// on the rest of them then learns from all.
+    CachedSettings = "cached" {
+        /// What the linear head reads.
+        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "MAE repository's command";
+        /// Passes over the features.
+        epochs: u64 = Literal::Int(100), Kind::Int { min: 1, max: 100_000 }, "ours";
+        /// Pictures in one step, at most.
+        batch_size: usize = Literal::Int(512), Kind::Int { min: 1, max: 1_000_000 }, "ours";
+        /// Momentum of the head's optimizer.
+        momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
+        /// Learning rates that are tried.
+        rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-9, max: 1e6 }, "ours";
+        /// Weight decays that are tried.
+        weight_decays: String = Literal::Text("0, 0.00001, 0.0001, 0.001"), Kind::Numbers { min: 0.0, max: 1e6 }, "ours";
+        /// Share of the training pictures on which the pairs are compared.
+        held_out: f64 = Literal::Float(0.1), Kind::Between { min: 0.0, max: 1.0 }, "ours";
     }
 }
 
@@ -194,6 +277,8 @@ section! {
     PsnrSettings = "psnr" {
         /// Share of the patches hidden.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
+        /// Shares of the patches hidden for the table and the chart of quality by share; `mask_ratio` is always among them.
+        ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
         /// How normalised predictions become pixels: statistics of the true patch, of the visible patches, or none.
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
         /// Pictures scored at a time.
@@ -251,6 +336,13 @@ section! {
     }
 }
 
+impl PsnrSettings {
+    /// The ratios of the table, as they were written.
+    pub fn ratios(&self) -> Vec<f64> {
+        numbers(&self.ratios).unwrap_or_default()
+    }
+}
+
 impl CkaSettings {
     /// Fewest pictures that are compared with each other: the unbiased estimate divides by their number less three.
     pub const FEWEST: usize = 4;
@@ -259,4 +351,24 @@ impl CkaSettings {
     pub fn ratios(&self) -> Vec<f64> {
         numbers(&self.ratios).unwrap_or_default()
     }
+}
+
+impl CachedSettings {
+    /// The learning rates, in ascending order.
+    pub fn rates(&self) -> Vec<f64> {
+        ascending(&self.rates)
+    }
+
+    /// The weight decays, in ascending order.
+    pub fn weight_decays(&self) -> Vec<f64> {
+        ascending(&self.weight_decays)
+    }
+}
+
+/// The different numbers of a list.
+fn ascending(list: &str) -> Vec<f64> {
+    let mut found = numbers(list).unwrap_or_default();
+    found.sort_by(f64::total_cmp);
+    found.dedup();
+    found
 }

@@ -53,6 +53,9 @@ pub struct Column {
     /// Digits after the point.
     #[serde(default = "one")]
     pub decimals: usize,
+    /// Settings of the stage's runs in this column: section, key. A row's own win.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub set: Values,
 }
 
 fn one() -> usize {
@@ -99,6 +102,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
     ("configs/studies/figure1.toml", include_str!("../../configs/studies/figure1.toml")),
+    ("configs/studies/table5.toml", include_str!("../../configs/studies/table5.toml")),
+    ("configs/studies/table6.toml", include_str!("../../configs/studies/table6.toml")),
+    ("configs/studies/table7.toml", include_str!("../../configs/studies/table7.toml")),
+    ("configs/studies/table8.toml", include_str!("../../configs/studies/table8.toml")),
 ];
 
 impl Study {

@@ -75,11 +75,24 @@ pub(super) fn launch(mut command: Command, job: &Job) -> anyhow::Result<Worker> 
         .open(&log_file)
         .with_context(|| log_file.display().to_string())?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-    // Rayon's own variable, for the loader and the kernels; burn would otherwise pick a backend by itself.
-    command.env("RAYON_NUM_THREADS", job.threads.to_string()).env("BURN_DEVICE", "flex");
+    use_threads(&mut command, job.threads);
     let mut child = command.spawn()?;
     let pid = child.id().context("a child that has just been started has a process id")?;
-    if let (Some(bytes), Some(process)) = (job.memory, Pid::from_raw(pid as i32)) {
+    limit_memory(Some(pid), job.memory);
+    let exit = Box::pin(async move { child.wait().await.map(Exit::from) });
+    Ok(Worker { pid, exit })
+}
+
+/// Tells a command of ours how many threads to compute with.
+pub(super) fn use_threads(command: &mut Command, threads: usize) {
+    // Rayon's own variable, for the loader and the kernels; burn would otherwise pick a backend by itself.
+    command.env("RAYON_NUM_THREADS", threads.to_string()).env("BURN_DEVICE", "flex");
+}
+
+/// Limits the address space of a child, in bytes.
+pub(super) fn limit_memory(pid: Option<u32>, memory: Option<u64>) {
+    let process = pid.and_then(|pid| Pid::from_raw(pid as i32));
+    if let (Some(bytes), Some(process)) = (memory, process) {
         let limit = Rlimit {
             current: Some(bytes),
             maximum: Some(bytes),
@@ -87,8 +100,6 @@ pub(super) fn launch(mut command: Command, job: &Job) -> anyhow::Result<Worker> 
         // It may have ended already; then there is nothing to limit.
         let _ = rustix::process::prlimit(Some(process), Resource::As, limit);
     }
-    let exit = Box::pin(async move { child.wait().await.map(Exit::from) });
-    Ok(Worker { pid, exit })
 }
 
 /// Asks a process of this machine to stop, or with `kill` makes it. One that is gone is left in peace.

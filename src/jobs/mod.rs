@@ -3,13 +3,14 @@
 //! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
 //! for), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
 //! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
-//! directories to the database).
+//! directories to the database), `looker` (the process behind the playground).
 
 mod executor;
 mod exit;
 mod hold;
 mod ingester;
 mod inner;
+mod looker;
 mod orders;
 mod recover;
 mod reindex;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use crate::experiment::{RunId, RunSpec};
+use crate::playground::{Answer, Question};
 use crate::run_dir::{Lock, State};
 use crate::store::Store;
 
@@ -33,9 +35,11 @@ pub use executor::{Executor, Job, LocalProcesses, Worker};
 pub use exit::Exit;
 pub use hold::hold;
 pub use ingester::catch_up;
+pub use looker::Unanswered;
 pub use reindex::reindex;
 
 use inner::Inner;
+use looker::{Launch, Looker};
 
 /// How runs are carried out.
 #[derive(Clone, Debug)]
@@ -99,6 +103,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Jobs {
     inner: Arc<Inner>,
+    looker: Looker,
 }
 
 /// Picks up what an earlier server left, then starts scheduler and ingester, with workers as processes of
@@ -122,7 +127,9 @@ pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: 
     recover::recover(&inner).await?;
     inner.spawn(scheduler::run(inner.clone()));
     inner.spawn(ingester::follow(inner.clone()));
-    Ok(Jobs { inner })
+    let (looker, desk) = Looker::new(Launch::new(&inner.config));
+    inner.spawn(looker::run(inner.clone(), desk));
+    Ok(Jobs { inner, looker })
 }
 
 impl std::fmt::Debug for Jobs {
@@ -171,6 +178,15 @@ impl Jobs {
     /// A run that does not wait.
     pub async fn set_priority(&self, run: &RunId, priority: i64) -> Result<(), Error> {
         orders::set_priority(&self.inner, run, priority).await
+    }
+
+    /// What a model makes of a picture, as soon as those who asked before have their answers. `file` is a picture that was
+    /// handed in, or empty.
+    ///
+    /// # Errors
+    /// A question that cannot be answered, or that is not answered within `patience` but still worked on.
+    pub async fn look(&self, question: Question, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Answer>, Unanswered> {
+        self.looker.ask(question, file, patience).await
     }
 
     /// Changes from now on.

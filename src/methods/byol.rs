@@ -136,6 +136,10 @@ impl Method for Byol {
     fn encoder(&self) -> &Vit {
         &self.encoder
     }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    }
 }
 
 /// The official head: two layers without biases, batch norm and ReLU between them.

@@ -5,7 +5,7 @@ use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::{Inputs, Losses, StepInfo, Trainable};
+use super::{Inputs, Losses, Masks, StepInfo, Trainable};
 use crate::experiment::settings::ClassifySettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::{DropPath, Vit, layer_norm, linear, normalise, truncated_normal};
@@ -17,6 +17,7 @@ pub struct Classifier {
     fc_norm: Option<LayerNorm>,
     head: Linear,
     drop_path: f64,
+    mask_ratio: f64,
 }
 
 impl Classifier {
@@ -31,7 +32,13 @@ impl Classifier {
             fc_norm: pooled.then(|| layer_norm(dim, device)),
             head: new_head(dim, classes, settings.head_init, seed, device),
             drop_path,
+            mask_ratio: 0.0,
         }
+    }
+
+    /// The same, which in training sees no more of each picture than this share of its patches leaves. At 0 it sees all.
+    pub fn masked(self, mask_ratio: f64) -> Classifier {
+        Classifier { mask_ratio, ..self }
     }
 
     /// The encoder.
@@ -44,11 +51,23 @@ impl Classifier {
     /// # Shapes
     /// images: `[batch, 3, side, side]`; output: `[batch, classes]`
     pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward(images, None)
+        self.forward(self.encoder.embed(images), None)
     }
 
-    fn forward(&self, images: Tensor<4>, drop: Option<&DropPath>) -> Tensor<2> {
-        let tokens = self.encoder.embed(images);
+    /// The patches of each picture that training sees.
+    fn seen(&self, images: Tensor<4>, step: &StepInfo) -> Tensor<3> {
+        if self.mask_ratio == 0.0 {
+            return self.encoder.embed(images);
+        }
+        let ([batch, ..], patches) = (images.dims(), self.encoder.config().patches());
+        let masks = Masks::random(step.seed, step.step, batch, patches, self.mask_ratio);
+        let ids = masks.ids_keep(&images.device());
+        self.encoder.embed_visible(images, ids)
+    }
+
+    /// # Shapes
+    /// tokens: `[batch, seen, dim]`; output: `[batch, classes]`
+    fn forward(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<2> {
         let [_, patches, _] = tokens.dims();
         let feature = match &self.fc_norm {
             Some(norm) => normalise(
@@ -63,7 +82,8 @@ impl Classifier {
 
 impl Trainable for Classifier {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let logits = self.forward(inputs.views[0].clone(), step.drop_path(self.drop_path, 0).as_ref());
+        let tokens = self.seen(inputs.views[0].clone(), step);
+        let logits = self.forward(tokens, step.drop_path(self.drop_path, 0).as_ref());
         let [_, classes] = logits.dims();
         let targets = inputs
             .targets

@@ -8,13 +8,14 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::contrast::{byol, negative_cosine};
+use super::copies::{excluded, masks_copies};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
 use super::masking::check_ratio;
 use super::paste::paste;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
-use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
+use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -92,6 +93,7 @@ pub struct Cmae {
     #[module(skip)]
     options: CmaeOptions,
     drop_path: f64,
+    masks_copies: bool,
 }
 
 /// A view and what is hidden from it.
@@ -169,6 +171,7 @@ impl Method for Cmae {
             predictor: head("predictor", output),
             options,
             drop_path: train.drop_path,
+            masks_copies: masks_copies(run)?,
         })
     }
 
@@ -189,6 +192,23 @@ impl Method for Cmae {
 
     fn mask_token(&self) -> Option<Tensor<3>> {
         self.mask_token.as_ref().map(Param::val)
+    }
+
+    fn rivals(&self) -> Rivals {
+        let options = &self.options;
+        let pooled = !options.mask_token && options.no_mask_token_align == "pooled";
+        let one_vector = pooled || matches!(options.measure.as_str(), "class" | "mean");
+        match options.negatives.as_str() {
+            _ if options.loss != "info_nce" => Rivals::None,
+            _ if one_vector => Rivals::Pictures,
+            "same_image" => Rivals::None,
+            "all_tokens" | "sampled" => Rivals::PicturesAndOwnTokens,
+            _ => Rivals::Pictures,
+        }
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
     }
 }
 
@@ -257,7 +277,8 @@ impl Cmae {
         };
         let temperature = self.options.temperature;
         let scale = if self.options.loss_scale_2tau { 2.0 * temperature } else { 1.0 };
-        token_info_nce(queries, keys, temperature, negatives).mul_scalar(scale)
+        let excluded = excluded(self.masks_copies, step, &queries.device());
+        token_info_nce(queries, keys, temperature, negatives, excluded).mul_scalar(scale)
     }
 
     /// The patches of each picture that are compared, in ascending order and of the same number for all.

@@ -118,6 +118,11 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether it normalises over the batch anywhere.
+    pub fn normalises_batch(&self) -> bool {
+        self.config.last_norm || !self.batch_norms.is_empty()
+    }
+
     /// Makes a head, whose first weights depend on its `name` and the seed alone.
     pub fn new(name: &str, config: HeadConfig, seed: u64, device: &Device) -> Head {
         let sizes: Vec<[usize; 2]> = config.widths.windows(2).map(|pair| [pair[0], pair[1]]).collect();

@@ -12,11 +12,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::contrast::info_nce;
+use super::copies::{excluded, masks_copies};
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, Target};
-use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use super::{Inputs, Losses, Method, Rivals, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -59,6 +60,7 @@ pub struct MocoV3 {
     #[module(skip)]
     options: MocoV3Options,
     drop_path: f64,
+    masks_copies: bool,
 }
 
 impl Trainable for MocoV3 {
@@ -66,9 +68,9 @@ impl Trainable for MocoV3 {
         let [first, second] = [0, 1].map(|view| inputs.views[view].clone());
         let (features, projected) = self.project(first.clone(), step, 0);
         let terms = spread(&features, &projected);
-        let mut total = self.contrast(projected, second.clone());
+        let mut total = self.contrast(projected, second.clone(), step);
         if self.options.symmetric {
-            total = total + self.contrast(self.project(second, step, 1).1, first);
+            total = total + self.contrast(self.project(second, step, 1).1, first, step);
         }
         if self.options.scale_loss {
             total = total.mul_scalar(2.0 * self.options.temperature);
@@ -132,6 +134,7 @@ impl Method for MocoV3 {
             projector,
             options,
             drop_path: train.drop_path,
+            masks_copies: masks_copies(run)?,
         })
     }
 
@@ -142,6 +145,14 @@ impl Method for MocoV3 {
 
     fn encoder(&self) -> &Vit {
         &self.encoder
+    }
+
+    fn rivals(&self) -> Rivals {
+        Rivals::Pictures
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
     }
 }
 
@@ -154,9 +165,10 @@ impl MocoV3 {
         (features.clone(), self.projector.forward(features))
     }
 
-    fn contrast(&self, projected: Tensor<2>, other: Tensor<4>) -> Tensor<1> {
+    fn contrast(&self, projected: Tensor<2>, other: Tensor<4>, step: &StepInfo) -> Tensor<1> {
         let queries = self.predictor.forward(projected);
-        info_nce(queries, self.teacher.project(other), self.options.temperature)
+        let excluded = excluded(self.masks_copies, step, &queries.device());
+        info_nce(queries, self.teacher.project(other), self.options.temperature, excluded)
     }
 }
 
@@ -184,8 +196,8 @@ mod tests {
         let query = |x: Tensor<4>| model.predictor.forward(model.projector.forward(model.encoder.represent(x, None)));
         // At the start the teacher is the student.
         let key = |x: Tensor<4>| model.projector.forward(model.encoder.represent(x, None));
-        let there = info_nce(query(first.clone()), key(second.clone()), 0.2).into_scalar::<f64>();
-        let back = info_nce(query(second), key(first), 0.2).into_scalar::<f64>();
+        let there = info_nce(query(first.clone()), key(second.clone()), 0.2, None).into_scalar::<f64>();
+        let back = info_nce(query(second), key(first), 0.2, None).into_scalar::<f64>();
         assert_is(model.loss(&inputs, &step(0)).total, 0.4 * (there + back));
         let plain = [
             ("method", "symmetric", Setting::Bool(false)),

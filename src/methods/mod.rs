@@ -9,6 +9,7 @@ pub mod cae;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
+mod copies;
 mod dino;
 mod dino_head;
 mod dino_options;
@@ -44,6 +45,7 @@ use crate::vit::{DropPath, Vit, VitConfig};
 use crate::weights::{self, Weights};
 
 pub use classifier::Classifier;
+pub use copies::masks_copies;
 pub use masking::Masks;
 
 /// One batch on the device.
@@ -131,6 +133,17 @@ pub trait Trainable: Module + 'static {
     }
 }
 
+/// What of a batch a loss tells a picture, or a token of it, from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rivals {
+    /// Nothing of other pictures.
+    None,
+    /// Other pictures.
+    Pictures,
+    /// Tokens of other pictures and of its own.
+    PicturesAndOwnTokens,
+}
+
 /// A way to pretrain an encoder.
 pub trait Method: Trainable {
     /// What people see of it.
@@ -166,6 +179,16 @@ pub trait Method: Trainable {
     /// Names the tensor that does not fit.
     fn with_tokenizer(self, _weights: &Weights) -> Result<Self, String> {
         Ok(self)
+    }
+
+    /// What its loss takes for negatives.
+    fn rivals(&self) -> Rivals {
+        Rivals::None
+    }
+
+    /// Whether something in it normalises over the batch.
+    fn normalises_batch(&self) -> bool {
+        false
     }
 
     /// Predictions for every patch of `images` `[batch, 3, side, side]` with `masks` hidden:

@@ -7,10 +7,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::contrast::nt_xent;
+use super::copies::{excluded, masks_copies};
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::symmetric;
 use super::spread::{COLLAPSE, spread};
-use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use super::{Inputs, Losses, Method, Rivals, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -39,6 +40,7 @@ pub struct SimClr {
     #[module(skip)]
     options: SimClrOptions,
     drop_path: f64,
+    masks_copies: bool,
 }
 
 impl Trainable for SimClr {
@@ -49,7 +51,8 @@ impl Trainable for SimClr {
             (self.projector.forward(features.clone()), features)
         });
         let terms = spread(&features, &first);
-        let mean = nt_xent(first, second, self.options.temperature);
+        let excluded = excluded(self.masks_copies, step, &first.device());
+        let mean = nt_xent(first, second, self.options.temperature, excluded);
         let factor = if self.options.sum_of_views { 2.0 } else { 1.0 };
         Losses::new(mean.mul_scalar(factor), terms)
     }
@@ -92,6 +95,7 @@ impl Method for SimClr {
             projector: Head::new("projector", head, run.seed, device),
             options,
             drop_path: train.drop_path,
+            masks_copies: masks_copies(run)?,
         })
     }
 
@@ -101,6 +105,14 @@ impl Method for SimClr {
 
     fn encoder(&self) -> &Vit {
         &self.encoder
+    }
+
+    fn rivals(&self) -> Rivals {
+        Rivals::Pictures
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch()
     }
 }
 
@@ -121,7 +133,7 @@ mod tests {
         let inputs = inputs(&[16, 16], &device);
         let plain = model(false);
         let [z1, z2] = [0, 1].map(|view| plain.projector.forward(plain.encoder.represent(inputs.views[view].clone(), None)));
-        let expected = nt_xent(z1, z2, 0.5).into_scalar::<f64>();
+        let expected = nt_xent(z1, z2, 0.5, None).into_scalar::<f64>();
         assert_is(plain.loss(&inputs, &step(0)).total, expected);
         assert_is(model(true).loss(&inputs, &step(0)).total, 2.0 * expected);
     }

@@ -106,6 +106,10 @@ impl Method for SimSiam {
     fn encoder(&self) -> &Vit {
         &self.encoder
     }
+
+    fn normalises_batch(&self) -> bool {
+        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    }
 }
 
 impl SimSiam {

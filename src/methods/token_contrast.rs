@@ -6,7 +6,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::RngExt;
 
-use super::contrast::{identity, l2_normalise, log_sum_exp, without};
+use super::contrast::{identity, l2_normalise, log_sum_exp, without, without_any};
 use crate::rng::{Purpose, stream};
 
 /// Which tokens of the other view stand beside a token's own one.
@@ -34,11 +34,18 @@ pub enum Negatives {
 
 /// Mean over all tokens of `-log softmax(cos(query, candidate) / temperature)` at the token's own key.
 ///
-/// That is the key of the same picture at the same place. Vectors are normalised here; keys should carry no gradients.
+/// That is the key of the same picture at the same place. Vectors are normalised here; keys should carry no gradients. Pairs
+/// of pictures where `excluded` is 1 give each other no candidates.
 ///
 /// # Shapes
-/// queries, keys: `[batch, tokens, dim]`; output: `[1]`
-pub fn token_info_nce(queries: Tensor<3>, keys: Tensor<3>, temperature: f64, negatives: Negatives) -> Tensor<1> {
+/// queries, keys: `[batch, tokens, dim]`; excluded: `[batch, batch]`, 0 on its diagonal; output: `[1]`
+pub fn token_info_nce(
+    queries: Tensor<3>,
+    keys: Tensor<3>,
+    temperature: f64,
+    negatives: Negatives,
+    excluded: Option<Tensor<2>>,
+) -> Tensor<1> {
     let [batch, tokens, dim] = queries.dims();
     let pooled = l2_normalise(keys.clone().mean_dim(1)).squeeze_dim::<2>(1); // The mean is of raw tokens.
     let (queries, keys) = (l2_normalise(queries), l2_normalise(keys));
@@ -47,34 +54,50 @@ pub fn token_info_nce(queries: Tensor<3>, keys: Tensor<3>, temperature: f64, neg
     let (sums, positive) = match negatives {
         Negatives::SamePositionBatch => {
             let (queries, keys) = (queries.swap_dims(0, 1), keys.swap_dims(0, 1)); // [N, B, D]
-            (softmax_sums(queries, keys, temperature), positive.swap_dims(0, 1))
+            let excluded = excluded.map(|pairs| pairs.unsqueeze::<3>().expand([tokens, batch, batch]));
+            (softmax_sums(queries, keys, temperature, excluded), positive.swap_dims(0, 1))
         }
-        Negatives::SameImage => (softmax_sums(queries, keys, temperature), positive),
+        Negatives::SameImage => (softmax_sums(queries, keys, temperature, None), positive),
         Negatives::AllTokens => {
-            let sums = softmax_sums(all(queries), all(keys), temperature);
+            let of_tokens = |pairs: Tensor<2>| pairs.reshape([batch, 1, batch, 1]).expand([batch, tokens, batch, tokens]);
+            let excluded = excluded.map(|pairs| of_tokens(pairs).reshape([1, batch * tokens, batch * tokens]));
+            let sums = softmax_sums(all(queries), all(keys), temperature, excluded);
             (sums, positive.reshape([1, batch * tokens, 1]))
         }
         Negatives::Sampled { count, seed, step } => {
             let drawn = draw(batch * tokens, count, seed, step);
             let positive = positive.reshape([1, batch * tokens, 1]);
             let others = sampled(all(queries), all(keys), &drawn).div_scalar(temperature);
+            let others = without_any(others, excluded.map(|pairs| of_drawn(pairs, &drawn, tokens)));
             (log_sum_exp(Tensor::cat(vec![positive.clone(), others], 2)), positive)
         }
         Negatives::PooledOtherImages => {
             let others = queries.matmul(pooled.transpose().unsqueeze::<3>()).div_scalar(temperature); // [B, N, B]
-            let own = identity(batch, &others.device())
-                .unsqueeze_dim::<3>(1)
-                .expand([batch, tokens, batch]);
-            let others = without(others, own);
+            let of_tokens = |pairs: Tensor<2>| pairs.unsqueeze_dim::<3>(1).expand([batch, tokens, batch]);
+            let own = of_tokens(identity(batch, &others.device()));
+            let others = without_any(without(others, own), excluded.map(of_tokens));
             (log_sum_exp(Tensor::cat(vec![positive.clone(), others], 2)), positive)
         }
     };
     (sums - positive).mean()
 }
 
-/// The logarithm of the denominator of every query's softmax over the keys of its group, `[groups, queries, 1]`.
-fn softmax_sums(queries: Tensor<3>, keys: Tensor<3>, temperature: f64) -> Tensor<3> {
-    log_sum_exp(queries.matmul(keys.swap_dims(1, 2)).div_scalar(temperature))
+/// The logarithm of the denominator of every query's softmax over the keys of its group but the excluded ones,
+/// `[groups, queries, 1]`.
+fn softmax_sums(queries: Tensor<3>, keys: Tensor<3>, temperature: f64, excluded: Option<Tensor<3>>) -> Tensor<3> {
+    let logits = queries.matmul(keys.swap_dims(1, 2)).div_scalar(temperature);
+    log_sum_exp(without_any(logits, excluded))
+}
+
+/// Pairs of pictures as pairs of a token and a drawn one, `[1, batch * tokens, drawn]`.
+fn of_drawn(pairs: Tensor<2>, drawn: &[i64], tokens: usize) -> Tensor<3> {
+    let [batch, _] = pairs.dims();
+    let pictures: Vec<i64> = drawn.iter().map(|token| token / tokens as i64).collect();
+    let pictures = Tensor::<1, Int>::from_data(TensorData::new(pictures, [drawn.len()]), &pairs.device());
+    let of_pictures = pairs.select(1, pictures).unsqueeze_dim::<3>(1); // [B, 1, drawn]
+    of_pictures
+        .expand([batch, tokens, drawn.len()])
+        .reshape([1, batch * tokens, drawn.len()])
 }
 
 /// Cosines with the drawn keys, but for a token's own one: `[1, tokens, drawn]`.
@@ -120,7 +143,7 @@ mod tests {
 
     fn loss(negatives: Negatives) -> Tensor<1> {
         let (q, k) = pair(&Device::flex());
-        token_info_nce(q, k, 0.2, negatives)
+        token_info_nce(q, k, 0.2, negatives, None)
     }
 
     fn sample(count: usize, step: u64) -> Negatives {
@@ -139,7 +162,7 @@ mod tests {
     fn pooled_pictures_and_byol_over_tokens_are_the_reference_ones() {
         let (q, k) = pair(&Device::flex());
         let pooled = |x: Tensor<3>| x.mean_dim(1).squeeze_dim::<2>(1);
-        assert_is(info_nce(pooled(q.clone()), pooled(k.clone()), 0.2), 4.925_614_741_089_596);
+        assert_is(info_nce(pooled(q.clone()), pooled(k.clone()), 0.2, None), 4.925_614_741_089_596);
         assert_is(byol(q, k), 1.961_270_213_288_556_7);
     }
 
@@ -168,6 +191,33 @@ mod tests {
     }
 
     #[test]
+    fn another_view_of_the_same_picture_is_no_candidate_of_any_kind() {
+        let device = Device::flex();
+        let (q, k) = pair(&device);
+        let pairs = super::super::copies::copies(&[4, 8, 4], &device).unwrap();
+        let loss = |k: &Tensor<3>, negatives, excluded| token_info_nce(q.clone(), k.clone(), 0.2, negatives, excluded).into_scalar::<f64>();
+        for negatives in [
+            Negatives::SamePositionBatch,
+            Negatives::AllTokens,
+            sample(12, 0),
+            Negatives::PooledOtherImages,
+        ] {
+            let (all, fewer) = (loss(&k, negatives, None), loss(&k, negatives, Some(pairs.clone())));
+            assert!(fewer < all - 1e-3, "{negatives:?}: {fewer} and {all}");
+        }
+        // Where pictures 0 and 2 are the same and only each other's candidates were, nothing is left to mistake them for.
+        let two = |x: &Tensor<3>| Tensor::cat(vec![x.clone().slice([0..1, 0..4, 0..8]), x.clone().slice([2..3, 0..4, 0..8])], 0);
+        let same = super::super::copies::copies(&[4, 4], &device);
+        for negatives in [Negatives::SamePositionBatch, Negatives::PooledOtherImages] {
+            let loss = token_info_nce(two(&q), two(&k), 0.2, negatives, same.clone()).into_scalar::<f64>();
+            assert!(loss.abs() < 1e-6, "{negatives:?}: {loss}");
+        }
+        let one = token_info_nce(two(&q), two(&k), 0.2, Negatives::AllTokens, same).into_scalar::<f64>();
+        let own = token_info_nce(two(&q), two(&k), 0.2, Negatives::SameImage, None).into_scalar::<f64>();
+        assert!((one - own).abs() < 1e-5, "what is left are the tokens of the same view");
+    }
+
+    #[test]
     fn gradients_reach_the_queries_alone_when_keys_are_constants() {
         let device = Device::flex().autodiff();
         let all = [
@@ -180,7 +230,7 @@ mod tests {
         for negatives in all {
             let (q, k) = pair(&device);
             let q = q.require_grad();
-            let gradients = token_info_nce(q.clone(), k.inner(), 0.2, negatives).backward();
+            let gradients = token_info_nce(q.clone(), k.inner(), 0.2, negatives, None).backward();
             let gradient = HostTensor::from_tensor(&q.grad(&gradients).unwrap());
             assert!(gradient.data.iter().all(|v| v.is_finite()) && gradient.data.iter().any(|v| *v != 0.0));
         }

@@ -7,6 +7,7 @@
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
 //! snapshots/         the encoder on the way, if that was asked for
+//! chosen.tsv         names and classes of the training pictures, if it uses a part of them
 //! pictures/          reconstructions and other pictures, written once
 //! lock               held by the live worker
 //! ```
@@ -160,6 +161,11 @@ impl RunDir {
     /// The encoder after so many epochs, if the run kept it.
     pub fn snapshot_file(&self, epoch: u64) -> PathBuf {
         self.snapshots().join(format!("epoch-{epoch:06}.safetensors"))
+    }
+
+    /// `chosen.tsv`.
+    pub fn chosen_file(&self) -> PathBuf {
+        self.path.join("chosen.tsv")
     }
 
     /// `model.safetensors`.

@@ -38,6 +38,9 @@ pub struct Counters {
     pub step: u64,
     /// The last event of the log that belongs to these steps.
     pub seq: u64,
+    /// Seconds that the steps took, with their waiting for pictures and without evaluations.
+    #[serde(default)]
+    pub seconds: f64,
     /// What the stage remembers, such as its best value so far.
     pub values: BTreeMap<String, f64>,
     /// Losses since they were last written to the log.

@@ -1,13 +1,13 @@
 //! How long training is, in batches, steps and epochs.
 
-use crate::experiment::settings::TrainSettings;
+use crate::experiment::settings::{RepeatSettings, TrainSettings};
 
 /// How many batches make a step, and how many of them an epoch.
 ///
 /// A batch is one pass; a step is one update of the weights, after `accumulation` passes. With a number of
 /// batches that is no multiple of `accumulation`, a step goes over the end of an epoch, and batches that fill no
 /// step at the very end are not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Length {
     /// Passes over the data.
     pub epochs: u64,
@@ -15,6 +15,25 @@ pub struct Length {
     pub batches_per_epoch: u64,
     /// Batches in a step.
     pub accumulation: u64,
+    /// Where it ends.
+    pub end: End,
+}
+
+/// Where a run ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct End {
+    /// Share of its steps that is done.
+    pub share: f64,
+    /// Whether its schedules end there too, or are those of a run that is done in full.
+    pub rescaled: bool,
+}
+
+impl End {
+    /// The run is done in full.
+    pub const FULL: End = End {
+        share: 1.0,
+        rescaled: false,
+    };
 }
 
 impl Length {
@@ -30,6 +49,35 @@ impl Length {
                 train.batch_size
             ));
         }
+        Length::of(train, batches_per_epoch)
+    }
+
+    /// The length of a run whose epochs are `samples` pictures each, however few different ones there are.
+    ///
+    /// # Errors
+    /// As [`Length::new`].
+    pub fn repeated(train: &TrainSettings, samples: usize) -> Result<Length, String> {
+        let batches_per_epoch = (samples / train.batch_size) as u64;
+        if batches_per_epoch == 0 {
+            return Err(format!(
+                "train.batch_size = {} is larger than an epoch: it must be at most {samples}, the pictures of an epoch \
+                 (repeat.epoch_samples)",
+                train.batch_size
+            ));
+        }
+        Length::of(train, batches_per_epoch)
+    }
+
+    /// The same, ending where `repeat` says.
+    pub fn ending(self, repeat: &RepeatSettings) -> Length {
+        let end = End {
+            share: repeat.stop,
+            rescaled: repeat.schedule == "rescaled",
+        };
+        Length { end, ..self }
+    }
+
+    fn of(train: &TrainSettings, batches_per_epoch: u64) -> Result<Length, String> {
         let accumulation = train.accumulation as u64;
         if accumulation > batches_per_epoch {
             return Err(format!(
@@ -40,22 +88,42 @@ impl Length {
             epochs: train.epochs,
             batches_per_epoch,
             accumulation,
+            end: End::FULL,
         })
     }
 
-    /// Batches of the whole run.
+    /// Batches over which schedules stretch: those of the whole run, also where it ends before, unless they end with it.
     pub fn batches(&self) -> u64 {
-        self.epochs * self.batches_per_epoch
+        if self.end.rescaled {
+            self.steps() * self.accumulation
+        } else {
+            self.epochs * self.batches_per_epoch
+        }
     }
 
-    /// Steps of the whole run.
+    /// Steps until the end, one at least of a run that has any.
     pub fn steps(&self) -> u64 {
-        self.batches() / self.accumulation
+        let full = self.full_steps();
+        ((full as f64 * self.end.share).round() as u64).clamp(full.min(1), full)
+    }
+
+    fn full_steps(&self) -> u64 {
+        self.epochs * self.batches_per_epoch / self.accumulation
     }
 
     /// Epochs behind the run after `step` steps, a fraction included.
     pub fn epoch(&self, step: u64) -> f64 {
         (step * self.accumulation) as f64 / self.batches_per_epoch as f64
+    }
+
+    /// The epoch at which the schedule stands after `step` steps.
+    pub fn scheduled(&self, step: u64) -> f64 {
+        let stretch = if self.end.rescaled {
+            self.full_steps() as f64 / self.steps().max(1) as f64
+        } else {
+            1.0
+        };
+        self.epoch(step) * stretch
     }
 
     /// The number of epochs that step `step` (counted from 1) has completed, if it completed one.
@@ -75,11 +143,53 @@ mod tests {
             epochs: 3,
             batches_per_epoch: 5,
             accumulation: 2,
+            end: End::FULL,
         };
         assert_eq!((length.batches(), length.steps()), (15, 7));
         let completed: Vec<_> = (0..=7).map(|step| length.completed(step)).collect();
         assert_eq!(completed, [None, None, None, Some(1), None, Some(2), None, None]);
         assert_eq!(length.epoch(5), 2.0);
+    }
+
+    #[test]
+    fn a_run_that_ends_early_keeps_its_schedule_or_squeezes_it() {
+        let of = |share: f64, rescaled| Length {
+            epochs: 100,
+            batches_per_epoch: 7,
+            accumulation: 1,
+            end: End { share, rescaled },
+        };
+        let stopped = of(0.05, false);
+        assert_eq!((stopped.steps(), stopped.batches()), (35, 700));
+        assert_eq!((stopped.epoch(35), stopped.scheduled(35)), (5.0, 5.0));
+        let squeezed = of(0.05, true);
+        assert_eq!((squeezed.steps(), squeezed.batches()), (35, 35));
+        assert_eq!((squeezed.epoch(35), squeezed.scheduled(35)), (5.0, 100.0));
+        assert_eq!(squeezed.completed(7), Some(1), "an epoch is as many pictures as before");
+        assert_eq!(of(1e-6, false).steps(), 1, "a run that has steps does one");
+        assert_eq!(of(1.0, false).steps(), 700);
+        let none = Length {
+            epochs: 0,
+            ..of(0.5, false)
+        };
+        assert_eq!((none.steps(), none.scheduled(0)), (0, 0.0));
+    }
+
+    #[test]
+    fn an_epoch_of_few_pictures_is_as_long_as_asked_for_or_refused() {
+        let mut train = crate::train::tests::settings();
+        (train.batch_size, train.epochs) = (16, 2);
+        let repeat = |stop| RepeatSettings {
+            epoch_samples: 0,
+            stop,
+            schedule: "stopped".to_owned(),
+            mask_same_image_negatives: "auto".to_owned(),
+        };
+        let whole = Length::repeated(&train, 100).unwrap();
+        assert_eq!((whole.ending(&repeat(1.0)).steps(), whole.ending(&repeat(0.25)).steps()), (12, 3));
+        assert!(Length::repeated(&train, 15).unwrap_err().contains("repeat.epoch_samples"));
+        train.accumulation = 7;
+        assert!(Length::repeated(&train, 100).unwrap_err().contains("must be at most 6"));
     }
 
     #[test]

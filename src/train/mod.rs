@@ -175,7 +175,7 @@ impl Session<'_> {
                 self.save(course, &mut counters)?;
                 return Ok(Ended::Cancelled);
             }
-            let rates = schedule.rates(length.epoch(counters.step));
+            let rates = schedule.rates(length.scheduled(counters.step));
             self.step(course, &mut supply, &length, rates, &mut counters)?;
             if counters.step == tuned && !is_cpu(&self.device) {
                 self.end_tuning(tuned)?;
@@ -240,6 +240,7 @@ impl Session<'_> {
             counters.epoch.add(&report.terms);
         }
         supply.worked(began.elapsed());
+        counters.seconds += began.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -251,6 +252,7 @@ impl Session<'_> {
             }
             watch::watch(alarms, at, &means, &mut counters.values, self.reporter)?;
             self.reporter.metric("train/lr", at.step, lr)?;
+            self.reporter.metric(SECONDS, at.step, counters.seconds)?;
         }
         if at.epoch.is_some() || at.last() {
             // The last step may follow at once on the end of an epoch, with nothing read in between.
@@ -274,6 +276,9 @@ impl Session<'_> {
         self.reporter.event(EventKind::Checkpoint { step: counters.step }).map(drop)
     }
 }
+
+/// The curve of the seconds that training took, which brings every other curve over time.
+pub const SECONDS: &str = "speed/seconds";
 
 /// Under which name the mean loss of the latest epoch is remembered.
 pub const EPOCH_LOSS: &str = "epoch_loss";

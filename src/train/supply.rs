@@ -215,6 +215,7 @@ mod tests {
             seed: 1,
             batch_size: 4,
             epochs: 12,
+            repeated: None,
             first_batch: 0,
             threads: 1,
             ahead: 1,

@@ -17,11 +17,11 @@ use super::checkpoint::Checkpoints;
 use super::gradients::NamedGradients;
 use super::lars::Lars;
 use super::learner::{Learner, Learning};
-use super::length::Length;
+use super::length::{End, Length};
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::schedule::Rates;
-use super::{At, Course, Ended, Load, Pace, Session, upload};
+use super::{At, Course, Ended, Load, Pace, SECONDS, Session, upload};
 use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
@@ -215,6 +215,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
         epochs: 6,
         batches_per_epoch: 3,
         accumulation: 2,
+        end: End::FULL,
     };
     let load: Load = &mut |first| Ok((Box::new((first..18).map(|step| Ok(batch(step, 4)))), Meter::default()));
     session.train(course, &settings(), length, load)
@@ -226,7 +227,7 @@ fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
         .unwrap()
         .events;
     let metric = |event: Event| match event.kind {
-        EventKind::Metric { name, step, value } => Some((name, step, value)),
+        EventKind::Metric { name, step, value } => (name != SECONDS).then_some((name, step, value)),
         _ => None,
     };
     events.into_iter().filter_map(metric).collect()

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::{Error, Failure};
+use super::guard::BODY_LIMIT;
 use super::launch_draft::{OTHER, other_fault};
 use super::study_choice::{check_source, invalid};
 use super::{App, AppState};
@@ -39,7 +40,7 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for InJson<T
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(InJson(body)),
-            Err(JsonRejection::BytesRejection(e)) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge.into()),
+            Err(JsonRejection::BytesRejection(e)) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Error::TooLarge(BODY_LIMIT).into()),
             Err(e) => Err(Error::BadRequest(e.body_text()).into()),
         }
     }

@@ -14,6 +14,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("umbra.css", "text/css; charset=utf-8", include_str!("../../static/umbra.css")),
     ("umbra.js", "text/javascript; charset=utf-8", include_str!("../../static/umbra.js")),
     ("theme.js", "text/javascript; charset=utf-8", include_str!("../../static/theme.js")),
+    (
+        "playground.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../static/playground.js"),
+    ),
     ("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
 ];
 

@@ -10,10 +10,13 @@ use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, colour_of};
 use crate::experiment::RunId;
 use crate::run_dir::State as RunState;
-use crate::store::Run;
+use crate::store::{Point, Run};
 
 /// Most runs in one chart; more cannot be told apart.
 pub const MOST_RUNS: usize = 20;
+
+/// The curve that every other is drawn over where x is time; it is none that people look at.
+pub const SECONDS: &str = "speed/seconds";
 
 /// Pixels of a chart inside a page, where two or three stand side by side.
 pub const INLINE: (u32, u32) = (460, 250);
@@ -30,6 +33,8 @@ pub struct Look {
     pub log_y: bool,
     /// Logarithmic x.
     pub log_x: bool,
+    /// Whether x is the seconds of training instead of the steps.
+    pub over_time: bool,
     /// Ground and text.
     pub theme: Theme,
     /// Pixels.
@@ -39,7 +44,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Reads `smooth`, `log` (`x`, `y` or `xy`), `theme`, `width` and `height`.
+    /// Reads `smooth`, `log` (`x`, `y` or `xy`), `x` (`step` or `time`), `theme`, `width` and `height`.
     ///
     /// # Errors
     /// A value that is not allowed, with what is.
@@ -54,6 +59,11 @@ impl Look {
         if !matches!(log, "" | "x" | "y" | "xy" | "none") {
             return Err(Error::BadRequest("log: it must be x, y, xy or none".to_owned()));
         }
+        let over_time = match query.get("x") {
+            None | Some("" | "step") => false,
+            Some("time") => true,
+            Some(_) => return Err(Error::BadRequest("x: it must be step or time".to_owned())),
+        };
         let theme = match query.get("theme") {
             None | Some("auto") => Theme::Auto,
             Some("light") => Theme::Light,
@@ -67,6 +77,7 @@ impl Look {
             smooth,
             log_y,
             log_x,
+            over_time,
             theme,
             width,
             height,
@@ -92,6 +103,7 @@ impl Look {
             ("metric", metrics.join(",")),
             ("smooth", smooth),
             ("log", log),
+            ("x", if self.over_time { "time" } else { "step" }.to_owned()),
         ];
         format!("/charts/curves.svg?{}", query_of(pairs))
     }
@@ -177,6 +189,10 @@ pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look
 async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<String> {
     let mut series = Vec::new();
     for run in runs {
+        let seconds = match look.over_time {
+            true => app.store.metrics(&run.id, SECONDS).await?,
+            false => Vec::new(),
+        };
         for metric in metrics {
             let points = app.store.metrics(&run.id, metric).await?;
             let name = match (runs.len(), metrics.len()) {
@@ -185,7 +201,8 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
                 _ => format!("{} · {metric}", run.label),
             };
             let colour = colour_of(if runs.len() == 1 { metric } else { run.id.as_str() });
-            let points = points.iter().map(|point| (point.step as f64, point.value)).collect();
+            let x = |step: u64| if look.over_time { at(&seconds, step) } else { Some(step as f64) };
+            let points = points.iter().filter_map(|point| Some((x(point.step)?, point.value))).collect();
             series.push(Series {
                 name,
                 points,
@@ -197,7 +214,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
     }
     let chart = LineChart {
         title: metrics.join(", "),
-        x_label: "step".to_owned(),
+        x_label: if look.over_time { "seconds of training" } else { "step" }.to_owned(),
         y_label: String::new(),
         series,
         // A schedule has no noise.
@@ -214,6 +231,22 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         theme: look.theme,
     };
     Ok(chart.svg())
+}
+
+/// The value of a curve at a step, on the straight line between its neighbours; it begins at 0. Nothing behind its end.
+fn at(curve: &[Point], step: u64) -> Option<f64> {
+    let after = curve.partition_point(|point| point.step < step);
+    let end = curve.get(after).map(|point| (point.step as f64, point.value));
+    let (from, start) = if after == 0 {
+        (0.0, 0.0)
+    } else {
+        (curve[after - 1].step as f64, curve[after - 1].value)
+    };
+    match end {
+        _ if step == 0 => Some(0.0),
+        Some((to, value)) => Some(start + (value - start) * (step as f64 - from) / (to - from)),
+        None => None,
+    }
 }
 
 /// The page's own style sheet has the chart's colours, and its policy forbids styles inside.

@@ -76,22 +76,30 @@ pub struct Found {
 pub async fn found(app: &AppState, runs: Vec<Run>) -> Result<Vec<Found>> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut matrices = app.store.matrices(&ids, NAME).await?;
-    let take = |run: Run| {
+    let runs: Vec<Run> = runs
+        .into_iter()
+        .filter(|run| matrices.iter().any(|(id, _)| *id == run.id))
+        .collect();
+    let names = titles(&runs);
+    let take = |(run, title): (Run, String)| {
         let at = matrices.iter().position(|(id, _)| *id == run.id)?;
         let (_, matrix) = matrices.swap_remove(at);
-        let title = run.label.clone();
         Some(Found { run, title, matrix })
     };
-    let mut found: Vec<Found> = runs.into_iter().filter_map(take).collect();
-    let same = |of: fn(&Run) -> String| found.iter().all(|one| of(&one.run) == of(&found[0].run));
+    Ok(runs.into_iter().zip(names).filter_map(take).collect())
+}
+
+/// The labels of runs of one stage, without what they all have in common.
+pub fn titles(runs: &[Run]) -> Vec<String> {
+    let same = |of: fn(&Run) -> String| runs.iter().all(|run| of(run) == of(&runs[0]));
     let (same_scale, same_seed) = (same(|run| run.scale.clone()), same(|run| run.seed.to_string()));
-    for Found { run, title, .. } in &mut found {
+    let title = |run: &Run| {
         let alone = |part: &str| {
             part == run.stage.name() || (same_scale && part == run.scale) || (same_seed && part == format!("seed {}", run.seed))
         };
-        *title = title.split(" · ").filter(|part| !alone(part)).collect::<Vec<_>>().join(" · ");
-    }
-    Ok(found)
+        run.label.split(" · ").filter(|part| !alone(part)).collect::<Vec<_>>().join(" · ")
+    };
+    runs.iter().map(title).collect()
 }
 
 /// How the numbers of several runs are drawn.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::charts::{ChartView, Look, chart, runs_of};
+use super::charts::{ChartView, Look, SECONDS, chart, runs_of};
 use super::error::Result;
 use super::fields::{InQuery, query_of};
 use super::filters::measure_text;
@@ -42,6 +42,7 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
     for run in &runs {
         metrics.extend(app.store.metric_names(&run.id).await?);
     }
+    metrics.remove(SECONDS);
     let mut charts = Vec::new();
     for metric in metrics {
         charts.push(chart(&app, &runs, &[metric], &look).await?);

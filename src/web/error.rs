@@ -38,9 +38,9 @@ pub enum Error {
     /// 405: the address is known, the method is not.
     #[error("this address does not accept that method")]
     MethodNotAllowed,
-    /// 413: the body is over the limit.
-    #[error("the request is larger than 1 MiB")]
-    TooLarge,
+    /// 413: the body is over the limit, in bytes.
+    #[error("the request is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
     /// 429: too many wrong tokens in the last minute.
     #[error("too many wrong tokens: wait a minute, then try again")]
     TooMany,
@@ -60,7 +60,7 @@ impl Error {
             Error::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
             Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Error::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

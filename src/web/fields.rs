@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, RawForm, RawPathParams
 use axum::http::request::Parts;
 
 use super::error::{Error, Result};
+use super::guard::BODY_LIMIT;
 use crate::experiment::RunId;
 
 /// Names and values, in the order they came; forms have fields that no struct could list.
@@ -65,7 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for InForm {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let RawForm(bytes) = RawForm::from_request(request, state).await.map_err(|e| match e.status().as_u16() {
-            413 => Error::TooLarge,
+            413 => Error::TooLarge(BODY_LIMIT),
             _ => Error::BadRequest(e.body_text()),
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the form is not UTF-8 text".to_owned()))?;

@@ -1,4 +1,4 @@
-//! Files of a run: log, record, model, pictures. A request names a run by its id and a picture by name and
+//! Files of a run: log, record, model, list of pictures, pictures. A request names a run by its id and a picture by name and
 //! step; the file names come from the run directory's own layout and the store, never from the request.
 
 use std::io::SeekFrom;
@@ -42,6 +42,21 @@ pub async fn model(State(app): App, path: InPath) -> Result<Response> {
     let name = format!("attachment; filename=\"umbra-{}.safetensors\"", path.run()?);
     Ok((
         [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)],
+        body,
+    )
+        .into_response())
+}
+
+/// The names of the training pictures of a run that uses a part of them.
+pub async fn chosen(State(app): App, path: InPath) -> Result<Response> {
+    let dir = dir_of(&app, &path).await?;
+    let body = whole(&dir.chosen_file(), "the run has no list of pictures: it uses all, or has not begun").await?;
+    let name = format!("attachment; filename=\"umbra-{}-pictures.tsv\"", path.run()?);
+    Ok((
+        [
+            (CONTENT_TYPE, "text/tab-separated-values; charset=utf-8".to_owned()),
+            (CONTENT_DISPOSITION, name),
+        ],
         body,
     )
         .into_response())

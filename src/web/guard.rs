@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::error::{Error, Failure, Result};
 use super::fields::encode;
 use super::session::Sessions;
+use super::uploads::UPLOAD_LIMIT;
 
 /// Largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -72,8 +73,9 @@ impl Guard {
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > BODY_LIMIT) {
-            return Err(Error::TooLarge);
+        let limit = body_limit(request.uri().path());
+        if length.is_some_and(|length| length > limit) {
+            return Err(Error::TooLarge(limit));
         }
         if is_open(request.uri().path()) {
             Ok(())
@@ -129,6 +131,11 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Largest body of a request to that path, in bytes: only the playground takes whole pictures.
+fn body_limit(path: &str) -> usize {
+    if path == "/playground/upload" { UPLOAD_LIMIT } else { BODY_LIMIT }
 }
 
 /// Whether somebody without the token may see it: the login and what it looks like.

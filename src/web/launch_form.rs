@@ -22,7 +22,7 @@ pub struct LaunchPage<'a> {
     layout: Layout,
     methods: &'a [MethodInfo],
     scales: &'a [Scale],
-    stages: [Stage; 6],
+    stages: [Stage; Stage::ASKED.len()],
     parents: Vec<Run>,
     draft: Draft,
     faults: Faults,

@@ -26,6 +26,10 @@ mod live;
 mod login;
 mod matrices;
 mod page;
+mod playground;
+mod playground_setup;
+mod psnr;
+mod psnr_examples;
 mod queue;
 mod run;
 mod run_settings;
@@ -37,6 +41,7 @@ mod study_choice;
 mod study_table;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod view;
 
 use std::sync::Arc;
@@ -53,6 +58,7 @@ use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
 use guard::{BODY_LIMIT, Guard};
+use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
 
@@ -92,6 +98,7 @@ type App = State<Arc<AppState>>;
 struct Site {
     app: Arc<AppState>,
     guard: Guard,
+    uploads: Arc<Uploads>,
 }
 
 impl FromRef<Site> for Arc<AppState> {
@@ -106,12 +113,19 @@ impl FromRef<Site> for Guard {
     }
 }
 
+impl FromRef<Site> for Arc<Uploads> {
+    fn from_ref(site: &Site) -> Self {
+        Arc::clone(&site.uploads)
+    }
+}
+
 /// The application: every route behind the guard.
 pub fn router(state: AppState) -> Router {
     let guard = Guard::new(state.guard.clone());
     let site = Site {
         app: Arc::new(state),
         guard: guard.clone(),
+        uploads: Arc::default(),
     };
     let router = routes()
         .into_iter()
@@ -126,6 +140,10 @@ pub fn router(state: AppState) -> Router {
 
 /// Every route there is.
 fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
+    [pages(), charts(), interface()].concat()
+}
+
+fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
         ("/studies/{name}", get(study::study)),
@@ -141,20 +159,39 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/log", get(files::log)),
         ("/runs/{id}/run.toml", get(files::spec)),
         ("/runs/{id}/model.safetensors", get(files::model)),
+        ("/runs/{id}/chosen.tsv", get(files::chosen)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
         ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
         ("/compare", get(compare::compare)),
+        ("/playground", get(playground::playground)),
+        ("/playground/answer", get(playground::answer)),
+        (
+            "/playground/upload",
+            post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
+        ),
         ("/queue", get(queue::queue)),
         ("/cka", get(cka::cka)),
-        ("/charts/curves.svg", get(charts::curves)),
-        ("/charts/cka.svg", get(cka_charts::svg_file)),
-        ("/charts/cka.png", get(cka_charts::png_file)),
-        ("/charts/cka.csv", get(cka_charts::csv_file)),
-        ("/charts/cka.json", get(cka_charts::json_file)),
+        ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),
         ("/login", get(login::login).post(login::log_in)),
         ("/logout", post(login::log_out)),
         ("/static/{file}", get(assets::asset)),
+    ]
+}
+
+fn charts() -> Vec<(&'static str, MethodRouter<Site>)> {
+    vec![
+        ("/charts/curves.svg", get(charts::curves)),
+        ("/charts/psnr.svg", get(psnr::svg_file)),
+        ("/charts/cka.svg", get(cka_charts::svg_file)),
+        ("/charts/cka.png", get(cka_charts::png_file)),
+        ("/charts/cka.csv", get(cka_charts::csv_file)),
+        ("/charts/cka.json", get(cka_charts::json_file)),
+    ]
+}
+
+fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
+    vec![
         ("/api/v1/studies", get(api::studies)),
         ("/api/v1/studies/{name}", get(api::study)),
         ("/api/v1/scales", get(api::scales)),

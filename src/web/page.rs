@@ -21,12 +21,14 @@ impl<T: askama::Template> IntoResponse for Page<T> {
 }
 
 /// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 5] = [
+pub const MENU: [(&str, &str, &str); 7] = [
     ("home", "/", "Studies"),
     ("runs", "/runs", "Runs"),
     ("cka", "/cka", "CKA"),
+    ("psnr", "/psnr", "PSNR"),
     ("queue", "/queue", "Queue"),
     ("launch", "/launch", "Launch"),
+    ("playground", "/playground", "Playground"),
 ];
 
 /// What every page needs for the frame around it.

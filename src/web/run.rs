@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::charts::{ChartView, Look, chart};
+use super::charts::{ChartView, Look, SECONDS, chart};
 use super::cka_charts::{Drawing, View, charts as cka_charts, found};
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
@@ -42,6 +42,8 @@ struct RunPage {
     settings: Vec<SectionView>,
     log: String,
     has_model: bool,
+    /// Whether it keeps a list of the pictures it learns from.
+    has_list: bool,
     /// Stages that can start from this run.
     next_stages: Vec<Stage>,
     commands: Vec<String>,
@@ -93,6 +95,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         settings: section_views(&app, &run.spec),
         log: log_tail(&app, &id, LOG_TAIL).await?,
         has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
+        has_list: RunDir::of(app.jobs.data_dir(), &id).chosen_file().is_file(),
         next_stages: next_stages(&app, &run),
         commands: commands(app.jobs.data_dir(), &run, attempts.last()),
         attempts,
@@ -127,7 +130,8 @@ async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
 
 fn galleries(pictures: Vec<PictureRow>) -> Vec<Gallery> {
     let mut galleries: Vec<Gallery> = Vec::new();
-    for picture in pictures {
+    // Examples are drawn to be cut up and shown beside those of other runs.
+    for picture in pictures.into_iter().filter(|picture| picture.name != "examples") {
         match galleries.iter_mut().find(|gallery| gallery.name == picture.name) {
             Some(gallery) => gallery.pictures.push(picture),
             None => galleries.push(Gallery {
@@ -145,6 +149,7 @@ async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for name in app.store.metric_names(&run.id).await? {
         let last = match name.as_str() {
+            SECONDS => continue,
             "speed/loader" | "speed/trainer" => "speed".to_owned(),
             name => name.rsplit('/').next().unwrap_or_default().to_owned(),
         };

@@ -15,14 +15,14 @@ use umbra::run_dir::{EventKind, RunDir};
 use crate::support::{Server, events, wait_for};
 
 /// A browser with its driver, both gone on drop.
-struct Browser {
+pub struct Browser {
     driver: Child,
-    client: Client,
+    pub client: Client,
 }
 
 impl Browser {
     /// Starts both, or says that they are not installed.
-    async fn start(profile: &std::path::Path) -> Option<Browser> {
+    pub async fn start(profile: &std::path::Path) -> Option<Browser> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -71,7 +71,7 @@ impl Browser {
             .unwrap()
     }
 
-    async fn click(&self, css: &str) {
+    pub async fn click(&self, css: &str) {
         self.client
             .wait()
             .for_element(Locator::Css(css))
@@ -82,12 +82,12 @@ impl Browser {
             .unwrap();
     }
 
-    async fn count(&self, css: &str) -> usize {
+    pub async fn count(&self, css: &str) -> usize {
         self.client.find_all(Locator::Css(css)).await.unwrap().len()
     }
 
     /// Waits until the page itself, never reloaded, shows what is asked for.
-    async fn until(&self, what: &str, css: &str, shown: impl Fn(&str) -> bool) {
+    pub async fn until(&self, what: &str, css: &str, shown: impl Fn(&str) -> bool) {
         let mut last = String::new();
         for _ in 0..2400 {
             if let Ok(element) = self.client.find(Locator::Css(css)).await {
@@ -102,7 +102,7 @@ impl Browser {
     }
 
     /// Writes into a field of a form, also one in a section that is folded away.
-    async fn fill(&self, name: &str, value: &str) {
+    pub async fn fill(&self, name: &str, value: &str) {
         let field = format!("[name='{name}']");
         let field = self.client.wait().for_element(Locator::Css(&field)).await.unwrap();
         let open = "const section = arguments[0].closest('details'); if (section) section.open = true";
@@ -112,7 +112,7 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
-    async fn choose(&self, css: &str, value: &str) {
+    pub async fn choose(&self, css: &str, value: &str) {
         self.client
             .wait()
             .for_element(Locator::Css(css))

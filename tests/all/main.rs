@@ -2,9 +2,11 @@
 
 mod architecture;
 mod browser;
+mod browser_playground;
 mod commands;
 mod gl;
 mod jobs;
+mod playground;
 mod resume;
 mod server;
 mod support;

@@ -84,6 +84,18 @@ fn the_pretraining_of_every_method_killed_at_three_moments_ends_with_the_same_bi
 }
 
 #[test]
+fn a_pretraining_on_few_pictures_with_neighbours_killed_at_three_moments_ends_with_the_same_bits() {
+    let few = [
+        ("few", "images", Value::Int(3)),
+        ("repeat", "stop", Value::Float(0.9)),
+        ("knn", "every", Value::Int(3)),
+        ("knn", "images", Value::Int(16)),
+    ];
+    let run = tiny_run(Stage::Pretrain, "mocov3", None, &[LONG, &few].concat());
+    check(&run, &run);
+}
+
+#[test]
 fn a_finetuning_killed_at_three_moments_ends_with_the_same_bits() {
     let parent = tiny_run(Stage::Pretrain, "random_init", None, &[]);
     let run = tiny_run(Stage::Finetune, "random_init", Some(&parent), LONG);

@@ -67,7 +67,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         bar(long_name, Some(82.3), None, 1),
         none,
     ]);
-    vec![
+    let mut samples = vec![
         ("curves", smoothed(all).svg()),
         ("below", below.svg()),
         ("log", log.svg()),
@@ -77,20 +77,21 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         ("same", plain(same).svg()),
         ("empty", plain(vec![]).svg()),
         ("bars", BarChart { theme, ..table }.svg()),
-    ]
+    ];
+    samples.extend(heats(theme));
+    samples
 }
 
-fn heat_maps(theme: Theme) -> Vec<(&'static str, String)> {
+fn heats(theme: Theme) -> [(&'static str, String); 3] {
     let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
-    let plain = || Heatmap {
-        bar: false,
-        ..heat(Scale::Unit)
+    let model = |_| {
+        let bar = false;
+        Heatmap { bar, ..heat(Scale::Unit) }.svg()
     };
-    let models: Vec<String> = (0..4).map(|_| plain().svg()).collect();
-    vec![
+    [
         ("heat", heat(Scale::Unit).svg()),
         ("difference", heat(Scale::Around(0.5)).svg()),
-        ("models", grid("Models", &models, 2)),
+        ("models", grid("Models", &(0..4).map(model).collect::<Vec<_>>(), 2)),
     ]
 }
 
@@ -100,7 +101,7 @@ fn heat_maps(theme: Theme) -> Vec<(&'static str, String)> {
 fn samples_for_the_eye() {
     let folder = std::env::var_os("UMBRA_CHART_SAMPLES").expect("UMBRA_CHART_SAMPLES names the folder to write to");
     for (suffix, theme) in [("auto", Theme::Auto), ("light", Theme::Light), ("dark", Theme::Dark)] {
-        for (name, svg) in samples(theme).into_iter().chain(heat_maps(theme)) {
+        for (name, svg) in samples(theme) {
             let path = |ending| std::path::Path::new(&folder).join(format!("{name}-{suffix}.{ending}"));
             if theme != Theme::Auto {
                 std::fs::write(path("png"), png(&svg).unwrap()).expect("the folder can be written");

@@ -47,8 +47,11 @@ pub struct LoaderPlan {
     pub seed: u64,
     /// Pictures in a batch.
     pub batch_size: usize,
-    /// Passes over the split.
+    /// Epochs of the run.
     pub epochs: u64,
+    /// Batches of an epoch that begins the split again as often as they take, dropping nothing; `None` is one pass of full
+    /// batches.
+    pub repeated: Option<u64>,
     /// Place of the first batch that is made, for a run that goes on.
     pub first_batch: u64,
     /// Threads that make batches; 0 counts as 1.
@@ -62,6 +65,23 @@ pub fn batches_per_epoch(pictures: usize, batch_size: usize) -> u64 {
     (pictures / batch_size) as u64
 }
 
+/// Which pictures stand in a batch, and in which pass over the split each does.
+fn places(order: &Order, pictures: usize, plan: &LoaderPlan, step: u64) -> (Vec<u64>, Vec<u32>) {
+    let size = plan.batch_size as u64;
+    let first = if plan.repeated.is_some() {
+        step * size
+    } else {
+        // A pass ends with its last full batch.
+        let per_pass = batches_per_epoch(pictures, plan.batch_size);
+        step / per_pass * pictures as u64 + step % per_pass * size
+    };
+    let place = |nth: u64| {
+        let (pass, place) = (nth / pictures as u64, nth % pictures as u64);
+        (pass, order.of(pass)[place as usize])
+    };
+    (first..first + size).map(place).unzip()
+}
+
 /// Augmented batches of shuffled pictures, epoch after epoch. After an error it ends.
 ///
 /// Batch `n` of two loaders with the same seed, split and recipe is the same, wherever they began.
@@ -69,20 +89,18 @@ pub fn batches_per_epoch(pictures: usize, batch_size: usize) -> u64 {
 pub struct TrainLoader(Prefetch<Batch>);
 
 impl TrainLoader {
-    /// Begins to make batches at once. A batch larger than the split gives none.
+    /// Begins to make batches at once. A batch larger than a split that is not repeated gives none.
     pub fn new(split: Split, augment: Augment, mix: Option<Mix>, plan: LoaderPlan) -> TrainLoader {
-        let per_epoch = batches_per_epoch(split.len(), plan.batch_size);
+        let per_epoch = plan.repeated.unwrap_or_else(|| batches_per_epoch(split.len(), plan.batch_size));
         let order = Order::new(plan.seed, split.len());
         let batches = plan.first_batch..per_epoch * plan.epochs;
         let make = move |step: u64, stop: &AtomicBool| {
-            let epoch = step / per_epoch;
-            let start = (step % per_epoch) as usize * plan.batch_size;
-            let indices = order.of(epoch)[start..start + plan.batch_size].to_vec();
+            let (passes, indices) = places(&order, split.len(), &plan, step);
             let sides = augment.sides();
             let mut views: Vec<Vec<f32>> = sides.iter().map(|side| vec![0.0; indices.len() * values(*side)]).collect();
             each(&split, &indices, stop, |place, picture| {
                 for (nth, view) in views.iter_mut().enumerate() {
-                    let mut draws = augment.draws(plan.seed, epoch, indices[place], nth);
+                    let mut draws = augment.draws(plan.seed, passes[place], indices[place], nth);
                     augment.view(nth, picture, &mut draws, chunk(view, place, sides[nth]));
                 }
             })?;
@@ -90,7 +108,7 @@ impl TrainLoader {
             let targets = mix.map(|mix| mix.apply(plan.seed, step, &labels, &sides, &mut views));
             Ok(Batch {
                 step,
-                epoch,
+                epoch: step / per_epoch,
                 indices,
                 labels,
                 views,

@@ -1,4 +1,4 @@
-//! In which order the pictures of an epoch come.
+//! In which order the pictures of a pass come.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,10 +6,10 @@ use rand::seq::SliceRandom;
 
 use crate::rng::{Purpose, stream};
 
-/// Epochs kept shuffled: near the end of one, some threads are already in the next.
+/// Passes kept shuffled: near the end of one, some threads are already in the next.
 const KEPT: usize = 2;
 
-/// A permutation for each epoch, shared by the threads of a loader.
+/// A permutation for each pass, shared by the threads of a loader.
 #[derive(Debug)]
 pub(super) struct Order {
     seed: u64,
@@ -26,7 +26,7 @@ impl Order {
         }
     }
 
-    /// The permutation of an epoch.
+    /// The permutation of a pass.
     pub(super) fn of(&self, epoch: u64) -> Arc<Vec<u32>> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, order)) = recent.iter().find(|(e, _)| *e == epoch) {

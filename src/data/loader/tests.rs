@@ -45,6 +45,7 @@ fn plan() -> LoaderPlan {
         seed: 9,
         batch_size: 4,
         epochs: 3,
+        repeated: None,
         first_batch: 0,
         threads: 1,
         ahead: ahead(1),
@@ -78,6 +79,48 @@ fn batches_are_the_same_for_any_number_of_threads() {
         })
     );
     assert_ne!(one, batches(LoaderPlan { seed: 10, ..plan() }));
+}
+
+#[test]
+fn repeated_pictures_come_equally_often_each_time_in_other_views_from_anywhere_on() {
+    let plan = LoaderPlan {
+        repeated: Some(6),
+        ..plan()
+    };
+    let few = |plan| {
+        let loader = TrainLoader::new(split(22).only(&[3, 8, 20]), augment(), None, plan);
+        loader.map(Result::unwrap).collect::<Vec<Batch>>()
+    };
+    let whole = few(plan);
+    assert_eq!(whole.len(), 18);
+    assert_eq!(
+        whole.iter().map(|batch| batch.epoch).collect::<Vec<_>>(),
+        [[0; 6], [1; 6], [2; 6]].concat()
+    );
+    let indices: Vec<u32> = whole.iter().flat_map(|batch| batch.indices.clone()).collect();
+    assert!(indices.chunks(3).all(|pass| [0, 1, 2].iter().all(|index| pass.contains(index))));
+    assert_eq!(whole[0].indices[..3], indices[..3]);
+    // Two views of one picture in one batch differ.
+    let (first, batch) = (whole[0].indices[3], &whole[0]);
+    let place = batch.indices.iter().position(|index| *index == first).unwrap();
+    let view = |place: usize| &batch.views[0][place * 3 * SIZE * SIZE..][..3 * SIZE * SIZE];
+    assert_ne!(view(place), view(3));
+    let labels = [split(22).label(3), split(22).label(8), split(22).label(20)];
+    assert!(
+        batch
+            .indices
+            .iter()
+            .zip(&batch.labels)
+            .all(|(index, label)| labels[*index as usize] == *label)
+    );
+    for first_batch in [1, 7] {
+        let rest = few(LoaderPlan {
+            first_batch,
+            threads: 3,
+            ..plan
+        });
+        assert_eq!(whole[first_batch as usize..], rest);
+    }
 }
 
 #[test]

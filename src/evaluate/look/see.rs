@@ -6,7 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::super::cka::{Cka, FEWEST, Gram};
 use super::super::pixels::{Denorm, PixelSpace};
-use super::super::psnr::Sums;
+use super::super::psnr::errors;
+use super::super::quality::Region;
 use super::draw;
 use super::model::Model;
 use crate::methods::Masks;
@@ -82,17 +83,14 @@ fn mixed(space: &PixelSpace, visible: &[f32], hidden: &[f32], masked: &[bool]) -
 /// Pixels of a prediction and their quality, beside two controls that know nothing of the picture's content.
 fn reconstruction(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> Result<Reconstruction> {
     let unit = space.to_unit(truth);
-    let pixels = |predicted: &[f32]| space.to_unit(&space.denormalise(predicted, truth, masked, denorm));
-    let restored = pixels(predicted);
+    let restored = space.to_unit(&space.denormalise(predicted, truth, masked, denorm));
     let composite = mixed(space, &unit, &restored, masked);
-    let decibels = |restored: &[f32]| {
-        let [masked, composite] = Sums::of_one(&unit, restored, masked, space.patch_values());
-        Decibels { masked, composite }
-    };
-    let scores = masked.contains(&true).then(|| Scores {
-        model: decibels(&restored),
-        zero: decibels(&pixels(&vec![0.0; predicted.len()])),
-        visible_mean: decibels(&visible_mean(space, &unit, masked)),
+    let scores = masked.contains(&true).then(|| {
+        let [model, zero, visible_mean] = errors(space, truth, predicted, masked, denorm).map(|errors| Decibels {
+            masked: errors.decibels(Region::Masked),
+            composite: errors.decibels(Region::Composite),
+        });
+        Scores { model, zero, visible_mean }
     });
     Ok(Reconstruction {
         prediction: draw::patches(space, &restored)?,
@@ -101,19 +99,6 @@ fn reconstruction(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: 
         normalised: denorm != Denorm::Raw,
         scores,
     })
-}
-
-/// The mean colour of the visible patches, everywhere.
-fn visible_mean(space: &PixelSpace, unit: &[f32], masked: &[bool]) -> Vec<f32> {
-    let values = space.patch_values();
-    let (mut sums, mut pixels) = ([0.0; 3], 0.0f64);
-    let visible = unit.chunks_exact(values).zip(masked).filter(|(_, hidden)| !**hidden);
-    for pixel in visible.flat_map(|(patch, _)| patch.chunks_exact(3)) {
-        sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += f64::from(*value));
-        pixels += 1.0;
-    }
-    let mean = sums.map(|sum| (sum / pixels) as f32);
-    mean.into_iter().cycle().take(unit.len()).collect()
 }
 
 /// A map for every head of every block.

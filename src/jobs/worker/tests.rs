@@ -1,6 +1,8 @@
 //! Whole runs on the built-in pictures, in this process.
 
 mod cka;
+mod compositions;
+mod few;
 
 use std::fs;
 use std::path::Path;
@@ -136,7 +138,7 @@ fn every_method_goes_through_every_stage_it_has() {
             );
         }
         let scored = if method.reconstructs { &[Stage::Psnr][..] } else { &[] };
-        for stage in [Stage::Finetune, Stage::Probe, Stage::Cka].iter().chain(scored) {
+        for stage in [Stage::Finetune, Stage::Probe, Stage::ProbeCached, Stage::Cka].iter().chain(scored) {
             let (_, outcome, events) = carry_out(root.path(), &run(*stage, method.name, Some(&parent), &[]));
             assert_eq!(outcome, Outcome::Finished, "{} {stage}: {:?}", method.name, events.last());
             assert!(

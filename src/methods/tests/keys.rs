@@ -6,10 +6,10 @@ use super::*;
 const PINNED: &[(&str, &str, &str, &str)] = &[
     ("smoke", "mae", "finetune", "f6c94933c39b2228"),
     ("smoke", "mae", "probe", "24f9a72dbeac0945"),
-    ("smoke", "mae", "psnr", "4490b7e944dfd183"),
+    ("smoke", "mae", "psnr", "b6a4f6a7b7147940"),
     ("quick", "scratch", "finetune", "dd0d3bcffe8c34c6"),
     ("quick", "cmae", "probe", "cfe14f55444d61cb"),
-    ("laptop", "rmae_dagger", "psnr", "aba45281621b1a61"),
+    ("laptop", "rmae_dagger", "psnr", "7e8aee0fa0230ec3"),
     ("laptop", "beit", "finetune", "c9f404cdcbca8d4b"),
     ("cifar", "mae", "finetune", "92cd9527500cfbc5"),
     ("cifar", "dino", "probe", "f26171c3c4bcd759"),

@@ -36,6 +36,7 @@ async fn no_path_leads_out_of_a_run() {
             format!("/runs/{hostile}"),
             format!("/runs/{hostile}/log"),
             format!("/runs/{hostile}/model.safetensors"),
+            format!("/runs/{hostile}/chosen.tsv"),
             format!("/runs/{id}/pictures/8/{hostile}"),
             format!("/runs/{id}/pictures/8/{hostile}.png"),
             format!("/runs/{id}/pictures/{hostile}/reconstruction.png"),

@@ -7,6 +7,7 @@ mod hostile;
 mod launching;
 mod many;
 mod pages;
+mod playground;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -262,4 +263,5 @@ fn fill_pretraining(dir: &RunDir) {
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
+    std::fs::write(dir.chosen_file(), "picture\tclass\n#3\tcircle\n").unwrap();
 }

@@ -106,6 +106,20 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
 }
 
 #[tokio::test]
+async fn the_list_of_a_runs_pictures_is_offered_where_there_is_one() {
+    let mut lock = None;
+    let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
+    let (id, child) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
+    site.page(&format!("/runs/{id}")).await.has(&["Pictures it learned from"]);
+    let list = site.page(&format!("/runs/{id}/chosen.tsv")).await;
+    assert_eq!(list.text.lines().count(), 2);
+    assert!(list.header("content-disposition").contains(id.as_str()));
+    assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Pictures it learned from"));
+    let none = site.get(&format!("/runs/{child}/chosen.tsv")).await;
+    assert!(none.status == StatusCode::NOT_FOUND && none.text.contains("no list of pictures"));
+}
+
+#[tokio::test]
 async fn the_list_of_runs_is_filtered_and_sorted_by_its_address() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;

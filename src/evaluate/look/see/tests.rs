@@ -1,6 +1,7 @@
 use burn::tensor::Device;
 
-use super::super::super::psnr::Totals;
+use super::super::super::psnr::errors;
+use super::super::super::quality::Region;
 use super::super::tests::{tiny_run, write_model};
 use super::*;
 use crate::experiment::Value;
@@ -49,14 +50,12 @@ fn the_ratios_are_those_of_the_psnr_stage() {
         let masks = Masks::given(vec![mask().0]).unwrap();
         let image = Tensor::from_data(TensorData::new(view(), [1, 3, 16, 16]), &Device::flex());
         let predicted: Vec<f32> = model.predict.as_ref().unwrap()(image, &masks).into_data().iter().collect();
-        let mut totals = Totals::default();
-        totals.add(&space(&model), &view(), &predicted, &mask().0, kind);
-        let stage: std::collections::BTreeMap<_, _> = totals.summaries().into_iter().collect();
+        let stage = errors(&space(&model), &space(&model).cut(&view()), &predicted, &mask().0, kind);
         let scores = scores(&model, denorm);
-        assert_eq!(scores.model.masked, stage["psnr.masked"], "{method} {denorm}");
-        assert_eq!(scores.model.composite, stage["psnr.composite"]);
-        assert_eq!(scores.zero.masked, stage["psnr.masked_zero"]);
-        assert_eq!(scores.zero.composite, stage["psnr.composite_zero"]);
+        for (here, stage) in [scores.model, scores.zero, scores.visible_mean].into_iter().zip(stage) {
+            assert_eq!(here.masked, stage.decibels(Region::Masked), "{method} {denorm}");
+            assert_eq!(here.composite, stage.decibels(Region::Composite), "{method} {denorm}");
+        }
     }
 }
 

@@ -1,0 +1,138 @@
+//! A part of the training split, for a stage that learns from fewer pictures than there are.
+//!
+//! Mean and deviation of the colours stay those of the whole split, so that a model sees every picture alike in all stages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Dataset, Split, choose};
+use crate::experiment::settings::{FewSettings, LabelsSettings};
+
+/// The list's first line, which a list need not have.
+const HEADER: &str = "picture\tclass";
+
+/// Places of the pictures that `few` names, ascending; nothing if it names all.
+///
+/// # Errors
+/// One sentence with the setting or the list at fault, and what is allowed.
+pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
+    let (train, classes, wanted, seed) = (&dataset.train, dataset.classes.len(), few.images, few.seed);
+    if few.choice == "list" {
+        return listed(train, &few.list, "few.list").map(Some);
+    }
+    if wanted == 0 {
+        return Ok(None);
+    }
+    ensure!(
+        wanted <= train.len(),
+        "few.images = {wanted} is more than there are: it must be at most {}, the number of training pictures",
+        train.len()
+    );
+    let places = match few.choice.as_str() {
+        "one_class" => of_one_class(dataset, few)?,
+        "random" => choose::random(train.len(), classes, wanted, seed),
+        _ => choose::even(train.labels(), classes, wanted, seed),
+    };
+    Ok(Some(sorted(places)))
+}
+
+/// Places of the pictures whose labels `labels` allows, ascending; nothing if all are.
+///
+/// # Errors
+/// As [`few`].
+pub fn labelled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<usize>>> {
+    let train = &dataset.train;
+    if !labels.list.is_empty() {
+        return listed(train, &labels.list, "labels.list").map(Some);
+    }
+    if labels.share == 1.0 {
+        return Ok(None);
+    }
+    let wanted = ((train.len() as f64 * labels.share).round() as usize).max(1);
+    Ok(Some(sorted(choose::even(
+        train.labels(),
+        dataset.classes.len(),
+        wanted,
+        labels.seed,
+    ))))
+}
+
+/// Places of `most` pictures or of all if there are not more, ascending, evenly over the classes; always the same ones.
+pub fn evenly(split: &Split, classes: usize, most: usize) -> Vec<usize> {
+    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0))
+}
+
+/// The list of a part, one picture a line: name, tabulator, class. It can be given as a list again.
+pub fn list(dataset: &Dataset, part: &Split) -> String {
+    let line = |i: usize| format!("{}\t{}\n", part.name(i), dataset.classes[part.label(i) as usize]);
+    format!("{HEADER}\n") + &(0..part.len()).map(line).collect::<String>()
+}
+
+fn sorted(mut places: Vec<usize>) -> Vec<usize> {
+    places.sort_unstable();
+    places
+}
+
+fn of_one_class(dataset: &Dataset, few: &FewSettings) -> Result<Vec<usize>> {
+    let (labels, classes) = (dataset.train.labels(), &dataset.classes);
+    let of = |class: usize| choose::of_class(labels, classes.len(), class, few.images, few.seed);
+    if few.class.is_empty() {
+        let found = choose::classes_by_chance(classes.len(), few.seed).into_iter().find_map(of);
+        return found.with_context(|| format!("few.images = {}: no class has as many training pictures", few.images));
+    }
+    let known = classes.iter().position(|name| *name == few.class);
+    let class = known.with_context(|| {
+        let some: Vec<&str> = classes.iter().take(10).map(String::as_str).collect();
+        format!(
+            "few.class = `{}` is no class: it must be one such as {}",
+            few.class,
+            some.join(", ")
+        )
+    })?;
+    of(class).with_context(|| {
+        let have = labels.iter().filter(|label| **label as usize == class).count();
+        format!(
+            "few.images = {} is more than class `{}` has: it must be at most {have}",
+            few.images, few.class
+        )
+    })
+}
+
+/// The pictures that a file names, one a line and before a tabulator: by their name in a run's list, or by the file's own
+/// name where no other picture has it.
+fn listed(train: &Split, file: &str, setting: &str) -> Result<Vec<usize>> {
+    let path = Path::new(file);
+    let text = fs::read_to_string(path).with_context(|| format!("{setting} is `{file}`, which cannot be read as a list of pictures"))?;
+    let mut places: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    for i in 0..train.len() {
+        let name = train.name(i);
+        if let Some((_, short)) = name.rsplit_once('/') {
+            // A name that two folders have says nothing.
+            places.entry(short.to_owned()).and_modify(|place| *place = None).or_insert(Some(i));
+        }
+        places.insert(name, Some(i));
+    }
+    let mut chosen = BTreeSet::new();
+    let names = text.lines().filter(|line| *line != HEADER);
+    for (line, name) in names.map(|line| line.split('\t').next().unwrap_or_default().trim()).enumerate() {
+        match places.get(name) {
+            _ if name.is_empty() => continue,
+            Some(Some(place)) => ensure!(chosen.insert(*place), "{setting}: `{file}` names `{name}` twice"),
+            Some(None) => bail!("{setting}: `{file}` names `{name}`, which several folders have: give the path in the data"),
+            None => bail!(
+                "{setting}: `{file}` names `{name}` as picture {}, which is no training picture: names are such as `{}`",
+                line + 1,
+                train.name(0)
+            ),
+        }
+    }
+    ensure!(!chosen.is_empty(), "{setting}: `{file}` names no picture");
+    Ok(chosen.into_iter().collect())
+}
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

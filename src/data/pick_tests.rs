@@ -1,0 +1,181 @@
+//! On the built-in pictures, of which the class is the number's rest by ten, and on a folder with names.
+
+use super::*;
+use crate::experiment::settings::DataSettings;
+
+fn builtin(pictures: usize) -> Dataset {
+    opened("builtin", pictures)
+}
+
+fn opened(source: &str, train_images: usize) -> Dataset {
+    let settings = DataSettings {
+        source: source.to_owned(),
+        image_size: 16,
+        train_images,
+        val_images: 0,
+        val_fraction: 0.2,
+        max_broken: 0.0,
+    };
+    let cache = tempfile::tempdir().unwrap();
+    super::super::open(&settings, cache.path(), &mut |_, _| {}).unwrap()
+}
+
+fn settings(images: usize, choice: &str) -> FewSettings {
+    FewSettings {
+        images,
+        choice: choice.to_owned(),
+        class: String::new(),
+        list: String::new(),
+        seed: 0,
+    }
+}
+
+fn labels(share: f64) -> LabelsSettings {
+    LabelsSettings {
+        share,
+        list: String::new(),
+        seed: 0,
+    }
+}
+
+/// How many of the chosen pictures are of each class.
+fn counts(dataset: &Dataset, places: &[usize]) -> Vec<usize> {
+    let of = |class: usize| places.iter().filter(|place| dataset.train.label(**place) as usize == class).count();
+    (0..dataset.classes.len()).map(of).collect()
+}
+
+#[track_caller]
+fn chosen(dataset: &Dataset, settings: &FewSettings) -> Vec<usize> {
+    let places = few(dataset, settings).unwrap().unwrap();
+    assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
+    places
+}
+
+#[test]
+fn each_way_of_choosing_covers_the_classes_it_should() {
+    let dataset = builtin(400);
+    assert_eq!(few(&dataset, &settings(0, "random")).unwrap(), None);
+    let even = counts(&dataset, &chosen(&dataset, &settings(20, "one_per_class")));
+    assert_eq!(even, [2; 10]);
+    let fewer = counts(&dataset, &chosen(&dataset, &settings(4, "one_per_class")));
+    assert_eq!((fewer.iter().sum::<usize>(), fewer.iter().max()), (4, Some(&1)));
+    let one = counts(&dataset, &chosen(&dataset, &settings(20, "one_class")));
+    assert_eq!(one.iter().filter(|count| **count == 20).count(), 1);
+    let named = FewSettings {
+        class: dataset.classes[3].clone(),
+        ..settings(20, "one_class")
+    };
+    assert_eq!(counts(&dataset, &chosen(&dataset, &named))[3], 20);
+    let random = counts(&dataset, &chosen(&dataset, &settings(20, "random")));
+    assert!(random.iter().sum::<usize>() == 20 && random != even, "{random:?}");
+}
+
+#[test]
+fn a_choice_depends_on_its_seed_and_on_nothing_else_and_grows_from_the_smaller_one() {
+    let dataset = builtin(400);
+    for choice in ["one_per_class", "random", "one_class"] {
+        let places = chosen(&dataset, &settings(10, choice));
+        assert_eq!(places, chosen(&dataset, &settings(10, choice)));
+        let other = FewSettings {
+            seed: 1,
+            ..settings(10, choice)
+        };
+        assert_ne!(places, chosen(&dataset, &other), "{choice}");
+        let more = chosen(&dataset, &settings(20, choice));
+        assert!(places.iter().all(|place| more.contains(place)), "{choice}");
+    }
+}
+
+#[test]
+fn a_share_of_the_labels_is_balanced_and_all_of_them_are_no_choice() {
+    let dataset = builtin(400);
+    assert_eq!(labelled(&dataset, &labels(1.0)).unwrap(), None);
+    let tenth = labelled(&dataset, &labels(0.1)).unwrap().unwrap();
+    assert_eq!(counts(&dataset, &tenth), [4; 10]);
+    assert_eq!(labelled(&dataset, &labels(1e-6)).unwrap().unwrap().len(), 1);
+    let other = LabelsSettings { seed: 5, ..labels(0.1) };
+    assert_ne!(labelled(&dataset, &other).unwrap().unwrap(), tenth);
+}
+
+#[test]
+fn what_cannot_be_chosen_is_refused_with_what_can() {
+    let dataset = builtin(100);
+    let refused = |settings: &FewSettings| format!("{:#}", few(&dataset, settings).unwrap_err());
+    assert!(refused(&settings(101, "random")).contains("it must be at most 100"));
+    assert!(refused(&settings(11, "one_class")).contains("no class has as many"));
+    let unknown = FewSettings {
+        class: "cat".to_owned(),
+        ..settings(1, "one_class")
+    };
+    assert!(refused(&unknown).contains("few.class = `cat` is no class"));
+    let small = FewSettings {
+        class: dataset.classes[0].clone(),
+        ..settings(11, "one_class")
+    };
+    assert!(refused(&small).contains("it must be at most 10"), "{}", refused(&small));
+    let missing = FewSettings {
+        list: "/no/such/list".to_owned(),
+        ..settings(0, "list")
+    };
+    assert!(refused(&missing).contains("few.list is `/no/such/list`"));
+}
+
+#[test]
+fn a_list_that_was_written_gives_the_same_pictures_again() {
+    let dataset = builtin(100);
+    let places = chosen(&dataset, &settings(7, "random"));
+    let text = list(&dataset, &dataset.train.only(&places));
+    assert_eq!(text.lines().count(), 8);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &text).unwrap();
+    let list = file.path().to_str().unwrap().to_owned();
+    let by_list = FewSettings {
+        list: list.clone(),
+        ..settings(0, "list")
+    };
+    assert_eq!(chosen(&dataset, &by_list), places);
+    let labels = LabelsSettings { list, ..labels(1.0) };
+    assert_eq!(labelled(&dataset, &labels).unwrap().unwrap(), places);
+}
+
+#[test]
+fn a_list_names_pictures_by_path_or_by_the_files_name_and_says_what_is_wrong_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    for (path, tone) in [
+        ("train/a/one.png", 10),
+        ("train/a/two.png", 20),
+        ("train/b/three.png", 30),
+        ("train/b/two.png", 40),
+        ("val/a/v.png", 1),
+        ("val/b/w.png", 2),
+    ] {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_pixel(16, 16, image::Rgb([tone; 3])).save(path).unwrap();
+    }
+    let dataset = opened(root.path().to_str().unwrap(), 0);
+    let file = root.path().join("list.txt");
+    let listed = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let list = file.to_str().unwrap().to_owned();
+        labelled(&dataset, &LabelsSettings { list, ..labels(1.0) }).map(Option::unwrap)
+    };
+    let places = listed("three.png\n\ntrain/a/two.png\ta\n").unwrap();
+    let part = dataset.train.only(&places);
+    let tones: Vec<u8> = (0..part.len()).map(|i| part.picture(i).unwrap().pixels[0]).collect();
+    assert_eq!((tones, part.labels()), (vec![20, 30], &[0, 1][..]));
+    assert_eq!([part.name(0), part.name(1)], ["train/a/two.png", "train/b/three.png"]);
+    for (text, sentence) in [
+        ("two.png", "which several folders have"),
+        (
+            "four.png",
+            "names `four.png` as picture 1, which is no training picture: names are such as `train/a/one.png`",
+        ),
+        ("v.png", "no training picture"),
+        ("one.png\ntrain/a/one.png", "names `train/a/one.png` twice"),
+        ("\n", "names no picture"),
+    ] {
+        let error = format!("{:#}", listed(text).unwrap_err());
+        assert!(error.contains(sentence), "{error}");
+    }
+}

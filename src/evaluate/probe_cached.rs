@@ -1,0 +1,216 @@
+//! Linear probing of features that are read once: fast enough to try many learning rates, and not MAE's protocol.
+//!
+//! Views are plain, so there is nothing to read twice. Features are normalised by their mean and deviation over the training
+//! pictures. All pairs of a learning rate and a weight decay learn side by side on all training pictures but a held-out
+//! part, whose accuracy decides; the best pair then learns from all. The validation split is looked at once, at the end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, ensure};
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::frozen::{Features, Frozen};
+use super::linear_heads::{Heads, Pair, pairs};
+use super::parent::Parent;
+use super::{Validation, Work, model_file};
+use crate::data::augment::Augment;
+use crate::data::{Split, pick};
+use crate::experiment::settings::CachedSettings;
+use crate::train::{Ended, first_phase};
+use crate::weights::{HostTensor, Weights};
+
+/// Pictures read at a time; ours.
+const BATCH: usize = 256;
+/// Added to the variance of a feature; that of the probe's batch norm (MAE repository).
+const EPSILON: f64 = 1e-6;
+
+/// Probes the parent's encoder and reports `probe_cached.top1`, the pair that was chosen as `probe_cached.rate` and
+/// `probe_cached.weight_decay`, and the accuracy that chose it as `probe_cached.held_out_top1`.
+///
+/// It keeps no checkpoints: what was stopped begins anew.
+///
+/// # Errors
+/// A parent without a fitting model, or a picture that cannot be read.
+pub fn run(work: &mut Work) -> Result<Ended> {
+    let parent = Parent::of(work)?;
+    let dataset = work.open_data()?;
+    let (settings, classes): (CachedSettings, _) = (work.section("cached")?, dataset.classes.len());
+    let pictures = dataset.train.len();
+    let held_out = (pictures as f64 * settings.held_out).round() as usize;
+    ensure!(
+        (1..pictures).contains(&held_out),
+        "cached.held_out = {} leaves none of {pictures} training pictures on one side",
+        settings.held_out
+    );
+    let (device, augment) = (work.session.device.clone().inner(), work.augment(&dataset)?);
+    let frozen = Frozen::new(parent.encoder(work.run, &device)?, &settings.feature);
+    work.session.reporter.phase(first_phase(&work.session.device, "reading features"))?;
+    let total = pictures + dataset.val.len();
+    let train = read(work, &frozen, &augment, &dataset.train, [0, total])?;
+    let val = read(work, &frozen, &augment, &dataset.val, [pictures, total])?;
+    let (Some(train), Some(val)) = (train, val) else {
+        return Ok(Ended::Cancelled);
+    };
+    let scale = Scale::of(&train.rows);
+    let (train, val) = (scale.apply(train), scale.apply(val));
+
+    let (judged, learned) = divided(&train, &pick::evenly(&dataset.train, classes, held_out));
+    let Some((chosen, held_out_top1)) = choose(work, &learned, &judged, classes, &settings)? else {
+        return Ok(Ended::Cancelled);
+    };
+    work.session.reporter.phase("training")?;
+    let Some(head) = learn(work, &train, &[chosen], classes, &settings)? else {
+        return Ok(Ended::Cancelled);
+    };
+    let mut model = head.save();
+    model.extend(scale.save());
+    model_file::write(work, &dataset, &model)?;
+    for (name, value) in [
+        ("top1", head.top1(&val)[0]),
+        ("rate", chosen.rate),
+        ("weight_decay", chosen.weight_decay),
+        ("held_out_top1", held_out_top1),
+    ] {
+        work.session.reporter.summary(&format!("probe_cached.{name}"), value)?;
+    }
+    Ok(Ended::Done(BTreeMap::new()))
+}
+
+/// The pair whose head, having learned from the one part, is best on the other, and its accuracy there in percent; nothing if
+/// somebody asked to stop.
+fn choose(
+    work: &mut Work,
+    learned: &Features,
+    judged: &Features,
+    classes: usize,
+    settings: &CachedSettings,
+) -> Result<Option<(Pair, f64)>> {
+    let pairs = pairs(settings);
+    work.session.reporter.phase("choosing the learning rate")?;
+    let Some(heads) = learn(work, learned, &pairs, classes, settings)? else {
+        return Ok(None);
+    };
+    let found = heads.top1(judged);
+    for (Pair { rate, weight_decay }, top1) in pairs.iter().zip(&found) {
+        tracing::info!("learning rate {rate}, weight decay {weight_decay}: {top1:.2} % of the held-out pictures");
+    }
+    // The first of equals is the one with the smallest rate.
+    let best = (0..found.len()).fold(0, |best, pair| if found[pair] > found[best] { pair } else { best });
+    let Pair { rate, .. } = pairs[best];
+    if rate > pairs[0].rate && rate == pairs[pairs.len() - 1].rate {
+        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.rates");
+        work.session.reporter.warning(message)?;
+    }
+    Ok(Some((pairs[best], found[best])))
+}
+
+/// Features of a split, before which so many of all pictures were read; nothing if somebody asked to stop.
+fn read(work: &mut Work, frozen: &Frozen, augment: &Augment, split: &Split, [before, all]: [usize; 2]) -> Result<Option<Features>> {
+    let pictures = Validation {
+        split: split.clone(),
+        augment: augment.clone(),
+        batch_size: BATCH,
+        threads: work.loader_threads(),
+    };
+    let (device, stop) = (work.session.device.clone(), work.session.stop);
+    let reporter = &mut *work.session.reporter;
+    reporter.begin(before as u64);
+    frozen.read(&pictures, &device, &mut |done| {
+        reporter.tick((before + done) as u64, all as u64, 1.0)?;
+        Ok(stop.load(Ordering::Relaxed))
+    })
+}
+
+/// Heads after all epochs; nothing if somebody asked to stop.
+fn learn(work: &mut Work, features: &Features, pairs: &[Pair], classes: usize, settings: &CachedSettings) -> Result<Option<Heads>> {
+    let (seed, stop, pictures) = (work.run.seed, work.session.stop, features.labels.len() as f64);
+    let reporter = &mut *work.session.reporter;
+    reporter.begin(0);
+    Heads::learn(features, pairs, classes, settings, seed, &mut |epoch| {
+        reporter.tick(epoch, settings.epochs, pictures)?;
+        Ok(stop.load(Ordering::Relaxed))
+    })
+}
+
+/// The features at these ascending places, and the rest.
+fn divided(features: &Features, places: &[usize]) -> (Features, Features) {
+    let rest: Vec<usize> = (0..features.labels.len())
+        .filter(|place| places.binary_search(place).is_err())
+        .collect();
+    let part = |places: &[usize]| {
+        let rows: Vec<i64> = places.iter().map(|place| *place as i64).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [places.len()]), &features.rows.device());
+        Features {
+            rows: features.rows.clone().select(0, rows),
+            labels: places.iter().map(|place| features.labels[*place]).collect(),
+        }
+    };
+    (part(places), part(&rest))
+}
+
+/// Mean and variance of every feature over the training pictures.
+struct Scale {
+    /// `[1, dim]`
+    mean: Tensor<2>,
+    /// `[1, dim]`
+    variance: Tensor<2>,
+}
+
+impl Scale {
+    /// # Shapes
+    /// rows: `[pictures, dim]`
+    fn of(rows: &Tensor<2>) -> Scale {
+        let (variance, mean) = rows.clone().var_mean_bias(0);
+        Scale { mean, variance }
+    }
+
+    fn apply(&self, features: Features) -> Features {
+        let rows = (features.rows - self.mean.clone()) / self.variance.clone().add_scalar(EPSILON).sqrt();
+        Features { rows, ..features }
+    }
+
+    /// Under the names of the probe's batch norm, which does the same at test.
+    fn save(&self) -> Weights {
+        let host = |tensor: &Tensor<2>| HostTensor {
+            shape: vec![tensor.dims()[1]],
+            ..HostTensor::from_tensor(tensor)
+        };
+        Weights::from([
+            ("bn.running_mean".to_owned(), host(&self.mean)),
+            ("bn.running_var".to_owned(), host(&self.variance)),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn held_out_pictures_and_the_rest_are_all_there_are() {
+        let device = Device::flex();
+        let features = Features {
+            rows: Tensor::from_floats([[0.0], [1.0], [2.0], [3.0]], &device),
+            labels: vec![0, 1, 2, 3],
+        };
+        let (held_out, rest) = divided(&features, &[1, 2]);
+        assert_eq!((held_out.labels, rest.labels), (vec![1, 2], vec![0, 3]));
+        assert_eq!(HostTensor::from_tensor(&rest.rows).data, [0.0, 3.0]);
+        assert_eq!(HostTensor::from_tensor(&held_out.rows).data, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn features_are_normalised_by_the_training_pictures_also_where_one_is_constant() {
+        let device = Device::flex();
+        let rows = Tensor::<2>::from_floats([[1.0, 7.0], [3.0, 7.0]], &device);
+        let scale = Scale::of(&rows);
+        let scaled = scale.apply(Features { rows, labels: vec![0, 1] });
+        let values = HostTensor::from_tensor(&scaled.rows).data;
+        assert!((values[0] + 1.0).abs() < 1e-3 && (values[2] - 1.0).abs() < 1e-3, "{values:?}");
+        assert_eq!((values[1], values[3]), (0.0, 0.0));
+        assert_eq!(scale.save()["bn.running_mean"].data, [2.0, 7.0]);
+    }
+}
