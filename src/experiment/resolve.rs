@@ -233,7 +233,12 @@ pub fn single_run(
     let mut run = resolve(stage, method, seed, parent, &layers)?;
     let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
     let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
-    run.label = format!("{} · {after}{stage} · {} · seed {seed}", method.title, scale.name);
+    let other = run
+        .value("compare", "other")
+        .map(ToString::to_string)
+        .filter(|other| !other.is_empty());
+    let with = other.map(|other| format!(" with {other}")).unwrap_or_default();
+    run.label = format!("{} · {after}{stage}{with} · {} · seed {seed}", method.title, scale.name);
     run.scale = scale.name.clone();
     Ok(run)
 }

@@ -151,7 +151,7 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
     );
     refused(
         wish("probe", "momentum", Value::Int(0)),
-        "probe: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn",
+        "probe: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots",
     );
     refused(
         wish("model", "patch_size", Value::Int(5)),
@@ -248,7 +248,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
     refused(
         at("[all.trian]\nepochs = 1"),
-        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, classify, labels, probe, cached, psnr, cka, tokenizer (scale `toy`)",
+        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots, classify, labels, probe, cached, psnr, cka, compare, tokenizer (scale `toy`)",
     );
     refused(
         at("[all.train]\nepochs = -1"),
@@ -260,7 +260,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     );
     refused(
         at("[stage.knn.train]\nepochs = 1"),
-        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, tokenizer (scale `toy`)",
+        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, compare, tokenizer (scale `toy`)",
     );
     refused(
         at("[method.moco.train]\nepochs = 1"),
