@@ -1,14 +1,15 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and pictures.
 //!
 //! `pretrain` trains a method, `finetune`, `probe` and `probe_cached` train on its encoder, `psnr` scores its
-//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`; `tokenizer` learns what some
-//! methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them, `few` is what that means
-//! for pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who want the numbers
-//! themselves.
+//! reconstructions, `occlusion` compares features of whole and of masked pictures by `cka`, `compare` those of two encoders;
+//! `tokenizer` learns what some methods predict. `chosen` keeps the list of the pictures of a stage that uses a part of them,
+//! `few` is what that means for pretraining, `frozen` reads features, `knn` lets neighbours vote. `features` serves people who
+//! want the numbers themselves.
 
 pub mod batch_norm;
 mod chosen;
 pub mod cka;
+mod compare;
 mod encoded;
 pub mod features;
 mod few;
@@ -72,6 +73,7 @@ pub fn carry_out(work: &mut Work) -> Result<Ended> {
         Stage::ProbeCached => probe_cached::run(work),
         Stage::Psnr => psnr::run(work),
         Stage::Cka => occlusion::run(work),
+        Stage::Compare => compare::run(work),
     }
 }
 

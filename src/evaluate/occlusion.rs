@@ -232,7 +232,7 @@ fn grams(rows: Rows, masks: &Masks) -> Vec<Gram> {
 }
 
 /// A kernel for every block, on all processors.
-fn grams_of(rows: Rows, pictures: usize) -> Vec<Gram> {
+pub(super) fn grams_of(rows: Rows, pictures: usize) -> Vec<Gram> {
     rows.into_par_iter().map(|rows| Gram::of(&rows, pictures)).collect()
 }
 

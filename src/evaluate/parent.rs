@@ -1,8 +1,9 @@
 //! The run that another one starts from.
 
 use std::collections::BTreeMap;
+use std::fs;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::Device;
 
 use super::Work;
@@ -53,6 +54,42 @@ impl Parent {
             notes,
             file: path.display().to_string(),
         })
+    }
+
+    /// The same run with its encoder after so many epochs; 0 is its last.
+    ///
+    /// # Errors
+    /// Names the snapshots that there are, if it kept none then.
+    pub fn at_epoch(mut self, dir: &RunDir, epoch: u64) -> Result<Parent> {
+        if epoch == 0 {
+            return Ok(self);
+        }
+        let path = dir.snapshot_file(epoch);
+        if !path.is_file() {
+            let names = fs::read_dir(dir.snapshots()).into_iter().flatten().flatten();
+            let mut kept: Vec<u64> = names
+                .filter_map(|entry| {
+                    entry
+                        .file_name()
+                        .to_str()?
+                        .strip_prefix("epoch-")?
+                        .strip_suffix(".safetensors")?
+                        .parse()
+                        .ok()
+                })
+                .collect();
+            kept.sort_unstable();
+            let kept = kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let has = if kept.is_empty() {
+                "it kept none: snapshots.every was 0".to_owned()
+            } else {
+                format!("it must be one of {kept}")
+            };
+            bail!("run {} has no snapshot of its encoder after epoch {epoch}: {has}", self.run.id);
+        }
+        (self.weights, _) = weights::read(&path)?;
+        self.file = path.display().to_string();
+        Ok(self)
     }
 
     /// Its encoder, in the shape that `run` says.

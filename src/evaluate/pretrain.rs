@@ -1,8 +1,9 @@
 //! Pretraining: any method of the registry, with pictures of what it reconstructs on the way.
 
 use std::collections::BTreeMap;
+use std::fs;
 
-use anyhow::{Error, Result};
+use anyhow::{Context as _, Error, Result};
 use burn::module::Module as _;
 
 use super::few::Seen;
@@ -14,13 +15,14 @@ use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::Alarm;
-use crate::experiment::settings::TrainSettings;
+use crate::experiment::settings::{SnapshotSettings, TrainSettings};
 use crate::methods::{Inputs, Method, MethodVisitor, exported, with_method};
 use crate::run_dir::RunDir;
 use crate::train::learner::{Learner, Learning};
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, EPOCH_LOSS, Ended, upload};
+use crate::weights;
 
 /// Validation pictures whose decibels are followed; the stage `psnr` takes all.
 const SCORED: usize = 64;
@@ -87,6 +89,7 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
         galleries,
         knn,
         dir: work.dir.clone(),
+        snapshot_every: work.section::<SnapshotSettings>("snapshots")?.every,
     };
     let ended = work.session.train(&mut course, &train, seen.length, &mut load)?;
     if let Ended::Done(values) = &ended {
@@ -125,6 +128,17 @@ struct PretrainCourse<M> {
     galleries: Option<(Gallery, Gallery)>,
     knn: Option<Knn>,
     dir: RunDir,
+    /// Epochs between two copies of the encoder; 0 is none.
+    snapshot_every: u64,
+}
+
+impl<M: Method> PretrainCourse<M> {
+    /// Keeps the encoder as it is after so many epochs. A run that goes on writes the same file again.
+    fn keep(&self, epoch: u64) -> Result<()> {
+        let path = self.dir.snapshot_file(epoch);
+        fs::create_dir_all(self.dir.snapshots()).with_context(|| format!("{}: cannot be made", self.dir.snapshots().display()))?;
+        weights::write(&path, &weights::to_timm(self.learning.model().encoder()), &BTreeMap::new())
+    }
 }
 
 impl<M: Method> Course for PretrainCourse<M> {
@@ -141,6 +155,9 @@ impl<M: Method> Course for PretrainCourse<M> {
     }
 
     fn look(&mut self, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
+        if let Some(epoch) = at.epoch.filter(|epoch| self.snapshot_every > 0 && epoch % self.snapshot_every == 0) {
+            self.keep(epoch)?;
+        }
         if let Some(knn) = &self.knn
             && (at.step == 0 || at.due(knn.every()))
         {

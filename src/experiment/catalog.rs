@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, DataSettings, FewSettings, KnnSettings, LabelsSettings, ModelSettings,
-    ProbeSettings, PsnrSettings, RepeatSettings, TokenizerSettings, TrainSettings,
+    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, FewSettings, KnnSettings,
+    LabelsSettings, ModelSettings, ProbeSettings, PsnrSettings, RepeatSettings, SnapshotSettings, TokenizerSettings, TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -121,7 +121,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
             all.extend(method.tokens.then_some(TokenizerSettings::SECTION));
             all.extend([data, FewSettings::SECTION, model, augment, train, RepeatSettings::SECTION]);
             all.extend(method.labels.then_some(classify));
-            all.push(knn);
+            all.extend([knn, SnapshotSettings::SECTION]);
             all
         }
         Stage::Finetune => vec![data, LabelsSettings::SECTION, model, augment, train, classify],
@@ -129,6 +129,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
         Stage::ProbeCached => vec![data, model, CachedSettings::SECTION],
         Stage::Psnr => vec![data, model, PsnrSettings::SECTION],
         Stage::Cka => vec![data, model, CkaSettings::SECTION],
+        Stage::Compare => vec![data, model, CompareSettings::SECTION],
         Stage::Tokenizer => tokenizer_sections(),
     }
 }
@@ -149,7 +150,7 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
 pub fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
-        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka => &[],
+        Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka | Stage::Compare => &[],
         Stage::Finetune => &[
             ("train", "warmup_epochs", Float(5.0)),
             ("train", "base_lr", Float(1e-3)),

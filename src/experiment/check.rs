@@ -1,10 +1,12 @@
 //! What settings may be: known names, allowed values, and what must hold between them.
 
 use super::catalog::{Catalog, sections};
-use super::run::{RunSpec, Stage};
+use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Setting, Values, numbers};
-use super::settings::{AugmentSettings, CkaSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings};
+use super::settings::{
+    AugmentSettings, CkaSettings, CompareSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings,
+};
 
 /// A setting that cannot be: where, and what is allowed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -214,8 +216,24 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
             return Err(Invalid::new("train.warmup_epochs", message));
         }
     }
+    if run.settings.contains_key("compare") {
+        check_compare(&run.section("compare").map_err(broken)?)?;
+    }
     if run.settings.contains_key("cka") {
         check_cka(&run.section("cka").map_err(broken)?, &data, &model)?;
+    }
+    Ok(())
+}
+
+fn check_compare(compare: &CompareSettings) -> Result<(), Invalid> {
+    if (1..CkaSettings::FEWEST).contains(&compare.pictures) {
+        let (pictures, fewest) = (compare.pictures, CkaSettings::FEWEST);
+        let message = format!("{pictures} is not allowed: it must be 0, for all, or at least {fewest}");
+        return Err(Invalid::new("compare.pictures", message));
+    }
+    if !compare.other.is_empty() {
+        let other = compare.other.parse::<RunId>();
+        other.map_err(|e| Invalid::new("compare.other", format!("{} is not allowed: {e}", compare.other)))?;
     }
     Ok(())
 }

@@ -233,7 +233,12 @@ pub fn single_run(
     let mut run = resolve(stage, method, seed, parent, &layers)?;
     let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
     let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
-    run.label = format!("{} · {after}{stage} · {} · seed {seed}", method.title, scale.name);
+    let other = run
+        .value("compare", "other")
+        .map(ToString::to_string)
+        .filter(|other| !other.is_empty());
+    let with = other.map(|other| format!(" with {other}")).unwrap_or_default();
+    run.label = format!("{} · {after}{stage}{with} · {} · seed {seed}", method.title, scale.name);
     run.scale = scale.name.clone();
     Ok(run)
 }
@@ -298,7 +303,8 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
-    kept.insert("few".to_owned(), settings.get("few")?.clone());
+    // Older records have no such section, and saw all pictures.
+    kept.extend(settings.get("few").map(|few| ("few".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
     Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))

@@ -27,28 +27,32 @@ pub enum Stage {
     Psnr,
     /// Compare features of whole and of masked pictures.
     Cka,
+    /// Compare features of two encoders, or of one at two times.
+    Compare,
 }
 
 impl Stage {
     /// All stages.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
         Stage::ProbeCached,
         Stage::Psnr,
         Stage::Cka,
+        Stage::Compare,
         Stage::Tokenizer,
     ];
 
     /// The stages that people ask for; a tokenizer comes with the pretraining that needs it.
-    pub const ASKED: [Stage; 6] = [
+    pub const ASKED: [Stage; 7] = [
         Stage::Pretrain,
         Stage::Finetune,
         Stage::Probe,
         Stage::ProbeCached,
         Stage::Psnr,
         Stage::Cka,
+        Stage::Compare,
     ];
 
     /// The stages whose runs a run of this one can start from.
@@ -57,7 +61,7 @@ impl Stage {
             Stage::Tokenizer => &[],
             Stage::Pretrain => &[Stage::Tokenizer],
             Stage::Finetune | Stage::Probe | Stage::ProbeCached | Stage::Psnr => &[Stage::Pretrain],
-            Stage::Cka => &[Stage::Pretrain, Stage::Finetune],
+            Stage::Cka | Stage::Compare => &[Stage::Pretrain, Stage::Finetune],
         }
     }
 
@@ -71,6 +75,7 @@ impl Stage {
             Stage::ProbeCached => "probe_cached",
             Stage::Psnr => "psnr",
             Stage::Cka => "cka",
+            Stage::Compare => "compare",
         }
     }
 }

@@ -305,6 +305,37 @@ section! {
     }
 }
 
+section! {
+    /// How alike the features of two encoders, or of one at two times, are: every block of one with every block of the other.
+    CompareSettings = "compare" {
+        /// Id of the finished run whose encoder the parent's is compared with; empty is the parent itself, whose blocks are then
+        /// compared with each other.
+        other: String = Literal::Text(""), Kind::Text, "ours";
+        /// The parent's encoder after so many epochs, if it kept a snapshot then (`snapshots.every`); 0 is its last.
+        epoch: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours";
+        /// The same of the other run.
+        other_epoch: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours";
+        /// Share of the patches left out, the same ones for both encoders.
+        ratio: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.999 }, "ours";
+        /// What of the tokens is compared: the mean of the patches that are there, or the class token.
+        tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "ours";
+        /// Draws of the patches that are left out.
+        mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
+        /// Validation pictures compared, chosen evenly over the split; 0 is all.
+        pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Pictures whose features are compared with each other at a time.
+        batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
+    }
+}
+
+section! {
+    /// Copies of the encoder kept on the way, so that it can be compared with itself later.
+    SnapshotSettings = "snapshots" {
+        /// Epochs between two copies; 0 keeps none.
+        every: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours" before Literal::Int(0);
+    }
+}
+
 impl PsnrSettings {
     /// The ratios of the table, as they were written.
     pub fn ratios(&self) -> Vec<f64> {

@@ -204,6 +204,7 @@ fn start_over(dir: &RunDir, priority: i64) -> anyhow::Result<()> {
     write_atomic(&dir.events_file(), &line)?;
     remove_file(&dir.model_file())?;
     remove_file(&dir.log_file())?;
+    remove_tree(&dir.snapshots())?;
     Ok(remove_tree(&dir.pictures())?)
 }
 

@@ -6,6 +6,7 @@
 //! log.txt            what the worker printed
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
+//! snapshots/         the encoder on the way, if that was asked for
 //! chosen.tsv         names and classes of the training pictures, if it uses a part of them
 //! pictures/          reconstructions and other pictures, written once
 //! lock               held by the live worker
@@ -150,6 +151,16 @@ impl RunDir {
     /// `pictures/`.
     pub fn pictures(&self) -> PathBuf {
         self.path.join("pictures")
+    }
+
+    /// `snapshots/`.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
+    }
+
+    /// The encoder after so many epochs, if the run kept it.
+    pub fn snapshot_file(&self, epoch: u64) -> PathBuf {
+        self.snapshots().join(format!("epoch-{epoch:06}.safetensors"))
     }
 
     /// `chosen.tsv`.

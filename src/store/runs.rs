@@ -164,7 +164,7 @@ impl Store {
                    select run_id as chosen_id, queued as chosen_queued, case ?6
                        when 'label' then lower(label)
                        when 'state' then instr('running queued finished failed cancelled', state)
-                       when 'stage' then instr('pretrain finetune probe probe_cached psnr cka', stage)
+                       when 'stage' then instr('pretrain finetune probe probe_cached psnr cka compare', stage)
                        when 'method' then method
                        when 'duration' then coalesce(ended, unixepoch('subsec')) - started
                        else created end as sort_key

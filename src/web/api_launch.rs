@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::{Error, Failure};
 use super::guard::BODY_LIMIT;
+use super::launch_draft::{OTHER, other_fault};
 use super::study_choice::{check_source, invalid};
 use super::{App, AppState};
 use crate::experiment::{Invalid, RunSpec, Stage, Values, plan, single_run};
@@ -73,6 +74,10 @@ async fn runs(app: &AppState, wish: &Launch) -> Result<Vec<RunSpec>, Error> {
         }
         (None, Some(method)) if wish.seeds.is_none() => {
             let parent = parent(app, wish).await?;
+            let other = wish.set.get("compare").and_then(|keys| keys.get("other")).map(ToString::to_string);
+            if let Some(fault) = other_fault(app, other.as_deref()).await? {
+                return Err(invalid(OTHER, fault).into());
+            }
             let (stage, seed) = (wish.stage.unwrap_or(Stage::Pretrain), seed(wish)?);
             Ok(vec![single_run(
                 stage,

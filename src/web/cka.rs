@@ -102,7 +102,8 @@ pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoRe
 }
 
 fn tokens_of(run: &Run) -> Option<String> {
-    run.spec.value("cka", "tokens").map(ToString::to_string)
+    let tokens = run.spec.value(run.stage.name(), "tokens");
+    tokens.map(ToString::to_string)
 }
 
 /// The study's runs that compare features, in the order of its rows, with a word about those that have not finished.
@@ -132,12 +133,18 @@ async fn runs_of_study(app: &AppState, name: &str, query: &Fields, notice: &mut 
     Ok(runs)
 }
 
+/// Finished runs that have numbers, newest first.
 async fn offered(app: &AppState) -> Result<Vec<Run>> {
-    let filter = RunFilter {
-        stage: Some(Stage::Cka),
-        state: Some(RunState::Finished),
-        limit: OFFERED,
-        ..RunFilter::default()
-    };
-    Ok(app.store.runs(&filter).await?)
+    let mut offered = Vec::new();
+    for stage in [Stage::Cka, Stage::Compare] {
+        let filter = RunFilter {
+            stage: Some(stage),
+            state: Some(RunState::Finished),
+            limit: OFFERED,
+            ..RunFilter::default()
+        };
+        offered.extend(app.store.runs(&filter).await?);
+    }
+    offered.sort_by_key(|run| std::cmp::Reverse(run.created));
+    Ok(offered)
 }

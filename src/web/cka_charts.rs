@@ -357,7 +357,7 @@ pub async fn json_file(State(app): App, InQuery(query): InQuery) -> Result<Respo
     let found = asked(&app, &query).await?;
     let one = |one: &Found| {
         serde_json::json!({
-            "run": one.run.id, "label": one.run.label, "settings": one.run.spec.settings.get("cka"), "matrix": one.matrix,
+            "run": one.run.id, "label": one.run.label, "settings": one.run.spec.settings.get(one.run.stage.name()), "matrix": one.matrix,
         })
     };
     Ok(axum::Json(found.iter().map(one).collect::<Vec<_>>()).into_response())

@@ -8,12 +8,12 @@ use axum::response::IntoResponse;
 
 use super::charts::{ChartView, Look, SECONDS, chart, runs_of};
 use super::error::Result;
-use super::fields::InQuery;
+use super::fields::{InQuery, query_of};
 use super::filters::measure_text;
 use super::page::{Layout, Page};
 use super::view::RunView;
 use super::{App, AppState};
-use crate::experiment::{RunId, Values};
+use crate::experiment::{RunId, Stage, Values};
 use crate::store::Run;
 
 #[derive(askama::Template)]
@@ -25,6 +25,8 @@ struct ComparePage {
     charts: Vec<ChartView>,
     results: Vec<Line>,
     settings: Vec<Line>,
+    /// Where a comparison of the features of two encoders is launched.
+    likeness: Option<String>,
 }
 
 /// A name and what each run has under it.
@@ -48,12 +50,30 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
     let (results, settings) = (results(&app, &runs).await?, settings(&app, &runs));
     Ok(Page(ComparePage {
         layout: Layout::new("runs", &app),
+        likeness: likeness(&runs),
         runs,
         look,
         charts,
         results,
         settings,
     }))
+}
+
+/// The form for the comparison of two encoders' features, filled in.
+fn likeness(runs: &[Run]) -> Option<String> {
+    let [first, second] = runs else { return None };
+    let encoders = runs.iter().all(|run| Stage::Compare.starts_from().contains(&run.stage));
+    encoders.then(|| {
+        let fields = [
+            ("stage", Stage::Compare.to_string()),
+            ("method", first.method.clone()),
+            ("scale", first.scale.clone()),
+            ("parent", first.id.to_string()),
+            ("seed", first.seed.to_string()),
+            ("compare.other", second.id.to_string()),
+        ];
+        format!("/launch?{}", query_of(fields))
+    })
 }
 
 async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{Error, Result};
 use super::fields::{InForm, InQuery};
-use super::launch_draft::{Draft, Faults, Selection};
+use super::launch_draft::{Draft, Faults};
 use super::launch_form::LaunchPage;
 use super::page::Page;
 use super::{App, AppState};
@@ -19,10 +19,7 @@ pub async fn launch(State(app): App, InQuery(query): InQuery) -> Result<Response
             let run = app.store.run(&id.parse().map_err(|_: String| none())?).await?.ok_or_else(none)?;
             Draft::of_run(&app, &run.spec).await?
         }
-        None => Draft {
-            selection: Selection::read(&app, &query, "")?,
-            edits: Default::default(),
-        },
+        None => Draft::of_address(&app, &query).await?,
     };
     show(&app, draft, Faults::new()).await
 }

@@ -7,6 +7,7 @@ use super::error::{Error, Result};
 use super::fields::Fields;
 use super::study_choice::{check_source, invalid};
 use crate::experiment::{Invalid, Request, RunId, RunSpec, Scale, Section, Setting, Stage, Value, single_run};
+use crate::run_dir::State;
 
 /// What decides which settings a run has and what they are by default.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +148,18 @@ impl Draft {
         Ok(Draft { selection, edits })
     }
 
+    /// A draft with the settings that an address says, such as `compare.other=…`.
+    pub async fn of_address(app: &AppState, query: &Fields) -> Result<Draft> {
+        let selection = Selection::read(app, query, "")?;
+        let sections = selection.sections(app);
+        let said = settings(&sections).filter_map(|(place, _)| {
+            let text = query.get(&place).filter(|_| place != "data.source")?.to_owned();
+            Some((place, text))
+        });
+        let edits = said.collect();
+        Ok(Draft { selection, edits })
+    }
+
     /// A draft of the same run, to be changed.
     pub async fn of_run(app: &AppState, run: &RunSpec) -> Result<Draft> {
         let known = app.scale(&run.scale).or(app.scales.first());
@@ -186,6 +199,9 @@ impl Draft {
         if let Err(fault) = check_source(&self.selection.data) {
             faults.insert(fault.place, fault.message);
         }
+        if let Some(fault) = other_fault(app, self.edits.get(OTHER).map(String::as_str)).await? {
+            faults.insert(OTHER.to_owned(), fault);
+        }
         match self.selection.resolve(app, request).await {
             Ok((parent, run)) if faults.is_empty() => Ok(Ok(parent.into_iter().chain([run]).collect())),
             Ok(_) => Ok(Err(faults)),
@@ -196,6 +212,25 @@ impl Draft {
             Err(other) => Err(other),
         }
     }
+}
+
+/// The setting that names a run beside the parent.
+pub const OTHER: &str = "compare.other";
+
+/// What is wrong with the run that is to be compared with: nobody waits for it as for a parent, so it must have finished.
+pub async fn other_fault(app: &AppState, other: Option<&str>) -> Result<Option<String>> {
+    // Text that is no id is refused with the other settings.
+    let Some(Ok(id)) = other.map(|text| text.trim().parse::<RunId>()) else {
+        return Ok(None);
+    };
+    Ok(match app.store.run(&id).await? {
+        None => Some(format!("there is no run {id}")),
+        Some(run) if !Stage::Compare.starts_from().contains(&run.stage) => {
+            Some(format!("that run is a {} and has no encoder of its own", run.stage))
+        }
+        Some(run) if run.state != State::Finished => Some(format!("that run is {}: it must have finished", run.state.name())),
+        Some(_) => None,
+    })
 }
 
 /// Every setting of these sections with its place.

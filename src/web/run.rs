@@ -180,8 +180,9 @@ fn next_stages(app: &AppState, run: &Run) -> Vec<Stage> {
 fn commands(data_dir: &Path, run: &Run, latest: Option<&Attempt>) -> Vec<String> {
     let path = |id: &RunId| quoted(&RunDir::of(data_dir, id).path().display().to_string());
     let mut lines = vec![format!("mkdir -p again/runs/{}", run.id)];
-    if let Some(parent) = &run.parent {
-        lines.push(format!("cp -r {} again/runs/", path(parent)));
+    let other = run.spec.value("compare", "other").and_then(|other| other.to_string().parse().ok());
+    for needed in run.parent.iter().chain(&other) {
+        lines.push(format!("cp -r {} again/runs/", path(needed)));
     }
     lines.push(format!("cp {}/run.toml again/runs/{}/", path(&run.id), run.id));
     let with = latest

@@ -151,7 +151,7 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
     );
     refused(
         wish("probe", "momentum", Value::Int(0)),
-        "probe: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn",
+        "probe: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots",
     );
     refused(
         wish("model", "patch_size", Value::Int(5)),
@@ -248,7 +248,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
     refused(
         at("[all.trian]\nepochs = 1"),
-        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, classify, labels, probe, cached, psnr, cka, tokenizer (scale `toy`)",
+        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots, classify, labels, probe, cached, psnr, cka, compare, tokenizer (scale `toy`)",
     );
     refused(
         at("[all.train]\nepochs = -1"),
@@ -260,7 +260,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     );
     refused(
         at("[stage.knn.train]\nepochs = 1"),
-        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, tokenizer (scale `toy`)",
+        "stage.knn: stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, compare, tokenizer (scale `toy`)",
     );
     refused(
         at("[method.moco.train]\nepochs = 1"),
@@ -370,97 +370,5 @@ fn some_stages_need_a_parent_or_a_method_that_reconstructs() {
     refused(
         single(Stage::Pretrain, "moco", None),
         "method: `moco` is not known: it must be one of mae, random_init, supervised",
-    );
-}
-
-#[test]
-fn a_choice_of_few_pictures_must_fit_together() {
-    let wish = |settings: &[(&str, &str, Value)]| pretrain(&request(settings));
-    let pool = [("data", "train_images", Value::Int(2000)), ("train", "batch_size", Value::Int(64))];
-    let with = |more: &[(&'static str, &'static str, Value)]| wish(&[&pool[..], more].concat());
-    assert!(
-        with(&[("few", "images", Value::Int(10))]).is_ok(),
-        "a batch may be larger than the choice"
-    );
-    refused(
-        with(&[("few", "images", Value::Int(2001))]),
-        "few.images: 2001 is not allowed: it must be at most data.train_images = 2000",
-    );
-    refused(
-        with(&[("few", "choice", text("list"))]),
-        "few.list: a file of names is there exactly if few.choice is list",
-    );
-    refused(
-        with(&[("few", "class", text("cat"))]),
-        "few.class: a class is there only if few.choice is one_class",
-    );
-    refused(
-        with(&[
-            ("few", "images", Value::Int(5)),
-            ("few", "choice", text("list")),
-            ("few", "list", text("a.txt")),
-        ]),
-        "few.images: a list names all the pictures: it must be 0 with few.choice = list",
-    );
-    refused(
-        with(&[("repeat", "epoch_samples", Value::Int(63))]),
-        "train.batch_size: a step of 64 pictures is larger than an epoch of repeat.epoch_samples: batch_size times accumulation must be at most 63",
-    );
-}
-
-#[test]
-fn a_choice_for_pretraining_is_not_one_for_what_follows() {
-    let few = [("few", "images", Value::Int(10))];
-    let parent = pretrain(&request(&few)).unwrap();
-    let wish = request(&few).fitting(Stage::Finetune, &catalog().methods[0]);
-    let child = single_run(Stage::Finetune, "mae", &scale(""), &catalog(), &wish, 0, Some(&parent)).unwrap();
-    assert!(!child.settings.contains_key("few"));
-    assert_eq!(child.section::<settings::LabelsSettings>("labels").unwrap().share, 1.0);
-}
-
-#[test]
-fn the_lists_of_a_cached_probe_are_numbers() {
-    let parent = pretrain(&Request::default()).unwrap();
-    let probe = |key, value| {
-        let request = request(&[("cached", key, text(value))]);
-        single_run(Stage::ProbeCached, "mae", &scale(""), &catalog(), &request, 0, Some(&parent))
-    };
-    let settings: settings::CachedSettings = probe("rates", "1, 0.1, 1e-2, 0.1").unwrap().section("cached").unwrap();
-    assert_eq!(settings.rates(), [0.01, 0.1, 1.0]);
-    refused(
-        probe("rates", "0, 0.1"),
-        "cached.rates: 0, 0.1 is not allowed: it must be one or more numbers from 0.000000001 to 1000000 with commas between them",
-    );
-    refused(
-        probe("weight_decays", ""),
-        "cached.weight_decays:  is not allowed: it must be one or more numbers from 0 to 1000000 with commas between them",
-    );
-}
-
-#[test]
-fn a_column_may_have_settings_of_its_own_which_a_row_overrules() {
-    let with = |stage: &str, set: &str| {
-        let column = format!("\n[[column]]\nid = \"tenth\"\ntitle = \"10 %\"\nstage = \"{stage}\"\nmeasure = \"finetune.top1\"\n{set}\n");
-        let study = Study::parse("a.toml", &STUDY.replacen("\n[[row]]", &(column + "\n[[row]]"), 1)).unwrap();
-        toy_plan(&study, &scale(""), &Request::default())
-    };
-    let plan = with("finetune", "set.labels.share = 0.1\nset.train.epochs = 50").unwrap();
-    let run = |row: &str, column: &str| {
-        let cell = plan.cells.iter().find(|cell| cell.row == row && cell.column == column).unwrap();
-        plan.runs.iter().find(|run| run.id == cell.run).unwrap()
-    };
-    let share = |row, column| run(row, column).value("labels", "share").cloned();
-    assert_eq!(share("mae", "tenth"), Some(Value::Float(0.1)));
-    assert_eq!(share("mae", "finetune"), Some(Value::Float(1.0)));
-    assert_eq!(run("mae", "tenth").parent, run("mae", "finetune").parent);
-    let epochs = |row| run(row, "tenth").value("train", "epochs").cloned();
-    assert_eq!((epochs("mae"), epochs("mae_long")), (Some(Value::Int(50)), Some(Value::Int(200))));
-    refused(
-        with("finetune", "set.labels.part = 0.1"),
-        "set.labels.part: no such setting: it must be one of share, list, seed (column `tenth`)",
-    );
-    refused(
-        with("pretrain", "set.train.epochs = 5"),
-        "set: a column of stage pretrain has no settings of its own: they stand in the rows (column `tenth`)",
     );
 }

@@ -93,7 +93,9 @@ fn stages_are_known_by_name() {
     }
     assert_eq!(
         "knn".parse::<Stage>(),
-        Err("stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, tokenizer".to_owned())
+        Err(
+            "stage `knn` is not known: it must be one of pretrain, finetune, probe, probe_cached, psnr, cka, compare, tokenizer".to_owned()
+        )
     );
 }
 

@@ -13,7 +13,7 @@ fn a_mistake_in_a_file_is_one_sentence_with_file_line_and_key() {
     );
     refused(
         &STUDY.replace("stage = \"psnr\"", "stage = \"knn\""),
-        "a.toml, line 16 (`stage = \"knn\"`): unknown variant `knn`, expected one of `tokenizer`, `pretrain`, `finetune`, `probe`, `probe_cached`, `psnr`, `cka`",
+        "a.toml, line 16 (`stage = \"knn\"`): unknown variant `knn`, expected one of `tokenizer`, `pretrain`, `finetune`, `probe`, `probe_cached`, `psnr`, `cka`, `compare`",
     );
     refused(
         &STUDY.replace("epochs = 200", "epochs = [200]"),
@@ -48,7 +48,7 @@ fn names_inside_a_study_must_fit_together() {
     );
     refused(
         &STUDY.replace("set.finetune.", "set.finetuning."),
-        "a.toml: row `mae_long` has set.finetuning, which must be one of the stages pretrain, finetune, probe, probe_cached, psnr, cka",
+        "a.toml: row `mae_long` has set.finetuning, which must be one of the stages pretrain, finetune, probe, probe_cached, psnr, cka, compare",
     );
     refused(
         &STUDY.replace("\"mae_long\"", "\"mae\""),

@@ -48,6 +48,13 @@ fn runs_that_ask_for_the_same_tokenizer_share_it() {
         assert!(changed.key != tokenizer.key && run.key != here.key, "{other:?}");
     }
     assert_eq!(tokenizer_of(&pretrain(&Request::default()).unwrap()), None);
+    let mut older = here;
+    older.settings.remove("few");
+    assert_eq!(
+        tokenizer_of(&older).unwrap().key,
+        tokenizer.key,
+        "a record from before there were few pictures"
+    );
 }
 
 #[test]

@@ -144,3 +144,38 @@ async fn a_studys_runs_are_found_in_the_order_of_its_rows() {
     assert!(place("R-MAE, block 1") < place("R-MAE · finetune, block 1"));
     assert!(place("R-MAE · finetune, block 1") < place("MoCo v3, block 1"));
 }
+
+#[tokio::test]
+async fn two_encoders_on_the_page_of_comparison_lead_to_a_form_that_names_both() {
+    let mut lock = None;
+    let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
+    let plan = smoke_plan();
+    let id = |method: &str, stage: Stage| find(&plan, method, stage).id.clone();
+    let (mae, finetuned, failed) = (
+        id("mae", Stage::Pretrain),
+        id("mae", Stage::Finetune),
+        id("random_init", Stage::Pretrain),
+    );
+    let page = site.page(&format!("/compare?runs={mae}&runs={finetuned}")).await;
+    page.has(&["block by block", &format!("compare.other={finetuned}")]);
+    let form = site
+        .page(&format!(
+            "/launch?stage=compare&method=mae&scale=smoke&parent={mae}&compare.other={finetuned}"
+        ))
+        .await;
+    form.has(&[&format!("value=\"{finetuned}\""), "other_epoch"]);
+
+    let send = |other: String| {
+        let fields = format!("method=mae&stage=compare&scale=smoke&seed=0&parent={mae}&compare.other={other}");
+        let base = format!("base.method=mae&base.stage=compare&base.scale=smoke&base.seed=0&base.parent={mae}");
+        let site = &site;
+        async move { site.post("/launch", &format!("{fields}&{base}")).await }
+    };
+    let answer = send(failed.to_string()).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    answer.has(&["that run is failed: it must have finished"]);
+    send("nonsense".to_owned()).await.has(&["a run id is 16 hexadecimal digits"]);
+    send("0123456789abcdef".to_owned()).await.has(&["there is no run 0123456789abcdef"]);
+    let answer = send(finetuned.to_string()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+}
