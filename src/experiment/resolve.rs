@@ -298,7 +298,7 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
-    // Older records have no such section, and saw all pictures.
+    // A record from before there was a choice of few pictures has none.
     kept.extend(settings.get("few").map(|few| ("few".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
