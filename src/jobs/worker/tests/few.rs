@@ -199,3 +199,19 @@ fn a_cached_probe_chooses_its_rate_on_held_out_pictures_and_writes_a_head() {
     let (_, events) = probe("1e-9, 1e-8");
     assert_eq!(warnings(&events).len(), usize::from(named(&events, "probe_cached.rate") == 1e-8));
 }
+
+#[test]
+fn a_record_from_before_these_settings_is_worked_on_with_the_same_bits() {
+    let now = run(Stage::Pretrain, "mocov3", None, &[]);
+    let mut before = now.clone();
+    for section in ["few", "repeat", "knn"] {
+        assert!(before.settings.remove(section).is_some());
+    }
+    let model = |run: &RunSpec| {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, outcome, events) = carry_out(root.path(), run);
+        assert_eq!(outcome, Outcome::Finished, "{events:?}");
+        fs::read(dir.model_file()).unwrap()
+    };
+    assert_eq!(model(&before), model(&now));
+}
