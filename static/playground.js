@@ -59,10 +59,10 @@ async function askNow() {
     let answer;
     do {
       answer = await fetch(address, { signal: control.signal });
-      if (answer.redirected) return location.reload();
+      if (answer.status === 401) return location.reload();
       if (answer.status === 202) status.textContent = `${await answer.text()}… ${Math.round((performance.now() - began) / 1000)} s`;
     } while (answer.status === 202);
-    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    if (!answer.ok) throw new Error(await reason(answer));
     show(await answer.text());
     status.textContent = `answered in ${Math.round(performance.now() - began)} ms`;
   } catch (fault) {
@@ -74,6 +74,12 @@ async function askNow() {
       document.getElementById("answer").removeAttribute("aria-busy");
     }
   }
+}
+
+/** Why a request was refused, in the server's words. */
+async function reason(answer) {
+  const said = await answer.json().catch(() => null);
+  return said?.error?.message ?? `the server answered ${answer.status}`;
 }
 
 function show(html) {
@@ -187,9 +193,8 @@ async function handIn(file) {
   body.append("file", file);
   try {
     const answer = await fetch("/playground/upload", { method: "POST", body, headers: { accept: "application/json" } });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error(said.error.message);
-    form.elements.upload.value = said.upload;
+    if (!answer.ok) throw new Error(await reason(answer));
+    form.elements.upload.value = (await answer.json()).upload;
     showSource();
     askNow();
   } catch (fault) {

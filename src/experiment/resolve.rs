@@ -303,7 +303,8 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
-    kept.insert("few".to_owned(), settings.get("few")?.clone());
+    // A record from before there was a choice of few pictures has none.
+    kept.extend(settings.get("few").map(|few| ("few".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
     Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))

@@ -23,7 +23,7 @@ use super::executor::{limit_memory, memory_kills, use_threads};
 use super::exit::{Ending, Exit, Verdict, verdict};
 use super::inner::Inner;
 use crate::playground::frame::{Frame, HEAD, lengths};
-use crate::playground::{Answer, Question, Reply};
+use crate::playground::{Reply, Request};
 use crate::run_dir::State;
 
 /// Questions that may wait; more than people can ask by hand.
@@ -62,9 +62,9 @@ pub(super) struct Looker {
 }
 
 struct Ask {
-    question: Question,
+    request: Request,
     file: Arc<[u8]>,
-    reply: oneshot::Sender<Result<Arc<Answer>, Unanswered>>,
+    reply: oneshot::Sender<Result<Arc<Reply>, Unanswered>>,
 }
 
 /// How the process is started.
@@ -111,9 +111,9 @@ impl Looker {
 
     /// Asks, and waits for as long as `patience`. A question that nobody waits for any more is passed over when its turn
     /// comes, so that the latest of a page is not held up by those before.
-    pub(super) async fn ask(&self, question: Question, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Answer>, Unanswered> {
+    pub(super) async fn ask(&self, request: Request, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Reply>, Unanswered> {
         let (reply, answer) = oneshot::channel();
-        let ask = Ask { question, file, reply };
+        let ask = Ask { request, file, reply };
         if self.asks.try_send(ask).is_err() {
             return Err(Unanswered::Failed(
                 "too many pictures wait to be looked at: try again in a moment".to_owned(),
@@ -132,7 +132,7 @@ pub(super) struct Desk {
     questions: mpsc::Receiver<Ask>,
     tell: watch::Sender<String>,
     launch: Launch,
-    kept: VecDeque<(Question, Arc<Answer>)>,
+    kept: VecDeque<(Request, Arc<Reply>)>,
     process: Option<Process>,
 }
 
@@ -160,12 +160,12 @@ enum Said {
 }
 
 impl Desk {
-    async fn answer(&mut self, turn: &Turn, ask: &Ask) -> Result<Arc<Answer>, Unanswered> {
-        if let Some((_, answer)) = self.kept.iter().find(|(question, _)| *question == ask.question) {
-            return Ok(answer.clone());
+    async fn answer(&mut self, turn: &Turn, ask: &Ask) -> Result<Arc<Reply>, Unanswered> {
+        if let Some((_, reply)) = self.kept.iter().find(|(request, _)| *request == ask.request) {
+            return Ok(reply.clone());
         }
         let frame = Frame {
-            text: serde_json::to_vec(&ask.question).map_err(|fault| Unanswered::Failed(fault.to_string()))?,
+            text: serde_json::to_vec(&ask.request).map_err(|fault| Unanswered::Failed(fault.to_string()))?,
             file: ask.file.to_vec(),
         };
         let idle = self.process.is_some();
@@ -175,16 +175,16 @@ impl Desk {
             said = self.put(turn, &frame).await?;
         }
         match said {
-            Said::Last(Reply::Answer(answer)) => {
-                let answer: Arc<Answer> = answer.into();
-                self.kept.push_back((ask.question.clone(), answer.clone()));
+            Said::Last(Reply::Refused(reason)) => Err(Unanswered::Refused(reason)),
+            Said::Last(reply) => {
+                let reply = Arc::new(reply);
+                self.kept.push_back((ask.request.clone(), reply.clone()));
                 if self.kept.len() > KEPT {
                     self.kept.pop_front();
                 }
-                Ok(answer)
+                Ok(reply)
             }
-            Said::Last(Reply::Refused(reason)) => Err(Unanswered::Refused(reason)),
-            Said::Last(Reply::Working(_)) | Said::Gone => Err(Unanswered::Failed("the playground's process ended at once".to_owned())),
+            Said::Gone => Err(Unanswered::Failed("the playground's process ended at once".to_owned())),
         }
     }
 
@@ -198,7 +198,7 @@ impl Desk {
                 self.process.insert(Process::start(&self.launch, turn).await.map_err(failed)?)
             }
         };
-        self.tell.send_replace("looking at the picture".to_owned());
+        self.tell.send_replace("working on it".to_owned());
         let mut last = process.ask(frame, &self.tell, self.launch.silence).await;
         if let Ok(Said::Last(_)) = last {
             return last.map_err(failed);
@@ -306,7 +306,7 @@ impl Process {
             log: &log,
         };
         match verdict(&ending) {
-            Verdict::Failed(reason) | Verdict::Cancelled(reason) => anyhow::bail!("while looking at the picture {reason}"),
+            Verdict::Failed(reason) | Verdict::Cancelled(reason) => anyhow::bail!("the playground's process failed: {reason}"),
             Verdict::Stands | Verdict::Lost => anyhow::bail!("the playground's process is gone"),
         }
     }

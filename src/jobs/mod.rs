@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use crate::experiment::{RunId, RunSpec};
-use crate::playground::{Answer, Question};
+use crate::playground::{Reply, Request};
 use crate::run_dir::{Lock, State};
 use crate::store::Store;
 
@@ -180,13 +180,13 @@ impl Jobs {
         orders::set_priority(&self.inner, run, priority).await
     }
 
-    /// What a model makes of a picture, as soon as those who asked before have their answers. `file` is a picture that was
-    /// handed in, or empty.
+    /// Asks `umbra look`, as soon as those who asked before have their answers. `file` is a picture that was handed in, or
+    /// empty.
     ///
     /// # Errors
-    /// A question that cannot be answered, or that is not answered within `patience` but still worked on.
-    pub async fn look(&self, question: Question, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Answer>, Unanswered> {
-        self.looker.ask(question, file, patience).await
+    /// A request that cannot be answered, or that is not answered within `patience` but still worked on.
+    pub async fn look(&self, request: Request, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Reply>, Unanswered> {
+        self.looker.ask(request, file, patience).await
     }
 
     /// Changes from now on.

@@ -4,6 +4,7 @@
 //! loads a model, and whoever loads them never hears of HTTP.
 
 pub mod frame;
+mod map;
 mod patches;
 mod png;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::RunId;
 
+pub use map::{Feature, Map, Mapping, Point, Way};
 pub use patches::Patches;
 pub use png::Png;
 
@@ -18,6 +20,23 @@ pub use png::Png;
 pub const LARGEST_FILE: usize = 8 << 20;
 /// Most pixels that such a picture may have.
 pub const MOST_PIXELS: u64 = 40_000_000;
+
+/// Anything that `umbra look` can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// What a model makes of a picture.
+    Look(Question),
+    /// Validation pictures as points on a plane.
+    Map(Mapping),
+    /// A validation picture of a run, as its models see it.
+    Picture {
+        /// The run.
+        of: RunId,
+        /// Its place in the split.
+        index: usize,
+    },
+}
 
 /// What a model is to look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,14 +166,18 @@ pub struct Decibels {
     pub composite: f64,
 }
 
-/// What `umbra look` says to a question: news while it works, then one last word.
+/// What `umbra look` says to a request: news while it works, then one last word.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// What it is doing.
     Working(String),
-    /// The answer.
+    /// What a model made of a picture.
     Answer(Box<Answer>),
+    /// The map.
+    Map(Box<Map>),
+    /// The picture.
+    Picture(Png),
     /// Why there is none, in one sentence.
     Refused(String),
 }

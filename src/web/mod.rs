@@ -12,6 +12,7 @@ mod charts;
 mod cka;
 mod cka_charts;
 mod compare;
+mod embedding;
 mod error;
 mod exports;
 mod fields;
@@ -162,6 +163,9 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/chosen.tsv", get(files::chosen)),
         ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
         ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
+        ("/runs/{id}/embedding", get(embedding::embedding)),
+        ("/runs/{id}/embedding/map", get(embedding::map)),
+        ("/runs/{id}/validation/{file}", get(embedding::picture)),
         ("/compare", get(compare::compare)),
         ("/playground", get(playground::playground)),
         ("/playground/answer", get(playground::answer)),

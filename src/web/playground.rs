@@ -22,7 +22,7 @@ use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme};
 use crate::experiment::{RunId, Stage};
 use crate::jobs::Unanswered;
-use crate::playground::{Answer, Decibels, Patches};
+use crate::playground::{Answer, Decibels, Patches, Reply, Request};
 use crate::run_dir::{RunDir, State as RunState};
 use crate::store::{Run, RunFilter};
 
@@ -61,7 +61,7 @@ struct Side {
     /// `A` or `B`.
     name: &'static str,
     run: Run,
-    answer: Option<Arc<Answer>>,
+    answer: Option<Arc<Reply>>,
     /// Why there is none.
     trouble: String,
     /// Whether its patches are another grid than those that were hidden.
@@ -77,14 +77,21 @@ struct Ratio {
 }
 
 impl Side {
+    fn answer(&self) -> Option<&Answer> {
+        match self.answer.as_deref() {
+            Some(Reply::Answer(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
     /// Attention heads of a block.
     fn heads(&self) -> usize {
-        let blocks = self.answer.as_ref().map(|answer| &answer.attention);
+        let blocks = self.answer().map(|answer| &answer.attention);
         blocks.and_then(|blocks| blocks.first()).map_or(0, Vec::len)
     }
 
     fn ratios(&self) -> Vec<Ratio> {
-        let reconstruction = self.answer.as_ref().and_then(|answer| answer.reconstruction.as_ref());
+        let reconstruction = self.answer().and_then(|answer| answer.reconstruction.as_ref());
         let Some(scores) = reconstruction.and_then(|reconstruction| reconstruction.scores) else {
             return Vec::new();
         };
@@ -125,7 +132,20 @@ impl AnswerFragment {
 
     /// What A's model sees and what is hidden from it.
     fn first(&self) -> Option<&Answer> {
-        self.sides.first().and_then(|side| side.answer.as_deref())
+        self.sides.first().and_then(Side::answer)
+    }
+
+    /// For every block, counted from 1, the alignment of each side that has an answer.
+    fn alignments(&self) -> Vec<(usize, Vec<String>)> {
+        let sides: Vec<&[Option<f64>]> = self.sides.iter().filter_map(|side| Some(side.answer()?.cka.as_slice())).collect();
+        let blocks = sides.iter().map(|cka| cka.len()).max().unwrap_or(0);
+        let value = |cka: &[Option<f64>], block: usize| match cka.get(block) {
+            Some(Some(value)) => format!("{value:.4}"),
+            Some(None) => "undefined".to_owned(),
+            None => String::new(),
+        };
+        let line = |block: usize| (block + 1, sides.iter().map(|cka| value(cka, block)).collect());
+        (0..blocks).map(line).collect()
     }
 
     /// Picture numbers go from 0 to this.
@@ -235,19 +255,20 @@ async fn answers(app: &AppState, uploads: &Uploads, setup: &Setup, patience: Dur
     let mut seen = Vec::new();
     for (name, run) in sides {
         let question = setup.question(&run, written(app, &run), &a, grid);
-        let (answer, trouble) = match app.jobs.look(question, file.clone(), patience).await {
-            Ok(answer) => (Some(answer), String::new()),
+        let (answer, trouble) = match app.jobs.look(Request::Look(question), file.clone(), patience).await {
+            Ok(reply) => (Some(reply), String::new()),
             Err(Unanswered::Working(news)) => return Ok(Seen::Working(news)),
             Err(unanswered) => (None, unanswered.to_string()),
         };
-        let other_grid = answer.as_ref().is_some_and(|answer| answer.grid != grid);
-        seen.push(Side {
+        let mut side = Side {
             name,
             run,
             answer,
             trouble,
-            other_grid,
-        });
+            other_grid: false,
+        };
+        side.other_grid = side.answer().is_some_and(|answer| answer.grid != grid);
+        seen.push(side);
     }
     Ok(Seen::Answers(AnswerFragment::new(setup, seen)))
 }
@@ -267,7 +288,11 @@ async fn listed(app: &AppState) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-async fn run_of(app: &AppState, id: &RunId) -> Result<Run> {
+/// The run of that id.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none.
+pub async fn run_of(app: &AppState, id: &RunId) -> Result<Run> {
     let run = app.store.run(id).await?;
     run.ok_or_else(|| Error::NotFound(format!("there is no run {id}")))
 }
@@ -279,7 +304,7 @@ fn usual(app: &AppState, runs: &[Run]) -> Option<RunId> {
 }
 
 /// When the run's model was written, in nanoseconds since 1970; 0 if there is none.
-fn written(app: &AppState, run: &Run) -> u64 {
+pub fn written(app: &AppState, run: &Run) -> u64 {
     let modified = |path: &Path| path.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok();
     let file = RunDir::of(app.jobs.data_dir(), &run.id).model_file();
     modified(&file).map_or(0, |time| time.as_nanos() as u64)
@@ -291,7 +316,7 @@ fn chart(sides: &[Side]) -> Option<String> {
         .iter()
         .enumerate()
         .filter_map(|(nth, side)| {
-            let cka = &side.answer.as_ref()?.cka;
+            let cka = &side.answer()?.cka;
             let points = cka
                 .iter()
                 .enumerate()

@@ -65,7 +65,8 @@ impl Setup {
                 Some("next") => picture + 1,
                 _ => picture,
             },
-            upload: fields.get("upload").map(str::to_owned),
+            // The pictures beside are of the validation split.
+            upload: fields.get("upload").filter(|_| fields.get("go").is_none()).map(str::to_owned),
             hide: own.then(|| fields.get("hide").unwrap_or_default().to_owned()),
             ratio,
             seed: fields.parse("seed")?.unwrap_or(0),

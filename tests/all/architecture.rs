@@ -85,6 +85,8 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         ],
         "tensors stay with what computes",
     ),
+    ("nalgebra", &["evaluate"], "linear algebra is part of evaluating"),
+    ("bhtsne", &["evaluate"], "a page asks for a map, it does not draw one"),
     ("cubecl", &["device"], "how a GPU's runtime behaves is decided in one place"),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),
     ("resvg", &["charts"], "a page asks `charts` for a chart"),

@@ -78,6 +78,21 @@ async fn a_person_hides_patches_and_compares_two_models() {
     browser.until("both models", "#side-B", |text| text.contains("Random")).await;
     assert_eq!(browser.some_patches().await, chosen);
     hand_in_a_picture(&browser, &picture(profile.path())).await;
+
+    // The embedding shows the picture that is pointed at.
+    browser
+        .client
+        .goto(&format!("{}/runs/{}/embedding", server.address, mae.id))
+        .await
+        .unwrap();
+    browser
+        .until("the map", "#map .note", |text| text.contains("32 of 32 validation pictures"))
+        .await;
+    assert_eq!(browser.count("#map a[data-index]").await, 32);
+    let point = "document.querySelector('#map a[data-index=\"7\"]').dispatchEvent(new PointerEvent('pointerover', {bubbles: true})); \
+                 const i = document.querySelector('#peek img'); return i.decode().then(() => i.naturalWidth)";
+    assert_eq!(browser.client.execute(point, vec![]).await.unwrap(), 32);
+    browser.until("its class", "#peek", |text| text.contains("picture 7")).await;
     browser.client.clone().close().await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use umbra::experiment::{RunSpec, Stage};
 use umbra::playground::frame::Frame;
-use umbra::playground::{Answer, Chosen, Hidden, Mask, Question, Reply};
+use umbra::playground::{Answer, Chosen, Hidden, Mask, Question, Reply, Request};
 use umbra::run_dir::{EventKind, RunDir};
 
 use crate::support::{Server, events, output, tiny_run, umbra, wait_for};
@@ -40,7 +40,7 @@ impl Looking {
     }
 
     fn ask(&mut self, question: &Question, file: &[u8]) -> Answer {
-        match self.say(&serde_json::to_vec(question).unwrap(), file) {
+        match self.say(&look(question), file) {
             Reply::Answer(answer) => *answer,
             other => panic!("{other:?}"),
         }
@@ -61,6 +61,10 @@ impl Drop for Looking {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn look(question: &Question) -> Vec<u8> {
+    serde_json::to_vec(&Request::Look(question.clone())).unwrap()
 }
 
 fn question(run: &RunSpec, index: usize) -> Question {
@@ -126,21 +130,18 @@ fn it_refuses_what_it_cannot_read_and_lives_on() {
     let mut looking = Looking::start(dir.path(), 60.0);
     let refused = |reply: Reply, what: &str| assert!(matches!(&reply, Reply::Refused(reason) if reason.contains(what)), "{reply:?}");
     refused(looking.say(b"{\"run\":", &[]), "cannot be read");
-    refused(looking.say(b"{}", &[]), "missing field `run`");
+    refused(looking.say(b"{\"look\":{}}", &[]), "missing field `run`");
     let given = Question {
         picture: Chosen::Given { hash: "1".to_owned() },
         ..question(&run, 0)
     };
-    refused(
-        looking.say(&serde_json::to_vec(&given).unwrap(), b"GIF89a"),
-        "must be a whole JPEG or PNG",
-    );
+    refused(looking.say(&look(&given), b"GIF89a"), "must be a whole JPEG or PNG");
     let mut large = std::io::Cursor::new(Vec::new());
     image::GrayImage::new(9000, 9000)
         .write_to(&mut large, image::ImageFormat::Png)
         .unwrap();
     refused(
-        looking.say(&serde_json::to_vec(&given).unwrap(), large.get_ref()),
+        looking.say(&look(&given), large.get_ref()),
         "9000 x 9000 pixels: at most 40 million",
     );
     assert_eq!(looking.ask(&question(&run, 0), &[]).pictures, Some(32));
@@ -209,6 +210,16 @@ fn a_server_answers_asks_again_after_a_crash_and_passes_pictures_on_unread() {
     assert!(after.contains("SIGKILL") || after.contains("gain over zero"), "{after}");
     assert!(again.contains("gain over zero"), "{again}");
     assert!(looking().len() == 1 && looking() != [first]);
+
+    let map = http(&server, &format!("GET /runs/{}/embedding?show=1&way=tsne", run.id), &[]);
+    assert!(
+        map.contains("32 of 32 validation pictures") && map.matches("data-index=").count() == 32,
+        "{map}"
+    );
+    let picture = http(&server, &format!("GET /runs/{}/validation/31.png", run.id), &[]);
+    assert!(picture.contains("content-type: image/png") && picture.contains("PNG"), "{picture}");
+    let none = http(&server, &format!("GET /runs/{}/validation/32.png", run.id), &[]);
+    assert!(none.contains("404") && none.contains("pictures 0 to 31"), "{none}");
 
     let file = |bytes: &[u8]| {
         let head = b"--BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n";

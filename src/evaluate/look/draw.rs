@@ -7,12 +7,25 @@ use image::{GrayImage, ImageFormat, RgbImage, imageops};
 
 use super::super::heat::{error_map, heat};
 use super::super::pixels::PixelSpace;
+use super::super::plain_views;
+use crate::data::Picture;
+use crate::data::augment::Augment;
 use crate::playground::Png;
 
 /// Side of the largest picture under a map of attention, in pixels; dozens of them stand on a page.
 const MAP: usize = 64;
 /// Grey of hidden patches, as on the sheets of reconstructions.
 const GREY: u8 = 128;
+
+/// A picture as a model of that side sees it.
+pub(super) fn picture(picture: &Picture, side: usize) -> Result<Png> {
+    const NOTHING: [f32; 3] = [0.0; 3];
+    // Neither mean nor deviation: the view's numbers are the colours, plane by plane.
+    let mut view = vec![0.0; 3 * side * side];
+    Augment::new(&plain_views(), side, NOTHING, [1.0; 3]).plain(picture, &mut view);
+    let pixel = |at: usize| [0, 1, 2].map(|channel| (255.0 * view[channel * side * side + at]).round() as u8);
+    colours(side, (0..side * side).flat_map(pixel).collect())
+}
 
 /// A picture of patches with values from 0 to 1.
 pub(super) fn patches(space: &PixelSpace, patches: &[f32]) -> Result<Png> {

@@ -1,9 +1,10 @@
 //! Looking at what models make of single pictures: what answers the playground, in a process of its own.
 //!
-//! The order of reading: this file (models and pictures kept at hand), `see` (what one look shows), `draw`, `model`,
-//! `shelf`, `serve` (questions from a pipe).
+//! The order of reading: this file (models and pictures kept at hand), `see` (what one look shows), `map`, `draw`,
+//! `model`, `shelf`, `serve` (questions from a pipe).
 
 mod draw;
+mod map;
 mod model;
 mod see;
 mod serve;
@@ -19,8 +20,9 @@ use crate::data::{self, Dataset, decode_given};
 use crate::experiment::RunId;
 use crate::experiment::settings::DataSettings;
 use crate::methods::Masks;
-use crate::playground::{Answer, Chosen, Hidden, MOST_PIXELS, Mask, Patches, Question};
+use crate::playground::{Answer, Chosen, Feature, Hidden, MOST_PIXELS, Map, Mapping, Mask, Patches, Png, Point, Question, Way};
 use crate::run_dir::RunDir;
+use map::Features;
 use model::Model;
 use shelf::Shelf;
 
@@ -42,6 +44,8 @@ pub struct Looker {
     datasets: Shelf<DataSettings, Dataset>,
     /// By picture and model.
     views: Shelf<(Chosen, RunId, u64), Vec<f32>>,
+    /// Of validation pictures, by model: another plane through them is asked for next.
+    features: Shelf<(RunId, u64, Feature), Features>,
 }
 
 impl Looker {
@@ -53,6 +57,7 @@ impl Looker {
             models: Shelf::new(MODELS),
             datasets: Shelf::new(0),
             views: Shelf::new(VIEWS),
+            features: Shelf::new(VIEWS),
         }
     }
 
@@ -68,13 +73,9 @@ impl Looker {
             models,
             datasets,
             views,
+            ..
         } = self;
-        let model = models.get((question.run.clone(), question.written), |(run, _)| {
-            report("reading the model");
-            let model = Model::read(&RunDir::of(data_dir, run), device)?;
-            let bytes = model.bytes;
-            Ok((model, bytes))
-        })?;
+        let model = read(models, (&question.run, question.written), data_dir, device, report)?;
         let (mut class, mut pictures, mut number) = (None, None, GIVEN);
         if let Chosen::Validation { of, index } = &question.picture {
             let dataset = open(datasets, data_dir, of, report)?;
@@ -108,9 +109,76 @@ impl Looker {
             reconstruction: sight.reconstruction,
             attention: sight.attention,
             cka: sight.cka,
-            milliseconds: began.elapsed().as_secs_f64() * 1000.0,
+            milliseconds: milliseconds(began),
         })
     }
+
+    /// Validation pictures of a run as points on a plane.
+    ///
+    /// # Errors
+    /// One sentence: a run without a model, or fewer than four pictures.
+    pub fn map(&mut self, mapping: &Mapping, report: &mut dyn FnMut(&str)) -> Result<Map> {
+        let began = Instant::now();
+        let dataset = open(&mut self.datasets, &self.data_dir, &mapping.run, report)?;
+        let (models, data_dir, device) = (&mut self.models, &self.data_dir, &self.device);
+        let key = (mapping.run.clone(), mapping.written, mapping.feature);
+        let features = self.features.get(key, |_| {
+            let model = read(models, (&mapping.run, mapping.written), data_dir, device, report)?;
+            let made = map::features(model, dataset, mapping.feature, report)?;
+            let bytes = made.bytes();
+            Ok((made, bytes))
+        })?;
+        let plane = map::principal(&features.rows);
+        let (places, explained) = match mapping.way {
+            Way::Pca => (plane.places, Some(plane.explained)),
+            Way::Tsne => (map::neighbours(&features.rows, &plane.places, map::ROUNDS, report), None),
+        };
+        let point = |(index, [x, y]): (usize, [f64; 2])| Point {
+            index,
+            label: dataset.val.label(index) as usize,
+            x,
+            y,
+        };
+        Ok(Map {
+            points: features.indices.iter().copied().zip(places).map(point).collect(),
+            classes: dataset.classes.clone(),
+            pictures: dataset.val.len(),
+            explained,
+            milliseconds: milliseconds(began),
+        })
+    }
+
+    /// A validation picture of a run at the side that its model sees.
+    ///
+    /// # Errors
+    /// One sentence: a run without a record, or a picture that there is not.
+    pub fn picture(&mut self, of: &RunId, index: usize, report: &mut dyn FnMut(&str)) -> Result<Png> {
+        let settings = data_of(&self.data_dir, of)?;
+        let dataset = open(&mut self.datasets, &self.data_dir, of, report)?;
+        check_index(index, dataset)?;
+        draw::picture(&dataset.val.picture(index)?, settings.image_size)
+    }
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}
+
+/// The model of a run, that was written at such a time.
+fn read<'a>(
+    models: &'a mut Shelf<(RunId, u64), Model>,
+    (run, written): (&RunId, u64),
+    data_dir: &Path,
+    device: &Device,
+    report: &mut dyn FnMut(&str),
+) -> Result<&'a Model> {
+    let model = models.get((run.clone(), written), |(run, _)| {
+        report("reading the model");
+        let model = Model::read(&RunDir::of(data_dir, run), device)?;
+        let bytes = model.bytes;
+        Ok((model, bytes))
+    })?;
+    Ok(model)
 }
 
 /// The pictures of a run.
@@ -120,8 +188,7 @@ fn open<'a>(
     run: &RunId,
     report: &mut dyn FnMut(&str),
 ) -> Result<&'a Dataset> {
-    let run = RunDir::of(data_dir, run).read().map_err(Error::msg)?.run;
-    let mut settings: DataSettings = run.section("data").map_err(Error::msg)?;
+    let mut settings = data_of(data_dir, run)?;
     if settings.source == "builtin" {
         // These are made in memory, and only the validation split is looked at.
         settings.train_images = 1;
@@ -134,6 +201,11 @@ fn open<'a>(
         Ok((opened, 1))
     })?;
     Ok(dataset)
+}
+
+fn data_of(data_dir: &Path, run: &RunId) -> Result<DataSettings> {
+    let run = RunDir::of(data_dir, run).read().map_err(Error::msg)?.run;
+    run.section("data").map_err(Error::msg)
 }
 
 fn check_index(index: usize, dataset: &Dataset) -> Result<()> {

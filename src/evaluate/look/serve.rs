@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Looker;
 use crate::playground::frame::Frame;
-use crate::playground::{Question, Reply};
+use crate::playground::{Reply, Request};
 
 /// Answers until the other side closes its end of `input`, or asks nothing for as long as `idle`.
 ///
@@ -37,16 +37,20 @@ pub fn serve(looker: &mut Looker, mut input: impl Read + Send + 'static, mut out
 }
 
 fn answer(looker: &mut Looker, frame: &Frame, output: &mut impl Write) -> Reply {
-    let question: Question = match serde_json::from_slice(&frame.text) {
-        Ok(question) => question,
+    let request: Request = match serde_json::from_slice(&frame.text) {
+        Ok(request) => request,
         Err(fault) => return Reply::Refused(format!("the question cannot be read: {fault}")),
     };
     let mut report = |news: &str| {
         // If nobody listens any more, the answer will find out.
         let _ = Frame::of(&Reply::Working(news.to_owned())).and_then(|frame| frame.write(&mut *output));
     };
-    match looker.answer(&question, &frame.file, &mut report) {
-        Ok(answer) => Reply::Answer(Box::new(answer)),
-        Err(refusal) => Reply::Refused(format!("{refusal:#}")),
-    }
+    let reply = match &request {
+        Request::Look(question) => looker
+            .answer(question, &frame.file, &mut report)
+            .map(|answer| Reply::Answer(Box::new(answer))),
+        Request::Map(mapping) => looker.map(mapping, &mut report).map(|map| Reply::Map(Box::new(map))),
+        Request::Picture { of, index } => looker.picture(of, *index, &mut report).map(Reply::Picture),
+    };
+    reply.unwrap_or_else(|refusal| Reply::Refused(format!("{refusal:#}")))
 }

@@ -6,6 +6,7 @@ use super::super::model_file::ModelNotes;
 use super::*;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::{Method, MethodVisitor, catalog, exported, with_method};
+use crate::playground::{Feature, Way};
 use crate::weights;
 
 /// A run of a tiny encoder on 16 built-in pictures to validate on.
@@ -204,4 +205,48 @@ fn a_model_is_read_once_and_again_when_it_was_written_anew() {
     asked.run = probe.id;
     let error = looker.answer(&asked, &[], &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("only pretraining and finetuning"), "{error}");
+}
+
+#[test]
+fn a_map_has_a_point_for_every_picture_with_its_class() {
+    let (mut looker, runs, _dir) = looker(&["mae"]);
+    let mut mapping = Mapping {
+        run: runs[0].id.clone(),
+        written: 1,
+        feature: Feature::MeanPatch,
+        way: Way::Pca,
+    };
+    let map = looker.map(&mapping, &mut |_| ()).unwrap();
+    let dataset = data::open(&runs[0].section("data").unwrap(), &looker.data_dir, &mut |_, _| ()).unwrap();
+    let labels: Vec<(usize, u32)> = map.points.iter().map(|point| (point.index, point.label as u32)).collect();
+    let expected: Vec<(usize, u32)> = dataset.val.labels().iter().copied().enumerate().collect();
+    assert_eq!((labels, map.pictures, &map.classes), (expected, 16, &dataset.classes));
+    let [across, up] = map.explained.unwrap();
+    assert!(across >= up && up > 0.0 && across + up <= 1.0);
+    // The class token is another feature, and neighbours another plane.
+    let others = [(Feature::Cls, Way::Pca), (Feature::MeanPatch, Way::Tsne)].map(|(feature, way)| {
+        (mapping.feature, mapping.way) = (feature, way);
+        looker.map(&mapping, &mut |_| ()).unwrap()
+    });
+    assert!(others.iter().all(|other| other.points != map.points && other.points.len() == 16));
+    assert_eq!(others[1].explained, None);
+}
+
+#[test]
+fn a_picture_is_shown_in_its_own_colours() {
+    let (mut looker, runs, _dir) = looker(&["mae"]);
+    let png = looker.picture(&runs[0].id, 3, &mut |_| ()).unwrap();
+    let shown = image::load_from_memory(&png.0).unwrap().to_rgb8();
+    assert_eq!(shown.dimensions(), (16, 16));
+    // As the answer to a question shows it, to the rounding of a normalised number.
+    let original = looker.answer(&question(&runs[0], 3), &[], &mut |_| ()).unwrap().original;
+    let original = image::load_from_memory(&original.0).unwrap().to_rgb8();
+    assert!(shown.iter().zip(original.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
+    assert!(
+        looker
+            .picture(&runs[0].id, 16, &mut |_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("pictures 0 to 15")
+    );
 }

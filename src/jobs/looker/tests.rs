@@ -3,11 +3,11 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::playground::{Chosen, Hidden, Mask, Patches, Png};
+use crate::playground::{Answer, Chosen, Hidden, Mask, Patches, Png, Question};
 
-fn question(index: usize) -> Question {
+fn question(index: usize) -> Request {
     let run: crate::experiment::RunId = "0123456789abcdef".parse().unwrap();
-    Question {
+    Request::Look(Question {
         run: run.clone(),
         written: 1,
         picture: Chosen::Validation { of: run, index },
@@ -16,11 +16,11 @@ fn question(index: usize) -> Question {
             hidden: Hidden::Drawn { ratio: 0.75, seed: 0 },
         },
         denorm: "oracle".to_owned(),
-    }
+    })
 }
 
-fn answer() -> Answer {
-    Answer {
+fn answer() -> Reply {
+    Reply::Answer(Box::new(Answer {
         grid: 1,
         hidden: Patches(vec![false]),
         class: None,
@@ -31,7 +31,7 @@ fn answer() -> Answer {
         attention: Vec::new(),
         cka: vec![None, Some(0.5)],
         milliseconds: 1.5,
-    }
+    }))
 }
 
 /// A shell script in the place of the process. `$take` takes a question and counts it in `asked`, `$answer` answers,
@@ -53,7 +53,7 @@ impl Script {
         let asked = dir.path().join("asked");
         let variables = [
             ("take", format!("head -c {length} >> {} || exit", asked.display())),
-            ("answer", file("answer", &Reply::Answer(Box::new(answer())))),
+            ("answer", file("answer", &answer())),
             ("refuse", file("refuse", &Reply::Refused("no such picture".to_owned()))),
             ("news", file("news", &Reply::Working("reading the model".to_owned()))),
         ];
@@ -72,7 +72,7 @@ impl Script {
         Script { dir, looker }
     }
 
-    async fn ask(&self, index: usize, patience: Duration) -> Result<Arc<Answer>, Unanswered> {
+    async fn ask(&self, index: usize, patience: Duration) -> Result<Arc<Reply>, Unanswered> {
         self.looker.ask(question(index), Arc::default(), patience).await
     }
 
@@ -81,7 +81,7 @@ impl Script {
         let bytes = std::fs::read(self.dir.path().join("asked")).unwrap();
         let (mut bytes, mut indices) = (&bytes[..], Vec::new());
         while let Some(frame) = Frame::read(&mut bytes).unwrap() {
-            let asked: Question = serde_json::from_slice(&frame.text).unwrap();
+            let asked: Request = serde_json::from_slice(&frame.text).unwrap();
             indices.extend((0..10).find(|index| asked == question(*index)));
         }
         indices
@@ -110,7 +110,7 @@ async fn a_process_that_dies_says_why_and_the_next_question_starts_another() {
     for _ in 0..2 {
         assert_eq!(
             script.ask(1, LONG).await.unwrap_err(),
-            Unanswered::Failed("while looking at the picture the worker panicked at src/x.rs:1:2: boom".to_owned())
+            Unanswered::Failed("the playground's process failed: the worker panicked at src/x.rs:1:2: boom".to_owned())
         );
     }
     assert_eq!(script.asked(), [1, 1]);

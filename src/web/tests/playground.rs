@@ -122,3 +122,27 @@ async fn a_picture_is_taken_up_to_its_limit_and_named_to_page_and_script() {
     let no_form = site.send(request(Method::POST, "/playground/upload", &[json], "x")).await;
     assert_eq!(no_form.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn the_embedding_says_what_it_can_be_asked_and_why_there_is_none() {
+    let mut lock = None;
+    let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
+    let mae = find(&smoke_plan(), "mae", Stage::Pretrain).id.clone();
+    let page = site.page(&format!("/runs/{mae}/embedding?feature=cls&way=tsne")).await;
+    page.has(&["value=\"cls\" selected", "value=\"tsne\" selected", "Press Show"]);
+    for address in ["embedding?show=1", "embedding/map?way=pca"] {
+        site.page(&format!("/runs/{mae}/{address}"))
+            .await
+            .has(&["could not be started", "id=\"map\""]);
+    }
+    let wrong = site.get(&format!("/runs/{mae}/embedding/map?way=umap")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    wrong.has(&["way: umap is not allowed: it must be one of pca, tsne"]);
+    for file in ["x.png", "-1.png", "1.jpg", "..%2f1.png"] {
+        let none = site.get(&format!("/runs/{mae}/validation/{file}")).await;
+        assert_eq!(none.status, StatusCode::NOT_FOUND, "{file}");
+    }
+    site.page(&format!("/runs/{mae}"))
+        .await
+        .has(&[&format!("href=\"/runs/{mae}/embedding\"")]);
+}
