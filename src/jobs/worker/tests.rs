@@ -3,6 +3,7 @@
 mod cka;
 mod compositions;
 mod few;
+mod psnr;
 
 use std::fs;
 use std::path::Path;

@@ -8,6 +8,7 @@ mod launching;
 mod many;
 mod pages;
 mod playground;
+mod psnr;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
