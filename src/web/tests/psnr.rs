@@ -111,7 +111,7 @@ async fn curves_are_drawn_over_the_seconds_of_training() {
         .id
         .clone();
     let over = |x: &str| format!("/charts/curves.svg?runs={run}&metric=val/psnr&x={x}");
-    site.page(&over("time")).await.has(&["seconds of training", "at 12"]);
-    site.page(&over("step")).await.has(&[">step<", "at 24"]);
+    site.page(&over("time")).await.has(&["at seconds of training 12"]);
+    site.page(&over("step")).await.has(&["at step 24"]);
     assert_eq!(site.get(&over("luck")).await.status, StatusCode::BAD_REQUEST);
 }
