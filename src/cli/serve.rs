@@ -14,7 +14,7 @@ use crate::experiment::{Scale, Study};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::settings::{Serve, Workers};
 use crate::store::Store;
-use crate::web::{self, AppState, GuardConfig};
+use crate::web::{self, AppState, GuardConfig, Outlines};
 
 /// Serves until the process is told to stop; workers go on and are found again at the next start.
 ///
@@ -38,6 +38,7 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
             studies: Study::built_in(),
             scales: Scale::built_in(),
             catalog: catalog(),
+            outlines: Outlines::default(),
             guard,
         };
         print(&format!(

@@ -62,6 +62,7 @@ use guard::{BODY_LIMIT, Guard};
 use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
+pub use study_choice::Outlines;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -76,6 +77,8 @@ pub struct AppState {
     pub scales: Vec<Scale>,
     /// The methods.
     pub catalog: Catalog,
+    /// What studies consist of; empty at first.
+    pub outlines: Outlines,
     /// Who may ask.
     pub guard: GuardConfig,
 }

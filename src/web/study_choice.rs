@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::AppState;
 use super::error::Result;
 use super::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
-use crate::store::Run;
+use crate::store::{Run, RunFilter};
 
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,9 +112,38 @@ pub struct Done {
 
 /// How far a study is at a scale with its own pictures and seeds.
 pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
-    let plan = plan(study, scale, &app.catalog, &Request::default())?;
-    let runs = app.store.runs_of(&plan).await?;
-    Ok(Done::of(&plan, &runs))
+    let ids = app.outlines.of(app, study, scale)?;
+    let filter = RunFilter {
+        limit: ids.len() as u64,
+        ids: Some(ids.to_vec()),
+        ..RunFilter::default()
+    };
+    let runs = app.store.runs(&filter).await?;
+    Ok(Done {
+        finished: runs.iter().filter(|run| run.state == State::Finished).count() as u64,
+        known: runs.len() as u64,
+        total: ids.len() as u64,
+    })
+}
+
+/// Which runs a study has at a scale with its own pictures and seeds. They are kept, because pages ask for all of them each
+/// time, and planning takes longer than anything else on these pages.
+#[derive(Clone, Debug, Default)]
+pub struct Outlines(Arc<Mutex<HashMap<(String, String), Arc<[RunId]>>>>);
+
+impl Outlines {
+    fn of(&self, app: &AppState, study: &Study, scale: &Scale) -> Result<Arc<[RunId]>, Invalid> {
+        let key = (study.name.clone(), scale.name.clone());
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().get(&key).cloned();
+        if let Some(ids) = known {
+            return Ok(ids);
+        }
+        let plan = plan(study, scale, &app.catalog, &Request::default())?;
+        let ids: Arc<[RunId]> = plan.runs.into_iter().map(|run| run.id).collect();
+        kept().insert(key, ids.clone());
+        Ok(ids)
+    }
 }
 
 impl Done {

@@ -1,5 +1,8 @@
 //! Features of validation pictures, and the two planes they are shown on.
 
+use std::sync::mpsc;
+use std::thread;
+
 use anyhow::{Result, bail};
 use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
@@ -116,12 +119,33 @@ pub(super) fn principal(features: &[Vec<f32>]) -> Plane {
     plane
 }
 
-/// t-SNE of features, which keeps neighbours together. It begins at the places of [`principal`], so that the same features
-/// give the same map.
+/// t-SNE of features, which keeps neighbours together. It begins at the places of [`principal`] and works in one thread, so
+/// that the same features give the same map.
 pub(super) fn neighbours(features: &[Vec<f32>], plane: &[[f64; 2]], rounds: usize, report: &mut dyn FnMut(&str)) -> Vec<[f64; 2]> {
     let spread = (plane.iter().map(|place| place[0] * place[0]).sum::<f64>() / plane.len() as f64).sqrt();
     let scale = BEGINNING / spread.max(f64::MIN_POSITIVE);
     let start: Vec<f32> = plane.iter().flatten().map(|value| (value * scale) as f32).collect();
+    let one = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a thread can be started");
+    let (tell, told) = mpsc::channel();
+    let places = thread::scope(|scope| {
+        // Sums of several threads would come in another order each time.
+        let drawn = scope.spawn(|| one.install(move || draw(features, start, rounds, &tell)));
+        for round in told {
+            report(&format!("drawing the map, {} %", 100 * round / rounds.max(1)));
+        }
+        drawn.join().expect("the map is drawn")
+    });
+    places
+        .chunks_exact(2)
+        .map(|place| [f64::from(place[0]), f64::from(place[1])])
+        .collect()
+}
+
+/// Every fiftieth round is told.
+fn draw(features: &[Vec<f32>], start: Vec<f32>, rounds: usize, tell: &mpsc::Sender<usize>) -> Vec<f32> {
     let rows: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
     let mut map = bhtsne::tSNE::<f32, &[f32]>::new(&rows);
     map.epochs(rounds)
@@ -129,15 +153,12 @@ pub(super) fn neighbours(features: &[Vec<f32>], plane: &[[f64; 2]], rounds: usiz
         .initial_embedding(start)
         .epoch_callback(|round, _| {
             if round % 50 == 0 {
-                report(&format!("drawing the map, {} %", 100 * round / rounds.max(1)));
+                // Whoever listens does so until the end.
+                let _ = tell.send(round);
             }
         })
         .exact(|one, other| one.iter().zip(*other).map(|(a, b)| (a - b) * (a - b)).sum());
-    let places = map.embedding();
-    places
-        .chunks_exact(2)
-        .map(|place| [f64::from(place[0]), f64::from(place[1])])
-        .collect()
+    map.embedding()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::{AppState, GuardConfig, router};
+use super::{AppState, GuardConfig, Outlines, router};
 use crate::experiment::{Plan, RunSpec, Scale, Stage, Study, plan};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::methods::catalog;
@@ -98,6 +98,7 @@ impl Site {
             studies,
             scales,
             catalog,
+            outlines: Outlines::default(),
             guard,
         });
         Site { dir, store, jobs, router }
