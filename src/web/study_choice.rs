@@ -129,7 +129,10 @@ pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Don
 /// Which runs a study has at a scale with its own pictures and seeds. They are kept, because pages ask for all of them each
 /// time, and planning takes longer than anything else on these pages.
 #[derive(Clone, Debug, Default)]
-pub struct Outlines(Arc<Mutex<HashMap<(String, String), Arc<[RunId]>>>>);
+pub struct Outlines(Arc<Mutex<Known>>);
+
+/// By the names of study and scale.
+type Known = HashMap<(String, String), Arc<[RunId]>>;
 
 impl Outlines {
     fn of(&self, app: &AppState, study: &Study, scale: &Scale) -> Result<Arc<[RunId]>, Invalid> {
