@@ -26,6 +26,7 @@ mod launch_form;
 mod live;
 mod login;
 mod matrices;
+mod named;
 mod page;
 mod playground;
 mod playground_setup;
