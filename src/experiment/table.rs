@@ -42,6 +42,8 @@ pub struct Entry {
     pub missing: Vec<Missing>,
     /// The paper's number.
     pub paper: Option<f64>,
+    /// Whether that number may be another row's.
+    pub uncertain: bool,
     /// Whether this is the best mean of the column.
     pub best: bool,
 }
@@ -81,6 +83,12 @@ impl Entry {
         (n > 1).then(|| (self.values.iter().map(|v| (v.value - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt())
     }
 
+    /// The paper's number, with a question mark if it may be another row's: `83.3 ?`.
+    pub fn paper_text(&self, decimals: usize) -> Option<String> {
+        let mark = if self.uncertain { " ?" } else { "" };
+        self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
+    }
+
     /// `81.2 ± 0.3 (n=3)`, or nothing.
     pub fn text(&self, decimals: usize) -> String {
         let Some(mean) = self.mean() else { return String::new() };
@@ -112,6 +120,7 @@ impl Table {
             let entries = study.columns.iter().map(|column| {
                 let mut entry = places.get(&(row.id.as_str(), column.id.as_str())).cloned().unwrap_or_default();
                 entry.paper = row.paper.get(&column.id).copied();
+                entry.uncertain = row.uncertain.contains(&column.id);
                 entry
             });
             TableRow {
@@ -150,7 +159,8 @@ impl Table {
         let mut text = String::from("row,column,seed,run,state,value,unit,paper\n");
         for row in &self.rows {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
-                let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
+                let mark = if entry.uncertain { " ?" } else { "" };
+                let paper = entry.paper.map(|p| format!("{p}{mark}")).unwrap_or_default();
                 for v in &entry.values {
                     let _ = writeln!(
                         text,
@@ -198,7 +208,7 @@ impl Table {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
                 let ours = entry.text(column.decimals);
                 let ours = if entry.best { format!("**{ours}**") } else { ours };
-                let paper = entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default();
+                let paper = entry.paper_text(column.decimals).unwrap_or_default();
                 let _ = write!(text, " {ours} | {paper} |");
             }
         }

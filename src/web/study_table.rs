@@ -93,7 +93,7 @@ fn place(filled: &Filled, column: usize, entry: &Entry) -> Place {
         from: from.collect(),
         best: entry.best,
         missing: entry.missing.iter().map(|missing| link(filled, missing)).collect(),
-        paper: entry.paper.map(|paper| format!("{paper:.decimals$}")),
+        paper: entry.paper_text(decimals),
         has_paper: has_paper(filled, column),
     }
 }
