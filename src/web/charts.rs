@@ -64,12 +64,7 @@ impl Look {
             Some("time") => true,
             Some(_) => return Err(Error::BadRequest("x: it must be step or time".to_owned())),
         };
-        let theme = match query.get("theme") {
-            None | Some("auto") => Theme::Auto,
-            Some("light") => Theme::Light,
-            Some("dark") => Theme::Dark,
-            Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
-        };
+        let theme = theme_of(query)?;
         let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
         let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
         let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
@@ -109,6 +104,19 @@ impl Look {
     }
 }
 
+/// Reads `theme`.
+///
+/// # Errors
+/// A theme that is none, with those that are.
+pub fn theme_of(query: &Fields) -> Result<Theme> {
+    match query.get("theme") {
+        None | Some("auto") => Ok(Theme::Auto),
+        Some("light") => Ok(Theme::Light),
+        Some("dark") => Ok(Theme::Dark),
+        Some(_) => Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+    }
+}
+
 /// A chart as a page shows it.
 pub struct ChartView {
     /// What it shows.
@@ -142,13 +150,8 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
 /// # Errors
 /// No run, too many, or one that is not there.
 pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let named = query
-        .0
-        .iter()
-        .filter(|(name, _)| name == "runs")
-        .flat_map(|(_, ids)| ids.split(','));
     let mut ids: Vec<RunId> = Vec::new();
-    for text in named.map(str::trim).filter(|text| !text.is_empty()) {
+    for text in query.list("runs") {
         let id = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
         if !ids.contains(&id) {
             ids.push(id);

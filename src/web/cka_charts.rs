@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::charts::{ChartView, FILE_POLICY, INLINE, without_style};
+use super::charts::{ChartView, FILE_POLICY, INLINE, theme_of, without_style};
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
 use super::{App, AppState};
@@ -259,13 +259,8 @@ pub fn address<'a>(runs: impl Iterator<Item = &'a Found>, drawing: &Drawing) -> 
 /// # Errors
 /// Too many, or one that is not there.
 pub async fn named(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let texts = query
-        .0
-        .iter()
-        .filter(|(name, _)| name == "runs")
-        .flat_map(|(_, ids)| ids.split(','));
     let mut runs: Vec<Run> = Vec::new();
-    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
+    for text in query.list("runs") {
         let id: RunId = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
         if runs.len() == MOST {
             return Err(Error::BadRequest(format!("runs: at most {MOST} beside each other")));
@@ -290,13 +285,10 @@ async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
 
 async fn picture(app: &AppState, query: &Fields, png: bool) -> Result<String> {
     let (view, base) = (View::read(query)?, query.parse::<RunId>("base")?);
-    let theme = match query.get("theme") {
+    let theme = match theme_of(query)? {
         // A picture knows no page whose colours it could take.
-        None | Some("auto") if png => Theme::Light,
-        None | Some("auto") => Theme::Auto,
-        Some("light") => Theme::Light,
-        Some("dark") => Theme::Dark,
-        Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+        Theme::Auto if png => Theme::Light,
+        theme => theme,
     };
     let found = asked(app, query).await?;
     let drawing = Drawing::new(view, &found, base.as_ref());
