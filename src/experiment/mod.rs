@@ -2,8 +2,10 @@
 //!
 //! Nothing here trains, stores or serves; everything else speaks these words.
 
+mod arrange;
 pub mod catalog;
 mod check;
+mod latex;
 pub mod resolve;
 pub mod run;
 pub mod scale;
@@ -17,7 +19,9 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
+pub use arrange::{Arrangement, By, Order};
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
+pub use latex::Caption;
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;

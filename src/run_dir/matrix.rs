@@ -138,7 +138,10 @@ mod tests {
         two.mean[0][0] = Some(0.25);
         two.low[0][0] = Some(0.0);
         let pooled = Matrix::pooled(&[&one, &two]).unwrap();
-        assert_eq!((pooled.mean[0][0], pooled.low[0][0], pooled.high[0][0]), (Some(0.5), Some(0.0), Some(1.0)));
+        assert_eq!(
+            (pooled.mean[0][0], pooled.low[0][0], pooled.high[0][0]),
+            (Some(0.5), Some(0.0), Some(1.0))
+        );
         assert_eq!((pooled.mean[0][1], pooled.mean[1][0]), (None, Some(-0.25)));
         assert_eq!(Matrix::pooled(&[&one]), Some(one.clone()));
         two.rows.labels[1] = "last".to_owned();

@@ -64,12 +64,7 @@ impl Look {
             Some("time") => true,
             Some(_) => return Err(Error::BadRequest("x: it must be step or time".to_owned())),
         };
-        let theme = match query.get("theme") {
-            None | Some("auto") => Theme::Auto,
-            Some("light") => Theme::Light,
-            Some("dark") => Theme::Dark,
-            Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
-        };
+        let theme = theme_of(query)?;
         let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
         let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
         let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
@@ -106,6 +101,19 @@ impl Look {
             ("x", if self.over_time { "time" } else { "step" }.to_owned()),
         ];
         format!("/charts/curves.svg?{}", query_of(pairs))
+    }
+}
+
+/// Reads `theme`.
+///
+/// # Errors
+/// A theme that is none, with those that are.
+pub fn theme_of(query: &Fields) -> Result<Theme> {
+    match query.get("theme") {
+        None | Some("auto") => Ok(Theme::Auto),
+        Some("light") => Ok(Theme::Light),
+        Some("dark") => Ok(Theme::Dark),
+        Some(_) => Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
     }
 }
 

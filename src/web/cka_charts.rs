@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::charts::{ChartView, FILE_POLICY, INLINE, without_style};
+use super::charts::{ChartView, FILE_POLICY, INLINE, theme_of, without_style};
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
 use super::named::{groups, titles};
@@ -106,7 +106,9 @@ pub async fn found(app: &AppState, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> 
     }
     let titles = titles(found.iter().map(|one| &one.runs[0]));
     for (one, title) in found.iter_mut().zip(titles) {
-        let own = title.split(" · ").filter(|part| one.runs.len() == 1 || *part != format!("seed {}", one.runs[0].seed));
+        let own = title
+            .split(" · ")
+            .filter(|part| one.runs.len() == 1 || *part != format!("seed {}", one.runs[0].seed));
         one.title = own.collect::<Vec<_>>().join(" · ");
         if one.runs.len() > 1 {
             one.title = format!("{}, {} seeds", one.title, one.runs.len());
@@ -279,13 +281,10 @@ async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
 
 async fn picture(app: &AppState, query: &Fields, png: bool) -> Result<String> {
     let (view, base) = (View::read(query)?, query.get("base"));
-    let theme = match query.get("theme") {
+    let theme = match theme_of(query)? {
         // A picture knows no page whose colours it could take.
-        None | Some("auto") if png => Theme::Light,
-        None | Some("auto") => Theme::Auto,
-        Some("light") => Theme::Light,
-        Some("dark") => Theme::Dark,
-        Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+        Theme::Auto if png => Theme::Light,
+        theme => theme,
     };
     let found = asked(app, query).await?;
     let drawing = Drawing::new(view, &found, base);

@@ -41,6 +41,7 @@ mod session;
 mod study;
 mod study_choice;
 mod study_table;
+mod study_view;
 #[cfg(test)]
 mod tests;
 mod uploads;

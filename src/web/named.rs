@@ -1,8 +1,8 @@
 //! The runs that an address names.
 
+use super::AppState;
 use super::error::{Error, Result};
 use super::fields::Fields;
-use super::AppState;
 use crate::experiment::RunId;
 use crate::store::Run;
 
@@ -25,10 +25,8 @@ pub async fn named(app: &AppState, query: &Fields, most: usize) -> Result<Vec<Ru
 /// # Errors
 /// More than `most` runs, or one that is not there.
 pub async fn groups(app: &AppState, query: &Fields, most: usize) -> Result<Vec<Vec<Run>>> {
-    let all = query.0.iter().filter(|(name, _)| name == "runs");
-    let texts = all.flat_map(|(_, ids)| ids.split(',')).map(str::trim).filter(|text| !text.is_empty());
     let (mut groups, mut count): (Vec<Vec<Run>>, usize) = (Vec::new(), 0);
-    for text in texts {
+    for text in query.list("runs") {
         let mut group = Vec::new();
         for id in text.split('_') {
             count += 1;

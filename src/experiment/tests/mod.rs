@@ -1,6 +1,8 @@
 //! The words of the system on a toy catalog: three methods that train nothing.
 
+mod arrange;
 mod few;
+mod latex;
 mod resolve;
 mod run;
 mod schema;

@@ -166,14 +166,19 @@ async fn seeds_of_one_encoder_are_drawn_as_their_mean_unless_asked_for_one_by_on
     .await;
     let page = site.page("/cka?study=figure1&scale=smoke").await;
     assert_eq!(page.text.matches("class=\"umbra-chart\"").count(), 2, "pretrained and finetuned");
-    page.has(&["<title>R-MAE, 2 seeds, block 1, ratio 0.1: 0.6250 (0.5000 to 0.7500)</title>", "mean of all"]);
+    page.has(&[
+        "<title>R-MAE, 2 seeds, block 1, ratio 0.1: 0.6250 (0.5000 to 0.7500)</title>",
+        "mean of all",
+    ]);
     let each = site.page("/cka?study=figure1&scale=smoke&seed=each").await;
     assert_eq!(each.text.matches("class=\"umbra-chart\"").count(), 4);
     let second = site.page("/cka?study=figure1&scale=smoke&seed=1").await;
     second.has(&["<title>R-MAE, block 1, ratio 0.1: 0.7500</title>"]);
 
     let [first, other] = [0, 1].map(|seed| &ids.iter().find(|(known, _)| *known == seed).unwrap().1);
-    site.page(&format!("/charts/cka.csv?runs={first}_{other}")).await.has(&[&format!("{first}_{other},\"R-MAE")]);
+    site.page(&format!("/charts/cka.csv?runs={first}_{other}"))
+        .await
+        .has(&[&format!("{first}_{other},\"R-MAE")]);
 }
 
 #[tokio::test]
