@@ -4,24 +4,30 @@
 
 pub mod catalog;
 mod check;
+pub mod claim;
+pub mod next;
 pub mod resolve;
 pub mod run;
 pub mod scale;
 pub mod schema;
 pub mod settings;
+pub mod statistics;
 pub mod study;
 pub mod table;
 mod toml_file;
+pub mod verdict;
 pub mod views;
 
 #[cfg(test)]
 mod tests;
 
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
+pub use claim::{Claim, ClaimKind};
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};
 pub use study::{Column, Row, Study};
 pub use table::Table;
+pub use verdict::{Judgement, Verdict, judge};
 pub use views::ViewPlan;
