@@ -53,9 +53,9 @@ pub fn wanted(judgement: &Judgement) -> Vec<Wanted> {
         .collect()
 }
 
-/// The seeds that a plan must have to hold what is wanted.
-pub fn seeds_of(wanted: &[Wanted]) -> u64 {
-    wanted.iter().map(|wish| wish.seed + 1).max().unwrap_or(1)
+/// How many seeds a plan must have to hold whatever a claim wants that is judged on `seeds` of them.
+pub fn seeds_to_plan(seeds: u64) -> u64 {
+    (seeds + 1).max(2)
 }
 
 /// The runs that give what is wanted, with those they start from, parents before children.

@@ -4,11 +4,13 @@
 //! claim wrongly at least one wrong part must be supported (intersection-union test, Berger 1982). It is contradicted if one
 //! part is; there each part is one more chance to be wrong, so those probabilities are Holm's.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 
 use super::claim::{Bound, Claim, Part, Place};
 use super::run::RunId;
-use super::statistics::{Difference, holm};
+use super::statistics::{Difference, Pairing, holm};
 use super::table::{Entry, Table};
 
 /// One-sided level of orders and gaps: both ends of a 95 % interval.
@@ -28,6 +30,20 @@ pub enum Verdict {
     NotSeparated,
     /// There are fewer than two seeds somewhere.
     NotEnough,
+}
+
+impl FromStr for Verdict {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Verdict::ALL.into_iter().find(|verdict| verdict.name() == text);
+        known.ok_or_else(|| {
+            format!(
+                "`{text}` is not a verdict: it must be one of {}",
+                Verdict::ALL.map(Verdict::name).join(", ")
+            )
+        })
+    }
 }
 
 impl Verdict {
@@ -96,8 +112,8 @@ pub struct Finding {
     pub paper: Option<f64>,
     /// The numbers, first and second place, with seed and run.
     pub numbers: (Vec<Number>, Vec<Number>),
-    /// Why there is not enough, in a sentence.
-    pub lacks: Option<String>,
+    /// Why there is not enough: who, and what they have too little of.
+    pub lacks: Vec<(String, String)>,
     /// About how many seeds would decide it, if difference and spread stay as they are: an estimate.
     pub seeds_to_separate: Option<usize>,
 }
@@ -135,7 +151,68 @@ pub fn judge(claim: &Claim, table: &Table) -> Judgement {
     }
 }
 
+impl Judgement {
+    /// Why there is not enough, in one sentence over all parts: `MAE, R-MAE: one seed; From scratch: no seed yet (not queued).`
+    pub fn lacks(&self) -> Option<String> {
+        let mut by_why: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (who, why) in self.findings.iter().flat_map(|finding| &finding.lacks) {
+            match by_why.iter_mut().find(|(known, _)| known == why) {
+                Some((_, all)) if all.contains(&who.as_str()) => {}
+                Some((_, all)) => all.push(who),
+                None => by_why.push((why, vec![who])),
+            }
+        }
+        let text = by_why.iter().map(|(why, who)| format!("{}: {why}", who.join(", ")));
+        let text = text.collect::<Vec<_>>().join("; ");
+        (!text.is_empty()).then(|| format!("{text}."))
+    }
+}
+
 impl Finding {
+    /// `R-MAE − MAE, PSNR`.
+    pub fn what(&self) -> String {
+        format!("{} − {}, {}", self.names.0, self.names.1, self.around)
+    }
+
+    /// `+1.50 dB (95 % interval 0.60 to 2.40, n = 3 pairs, g = 1.2)`, if there are numbers enough.
+    pub fn effect(&self) -> Option<String> {
+        let (difference, (low, high), decimals) = (self.difference?, self.interval?, self.decimals + 1);
+        Some(format!(
+            "{} ({:.0} % interval {} to {}, {}, g = {:.1})",
+            self.points(difference.mean),
+            self.level * 100.0,
+            signed(low, decimals),
+            signed(high, decimals),
+            self.n()?,
+            difference.size
+        ))
+    }
+
+    /// A difference with its unit, one digit finer than the numbers themselves.
+    pub fn points(&self, difference: f64) -> String {
+        let text = signed(difference, self.decimals + 1);
+        format!("{text} {}", self.unit).trim_end().to_owned()
+    }
+
+    /// `n = 3 pairs`, or `n = 3 and 2` where seeds make no pairs.
+    pub fn n(&self) -> Option<String> {
+        let Difference { pairing, n, .. } = self.difference?;
+        Some(match pairing {
+            Pairing::Paired => format!("n = {} pairs", n.0),
+            Pairing::Welch => format!("n = {} and {}", n.0, n.1),
+        })
+    }
+
+    /// What the part says of the difference: `above 0`, `at least 1 dB`, `within ±0.5 points`.
+    pub fn said(&self) -> String {
+        let text = match self.part.bound {
+            Bound::AtLeast(0.0) => "above 0".to_owned(),
+            Bound::AtLeast(least) => format!("at least {least} {}", self.unit),
+            Bound::Within(margin) => format!("within ±{margin} {}", self.unit),
+        };
+        text.trim_end().to_owned()
+    }
+
     /// The probability of such numbers if the part were false.
     fn p_for(&self) -> Option<f64> {
         let difference = self.difference?;
@@ -179,6 +256,17 @@ impl Finding {
     }
 }
 
+/// A number with its sign, also where rounding leaves none of it.
+fn signed(number: f64, decimals: usize) -> String {
+    let text = format!("{number:+.decimals$}");
+    let nothing = text.chars().all(|c| !c.is_ascii_digit() || c == '0');
+    if nothing {
+        text.replacen(['+', '-'], "", 1)
+    } else {
+        text.replacen('-', "−", 1)
+    }
+}
+
 fn find(part: Part, table: &Table) -> Finding {
     let (upper, lower) = (entry(table, &part.upper), entry(table, &part.lower));
     let (numbers, paper) = match (upper, lower) {
@@ -208,9 +296,10 @@ fn find(part: Part, table: &Table) -> Finding {
         };
         (unit, column.decimals)
     });
-    let lacks = difference
-        .is_none()
-        .then(|| lacks(&names, (&numbers.0, &numbers.1), (upper, lower)));
+    let lacks = match difference {
+        None => lacks(&names, (&numbers.0, &numbers.1), (upper, lower)),
+        Some(_) => Vec::new(),
+    };
     Finding {
         interval: difference.map(|difference| difference.interval(level)),
         part,
@@ -246,23 +335,24 @@ fn pairs<'a>(upper: &'a [Number], lower: &'a [Number]) -> impl Iterator<Item = (
 }
 
 /// Why two groups cannot be compared.
-fn lacks(names: &(String, String), numbers: (&[Number], &[Number]), entries: (Option<&Entry>, Option<&Entry>)) -> String {
+fn lacks(names: &(String, String), numbers: (&[Number], &[Number]), entries: (Option<&Entry>, Option<&Entry>)) -> Vec<(String, String)> {
     let both = [(&names.0, numbers.0, entries.0), (&names.1, numbers.1, entries.1)];
     let of = |(name, numbers, entry): (&String, &[Number], Option<&Entry>)| {
-        let missing = entry.map_or(&[][..], |entry| &entry.missing);
-        let none = numbers.is_empty() && missing.is_empty();
-        match numbers.len() {
-            0 if none => Some(format!("{name} has no such number")),
-            0 => Some(format!("{name} has no seed yet ({})", missing[0].state)),
-            1 => Some(format!("{name} has one seed")),
-            _ => None,
-        }
+        let missing = entry.and_then(|entry| entry.missing.first());
+        let why = match (numbers.len(), missing) {
+            (0, None) => "no such number".to_owned(),
+            (0, Some(missing)) => format!("no seed yet ({})", missing.state),
+            (1, _) => "one seed".to_owned(),
+            _ => return None,
+        };
+        Some((name.clone(), why))
     };
-    let lacking: Vec<String> = both.into_iter().filter_map(of).collect();
+    let lacking: Vec<_> = both.into_iter().filter_map(of).collect();
     if lacking.is_empty() {
-        return "All seeds differ by exactly the same, so there is no spread to judge it by.".to_owned();
+        let both = format!("{} and {}", names.0, names.1);
+        return vec![(both, "the same difference at every seed, so no spread to judge it by".to_owned())];
     }
-    format!("{}; at least two each are needed.", lacking.join(", "))
+    lacking
 }
 
 fn numbers(entry: &Entry) -> Vec<Number> {

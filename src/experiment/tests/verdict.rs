@@ -165,18 +165,24 @@ fn too_few_numbers_are_said_by_name() {
     let lacks = |a: Numbers, b: Numbers| {
         let judged = judge(&order(), &numbers(&[("a", a), ("b", b)]));
         assert_eq!(judged.verdict, Verdict::NotEnough);
-        judged.findings[0].lacks.clone().unwrap()
+        judged.lacks().unwrap()
     };
     let two = [(0, 80.0), (1, 81.0)];
-    assert_eq!(lacks(&[(0, 80.0)], &two), "A has one seed; at least two each are needed.");
-    assert_eq!(lacks(&two, &[]), "B has no seed yet (not queued); at least two each are needed.");
+    assert_eq!(lacks(&[(0, 80.0)], &two), "A: one seed.");
+    assert_eq!(lacks(&[(0, 80.0)], &[(1, 79.0)]), "A, B: one seed.");
+    assert_eq!(lacks(&[(0, 80.0)], &[]), "A: one seed; B: no seed yet (not queued).");
     assert_eq!(
         lacks(&[(0, 80.0), (1, f64::NAN)], &two),
-        "A has one seed; at least two each are needed."
+        "A: one seed.",
+        "what is not a number does not count"
     );
     assert_eq!(
         lacks(&two, &[(0, 79.0), (1, 80.0)]),
-        "All seeds differ by exactly the same, so there is no spread to judge it by."
+        "A and B: the same difference at every seed, so no spread to judge it by."
+    );
+    assert_eq!(
+        judge(&order(), &numbers(&[("a", &two), ("b", &[(0, 70.0), (1, 71.5)])])).lacks(),
+        None
     );
 }
 
