@@ -26,7 +26,7 @@ pub fn export(args: &Export) -> anyhow::Result<()> {
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, plan) = planned(&args.what, &args.choice)?;
+    let (study, plan) = planned(&args.what, &args.choice, &args.data_dir.data_dir)?;
     let table = runtime()?
         .block_on(async {
             let store = Store::open(&args.data_dir.data_dir).await?;

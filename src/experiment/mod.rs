@@ -4,6 +4,8 @@
 
 pub mod catalog;
 mod check;
+pub mod forecast;
+pub mod library;
 pub mod resolve;
 pub mod run;
 pub mod scale;
@@ -18,6 +20,8 @@ pub mod views;
 mod tests;
 
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
+pub use forecast::{Past, Together};
+pub use library::Library;
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;

@@ -6,6 +6,7 @@
 
 mod error;
 mod ingest;
+mod past;
 mod progress;
 mod queue;
 mod results;

@@ -1,6 +1,7 @@
 //! `/cka`: how alike features of whole and of masked pictures are, of several runs side by side.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -26,7 +27,7 @@ const OFFERED: u64 = 200;
 struct CkaPage<'a> {
     layout: Layout,
     /// Studies that have such runs.
-    studies: Vec<&'a Study>,
+    studies: Vec<Arc<Study>>,
     scales: &'a [Scale],
     study: String,
     scale: String,
@@ -79,8 +80,9 @@ pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoRe
     let page = CkaPage {
         layout: Layout::new("cka", &app),
         studies: app
-            .studies
-            .iter()
+            .library
+            .all()
+            .into_iter()
             .filter(|study| study.columns.iter().any(|c| c.stage == Stage::Cka))
             .collect(),
         scales: &app.scales,
@@ -113,7 +115,7 @@ async fn runs_of_study(app: &AppState, name: &str, query: &Fields, notice: &mut 
     if choice.scale.is_empty() {
         choice.scale = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
     }
-    let plan = choice.plan(app, study)?;
+    let plan = choice.plan(app, &study)?;
     let mut known = app.store.runs_of(&plan).await?;
     let mut wanted: Vec<RunId> = Vec::new();
     for cell in &plan.cells {

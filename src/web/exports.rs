@@ -24,7 +24,7 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
             known.join(", ")
         )));
     };
-    let filled = app.store.fill(study, &choice.plan(&app, study)?).await?;
+    let filled = app.store.fill(&study, &choice.plan(&app, &study)?).await?;
     let (kind, text) = match extension {
         "csv" => ("text/csv; charset=utf-8", filled.table.to_csv()),
         "json" => (

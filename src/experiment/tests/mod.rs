@@ -1,6 +1,8 @@
 //! The words of the system on a toy catalog: three methods that train nothing.
 
 mod few;
+mod forecast;
+mod library;
 mod resolve;
 mod run;
 mod schema;
