@@ -2,9 +2,11 @@
 //!
 //! Nothing here trains, stores or serves; everything else speaks these words.
 
+mod arrange;
 pub mod catalog;
 mod check;
 pub mod forecast;
+mod latex;
 pub mod library;
 pub mod resolve;
 pub mod run;
@@ -19,8 +21,10 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
+pub use arrange::{Arrangement, By, Order};
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
 pub use forecast::{Past, Together};
+pub use latex::Caption;
 pub use library::Library;
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};

@@ -89,15 +89,36 @@ impl Entry {
         self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
     }
 
+    /// `81.2 ± 0.3`, or nothing.
+    pub fn mean_text(&self, decimals: usize) -> Option<String> {
+        let mean = self.mean()?;
+        let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
+        Some(format!("{mean:.decimals$}{sd}"))
+    }
+
     /// `81.2 ± 0.3 (n=3)`, or nothing.
     pub fn text(&self, decimals: usize) -> String {
-        let Some(mean) = self.mean() else { return String::new() };
-        let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
-        format!("{mean:.decimals$}{sd} (n={})", self.values.len())
+        let mean = self.mean_text(decimals);
+        mean.map(|mean| format!("{mean} (n={})", self.values.len())).unwrap_or_default()
     }
 }
 
 impl Table {
+    /// Whether any row has a number of the paper in that column.
+    pub fn has_paper(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row.entries[column].paper.is_some())
+    }
+
+    /// How many seeds most of the numbers are of; the larger count of two that are as frequent.
+    pub fn usual_n(&self) -> usize {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        let entries = self.rows.iter().flat_map(|row| &row.entries);
+        for entry in entries.filter(|entry| !entry.values.is_empty()) {
+            *counts.entry(entry.values.len()).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(n, places)| (*places, *n)).map_or(0, |(n, _)| n)
+    }
+
     /// Fills the table: `value` finds a run's summary number by name, `state` a run's state.
     pub fn build(study: &Study, plan: &Plan, value: impl Fn(&RunId, &str) -> Option<f64>, state: impl Fn(&RunId) -> String) -> Table {
         let mut places: BTreeMap<(&str, &str), Entry> = BTreeMap::new();
@@ -140,16 +161,14 @@ impl Table {
     }
 
     /// Marks the best mean of each column that has at least two numbers to compare.
-    fn mark_best(&mut self) {
+    pub(super) fn mark_best(&mut self) {
         for (index, column) in self.columns.iter().enumerate() {
             let sign = if column.lower_is_better { -1.0 } else { 1.0 };
             let means: Vec<Option<f64>> = self.rows.iter().map(|row| row.entries[index].mean().map(|m| m * sign)).collect();
             let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-            if means.iter().flatten().count() > 1 {
-                self.rows
-                    .iter_mut()
-                    .zip(&means)
-                    .for_each(|(row, mean)| row.entries[index].best = *mean == Some(best));
+            let contest = means.iter().flatten().count() > 1;
+            for (row, mean) in self.rows.iter_mut().zip(&means) {
+                row.entries[index].best = contest && *mean == Some(best);
             }
         }
     }

@@ -26,6 +26,7 @@ mod launch_form;
 mod live;
 mod login;
 mod matrices;
+mod named;
 mod page;
 mod plan;
 mod playground;
@@ -41,6 +42,7 @@ mod session;
 mod study;
 mod study_choice;
 mod study_table;
+mod study_view;
 #[cfg(test)]
 mod tests;
 mod uploads;

@@ -1,7 +1,9 @@
 //! The words of the system on a toy catalog: three methods that train nothing.
 
+mod arrange;
 mod few;
 mod forecast;
+mod latex;
 mod library;
 mod resolve;
 mod run;

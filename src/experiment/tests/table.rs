@@ -1,7 +1,7 @@
 use super::*;
 
 /// The toy study with the numbers `value` gives for (row, column, seed).
-fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
+pub(super) fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
     let (study, scale) = (study(), scale(""));
     let plan = plan(&study, &scale, &catalog(), &Request::default()).unwrap();
     let find = |run: &RunId, measure: &str| {
@@ -14,7 +14,7 @@ fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
     Table::build(&study, &plan, find, |_| "running, \"step 3\"".to_owned())
 }
 
-fn some(row: &str, column: &str, seed: u64) -> Option<f64> {
+pub(super) fn some(row: &str, column: &str, seed: u64) -> Option<f64> {
     match (row, column) {
         ("mae", "finetune") => Some(80.0 + 2.0 * seed as f64),
         ("mae_long", "finetune") => (seed == 0).then_some(79.0),
