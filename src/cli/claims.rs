@@ -1,6 +1,7 @@
 //! `umbra claims`: what the paper concludes, judged on the runs that are here, and what to run next.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
 use super::{catalog, find_scale, print, runtime, settings};
 use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Judgement, Plan, Request, RunSpec, Study, plan};
+use crate::experiment::{Judgement, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 use crate::store::{Ground, Judged, Next, Store};
 
@@ -27,7 +28,7 @@ pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
 async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
     let store = Store::open(&choice.data_dir.data_dir).await?;
     let mut all = Vec::new();
-    for study in Study::built_in() {
+    for study in Library::new(&choice.data_dir.data_dir).all() {
         let (plan, seeds) = planned(&store, &study, choice).await?;
         let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
         for (judgement, next) in claims {
@@ -45,9 +46,9 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
 }
 
 async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
-    let studies = Study::built_in();
+    let studies = Library::new(&args.choice.data_dir.data_dir).all();
     let names = || studies.iter().flat_map(|study| &study.claims).map(|claim| claim.id.as_str());
-    let has = |study: &&Study| study.claims.iter().any(|claim| claim.id == args.claim);
+    let has = |study: &&Arc<Study>| study.claims.iter().any(|claim| claim.id == args.claim);
     let study = studies.iter().find(has).with_context(|| {
         let names = names().collect::<Vec<_>>().join(", ");
         format!("claim `{}` is not known: it must be one of {names}", args.claim)

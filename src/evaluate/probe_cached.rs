@@ -19,7 +19,6 @@ use crate::data::augment::Augment;
 use crate::data::{Split, pick};
 use crate::experiment::settings::CachedSettings;
 use crate::train::{Ended, first_phase};
-use crate::weights::HostTensor;
 
 /// Pictures read at a time; ours.
 const BATCH: usize = 256;
@@ -157,6 +156,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::weights::HostTensor;
 
     #[test]
     fn held_out_pictures_and_the_rest_are_all_there_are() {

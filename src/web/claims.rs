@@ -1,5 +1,7 @@
 //! `/claims`: what the paper concludes, judged on the runs that are here, and what to run next.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -30,14 +32,14 @@ struct ClaimsPage<'a> {
     begun: bool,
     counts: Vec<(Verdict, u64)>,
     only: Option<Verdict>,
-    studies: Vec<Card<'a>>,
+    studies: Vec<Card>,
     /// How many runs the order before this page queued.
     launched: Option<u64>,
 }
 
 /// A study with its claims.
-struct Card<'a> {
-    study: &'a Study,
+struct Card {
+    study: Arc<Study>,
     claims: Vec<ClaimView>,
 }
 
@@ -125,8 +127,8 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
     let stand = Stand::read(&app, &query).await?;
     let durations = stand.durations(&app).await?;
     let (mut studies, mut counts) = (Vec::new(), Verdict::ALL.map(|verdict| (verdict, 0)));
-    for study in app.studies.iter().filter(|study| !study.claims.is_empty()) {
-        let judged = stand.judge(&app, study).await?;
+    for study in app.library.all().into_iter().filter(|study| !study.claims.is_empty()) {
+        let judged = stand.judge(&app, &study).await?;
         for (judgement, _) in &judged.claims {
             counts
                 .iter_mut()
@@ -163,9 +165,13 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let (id, only) = (path.text("id")?, form.parse::<Verdict>("verdict")?);
     let stand = Stand::read(&app, &form).await?;
-    let found = app.studies.iter().find(|study| study.claims.iter().any(|claim| claim.id == id));
+    let found = app
+        .library
+        .all()
+        .into_iter()
+        .find(|study| study.claims.iter().any(|claim| claim.id == id));
     let study = found.ok_or_else(|| Error::NotFound(format!("there is no claim {id}")))?;
-    let judged = stand.judge(&app, study).await?;
+    let judged = stand.judge(&app, &study).await?;
     let next = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == id);
     let next = next.map(|(_, next)| next).unwrap_or_default();
     for run in &next.again {
@@ -180,8 +186,8 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
 pub async fn json(State(app): App, InQuery(query): InQuery) -> Result<Json<Value>, Failure> {
     let stand = Stand::read(&app, &query).await?;
     let mut claims = Vec::new();
-    for study in &app.studies {
-        let judged = stand.judge(&app, study).await?;
+    for study in app.library.all() {
+        let judged = stand.judge(&app, &study).await?;
         for (judgement, next) in judged.claims {
             let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
             claims.push(json!({

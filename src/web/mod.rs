@@ -30,6 +30,7 @@ mod login;
 mod matrices;
 mod named;
 mod page;
+mod plan;
 mod playground;
 mod playground_setup;
 mod psnr;
@@ -58,7 +59,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::experiment::{Catalog, Scale, Study};
+use crate::experiment::{Catalog, Library, Scale, Study};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
@@ -75,8 +76,8 @@ pub struct AppState {
     pub store: Store,
     /// Where orders go.
     pub jobs: Jobs,
-    /// The studies, in the order the first page lists them.
-    pub studies: Vec<Study>,
+    /// The studies.
+    pub library: Library,
     /// The scales, smallest first.
     pub scales: Vec<Scale>,
     /// The methods.
@@ -88,10 +89,9 @@ pub struct AppState {
 }
 
 impl AppState {
-    fn study(&self, name: &str) -> error::Result<&Study> {
-        let names = || self.studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = self.studies.iter().find(|study| study.name == name);
-        found.ok_or_else(|| Error::NotFound(format!("there is no such study: it must be one of {}", names())))
+    fn study(&self, name: &str) -> error::Result<Arc<Study>> {
+        let missing = || format!("there is no such study: it must be one of {}", self.library.names());
+        self.library.find(name).ok_or_else(|| Error::NotFound(missing()))
     }
 
     fn scale(&self, name: &str) -> Option<&Scale> {
@@ -154,6 +154,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
 fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
+        ("/plan", get(plan::plan).post(plan::queue)),
         ("/studies/{name}", get(study::study)),
         ("/studies/{name}/launch", post(study::launch)),
         ("/studies/{name}/{file}", get(exports::study_export)),
