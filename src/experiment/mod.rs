@@ -6,6 +6,7 @@ mod arrange;
 pub mod catalog;
 mod check;
 pub mod forecast;
+pub mod grid;
 mod latex;
 pub mod library;
 pub mod resolve;

@@ -21,6 +21,8 @@ use crate::store::{Filled, Run};
 struct StudyPage<'a> {
     layout: Layout,
     study: &'a Study,
+    /// Whether a person made it.
+    own: bool,
     scales: &'a [Scale],
     choice: Choice,
     /// How many runs the launch before this page queued and found there already.
@@ -135,6 +137,7 @@ async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<I
         Page(StudyPage {
             layout,
             study,
+            own: app.library.is_own(&study.name),
             scales: &app.scales,
             choice,
             launched,

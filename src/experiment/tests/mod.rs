@@ -3,6 +3,7 @@
 mod arrange;
 mod few;
 mod forecast;
+mod grid;
 mod latex;
 mod library;
 mod resolve;
