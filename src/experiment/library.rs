@@ -92,13 +92,13 @@ impl Library {
         let numbered = (2..).map(|n| format!("{stem}-copy-{n}"));
         let free = [format!("{stem}-copy")].into_iter().chain(numbered).find(|name| !taken(name))?;
         // The head of the file, before the first table; places are for studies that come with Umbra.
-        let head = text.find("\n[").unwrap_or(text.len());
+        let head = text.find("\n[").map_or(text.len(), |end| end + 1);
         let lines = text[..head].lines().filter(|line| !line.starts_with("place ="));
         let lines = lines.map(|line| match line.split_once(" = ") {
-            Some(("name", _)) => format!("name = \"{free}\""),
-            _ => line.to_owned(),
+            Some(("name", _)) => format!("name = \"{free}\"\n"),
+            _ => format!("{line}\n"),
         });
-        Some(lines.collect::<Vec<_>>().join("\n") + &text[head..])
+        Some(lines.collect::<String>() + &text[head..])
     }
 
     /// The text of a study's file.
