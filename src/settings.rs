@@ -39,6 +39,8 @@ pub enum Command {
     Data(Data),
     /// List the methods with their options, defaults, meanings and sources.
     Methods(Listing),
+    /// Judge what the paper concludes on your own runs, or say what to run next for a claim.
+    Claims(Claims),
     /// List the studies and scales, or plan studies.
     Studies(Studies),
     /// Measure a method's training speed and memory on this machine.
@@ -362,6 +364,54 @@ pub struct Listing {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `umbra claims`
+#[derive(Args, Debug)]
+pub struct Claims {
+    /// `next`, and the name of the claim it is about; all claims are judged if left out.
+    #[command(subcommand)]
+    pub order: Option<ClaimOrder>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: ClaimChoice,
+}
+
+/// What to do about one claim.
+#[derive(Debug, Subcommand)]
+pub enum ClaimOrder {
+    /// List the runs that would decide a claim next.
+    Next(NextRuns),
+}
+
+/// On which runs claims are judged.
+#[derive(Args, Clone, Debug)]
+pub struct ClaimChoice {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub runs: StudyChoice,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra claims next`
+#[derive(Args, Debug)]
+pub struct NextRuns {
+    /// The claim, as `umbra claims` lists it.
+    pub claim: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: ClaimChoice,
+    /// Run them now, as `umbra run` does.
+    #[arg(long)]
+    pub run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub workers: Workers,
 }
 
 /// `umbra bench`

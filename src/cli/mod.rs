@@ -1,5 +1,6 @@
 //! The commands: each reads its flags, calls the part that does the work and writes the answer.
 
+mod claims;
 mod export;
 mod listing;
 mod pictures;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(Data::Bench(args)) => pictures::bench(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Clean(args)) => pictures::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
+        Command::Claims(args) => claims::claims(args),
         Command::Studies(args) => listing::studies(args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
     }

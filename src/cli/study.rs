@@ -18,6 +18,8 @@ use crate::store::{Run, RunFilter, Store};
 
 /// How often the bars are drawn anew.
 const REFRESH: Duration = Duration::from_millis(300);
+/// The exit code of a command that a person stopped, as shells have it.
+pub(super) const STOPPED: u8 = 130;
 /// Runs that have a bar each, at most.
 const MOST_BARS: usize = 40;
 
@@ -31,10 +33,8 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
     let runs = distinct(&named);
     runtime()?.block_on(async {
         let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
-        jobs.submit(&runs, 0).await?;
-        let ended = tokio::select! {
-            ended = watch(&store, &runs, args.json) => ended?,
-            _ = tokio::signal::ctrl_c() => return stop(&jobs, &runs).await,
+        let Some(ended) = work_off(&store, &jobs, &runs, args.json).await? else {
+            return Ok(STOPPED.into());
         };
         let mut tables = Vec::new();
         for (study, plan) in &plans {
@@ -47,6 +47,15 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
         })?;
         report_failures(&ended)
     })
+}
+
+/// Queues runs and waits for their end; nothing if a person stopped them.
+pub(super) async fn work_off(store: &Store, jobs: &Jobs, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Option<Vec<Run>>> {
+    jobs.submit(runs, 0).await?;
+    tokio::select! {
+        ended = watch(store, runs, quiet) => Ok(Some(ended?)),
+        _ = tokio::signal::ctrl_c() => stop(jobs, runs).await.map(|()| None),
+    }
 }
 
 /// Waits until no run can go on, drawing a bar for each, or one for all if they are many.
@@ -140,7 +149,7 @@ fn draw(bar: &ProgressBar, run: &Run) {
 }
 
 /// Ends the workers with a checkpoint, so that the same command goes on from there.
-async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<ExitCode> {
+async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<()> {
     print("Stopping: the running work writes a checkpoint; the same command goes on from it.")?;
     for spec in runs.iter().rev() {
         // A run that has ended meanwhile needs no stopping.
@@ -149,7 +158,7 @@ async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<ExitCode> {
     while jobs.devices().iter().any(|slot| slot.run.is_some()) {
         tokio::time::sleep(REFRESH).await;
     }
-    Ok(ExitCode::from(130))
+    Ok(())
 }
 
 fn render(table: &Table) -> String {
@@ -181,7 +190,7 @@ fn render(table: &Table) -> String {
     format!("{}\n{drawn}", table.title)
 }
 
-fn report_failures(runs: &[Run]) -> anyhow::Result<ExitCode> {
+pub(super) fn report_failures(runs: &[Run]) -> anyhow::Result<ExitCode> {
     let failed: Vec<&Run> = runs.iter().filter(|r| r.state != State::Finished).collect();
     match failed.first() {
         None => Ok(ExitCode::SUCCESS),

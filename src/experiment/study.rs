@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::claim::Claim;
 use super::run::Stage;
 use super::schema::Values;
 use super::toml_file;
@@ -33,6 +34,9 @@ pub struct Study {
     /// What is compared.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
+    /// What the paper concludes from it.
+    #[serde(rename = "claim", default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
 }
 
 /// One measure of a study.
@@ -149,8 +153,9 @@ impl Study {
     fn check(&self) -> Result<(), String> {
         let columns: Vec<&str> = self.columns.iter().map(|c| c.id.as_str()).collect();
         let rows: Vec<&str> = self.rows.iter().map(|r| r.id.as_str()).collect();
-        for (what, ids) in [("column", &columns), ("row", &rows)] {
-            if ids.is_empty() {
+        let claims: Vec<&str> = self.claims.iter().map(|c| c.id.as_str()).collect();
+        for (what, ids) in [("column", &columns), ("row", &rows), ("claim", &claims)] {
+            if ids.is_empty() && what != "claim" {
                 return Err(format!("there is no [[{what}]]: a study has at least one"));
             }
             if let Some((_, twice)) = ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
@@ -193,6 +198,6 @@ impl Study {
                 }
             }
         }
-        Ok(())
+        self.claims.iter().try_for_each(|claim| claim.check(self))
     }
 }

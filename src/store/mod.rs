@@ -5,7 +5,9 @@
 //! server's note of which run it has just given to which device, which is emptied at every start.
 
 mod error;
+mod grounds;
 mod ingest;
+mod judged;
 mod past;
 mod progress;
 mod queue;
@@ -22,7 +24,9 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::Error;
+pub use grounds::{Durations, Ground};
 pub use ingest::{Mark, News};
+pub use judged::{Judged, Next};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
 pub use runs::{Run, RunFilter, Sort};

@@ -11,6 +11,8 @@ mod assets;
 mod charts;
 mod cka;
 mod cka_charts;
+mod claim_view;
+mod claims;
 mod compare;
 mod embedding;
 mod error;
@@ -185,6 +187,8 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
             post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
         ),
         ("/queue", get(queue::queue)),
+        ("/claims", get(claims::claims)),
+        ("/claims/{id}/launch", post(claims::launch)),
         ("/cka", get(cka::cka)),
         ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),
@@ -209,6 +213,7 @@ fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/api/v1/studies", get(api::studies)),
         ("/api/v1/studies/{name}", get(api::study)),
+        ("/api/v1/claims", get(claims::json)),
         ("/api/v1/scales", get(api::scales)),
         ("/api/v1/methods", get(api::methods)),
         ("/api/v1/runs", get(api::runs)),

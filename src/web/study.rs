@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::claim_view::{ClaimView, claims_of};
 use super::error::Result;
 use super::fields::{Fields, InForm, InPath, InQuery};
 use super::page::{Layout, Page};
@@ -36,6 +37,7 @@ struct TableView<'a> {
     lines: Vec<Line>,
     done: Done,
     numbers: Numbers,
+    claims: Vec<ClaimView>,
     runs: Vec<(RunSpec, Option<Run>)>,
 }
 
@@ -152,6 +154,7 @@ async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan)
     let (heads, lines) = (heads(&filled), lines(&filled));
     let done = Done::of(&plan, &filled.runs);
     let numbers = Numbers::of(&plan, &filled);
+    let claims = claims_of(study, &filled.table);
     let mut known = filled.runs;
     let runs = plan.runs.into_iter().map(|spec| {
         let run = known.remove(&spec.id);
@@ -163,6 +166,7 @@ async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan)
         lines,
         done,
         numbers,
+        claims,
         runs: runs.collect(),
     })
 }

@@ -2,6 +2,7 @@
 //! requests go straight to the router, and the server has no device.
 
 mod cka;
+mod claims;
 mod guard;
 mod hostile;
 mod launching;
