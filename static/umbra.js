@@ -62,6 +62,7 @@ function focusIn(part) {
   const active = document.activeElement;
   if (!active || !part.contains(active)) return null;
   if (active.id) return `#${CSS.escape(active.id)}`;
+  if (active.name) return `[name="${CSS.escape(active.name)}"][value="${CSS.escape(active.value)}"]`;
   const href = active.getAttribute("href");
   return href ? `a[href="${CSS.escape(href)}"]` : null;
 }
@@ -199,6 +200,15 @@ function auto(form) {
   for (const button of form.querySelectorAll("button")) button.hidden = true;
 }
 
+/** A link whose answer is the same page: it goes to the address, and the page is swapped where it stands. */
+function follows(event) {
+  const link = event.target.closest?.("a[data-swap]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.href);
+  refresh(link.href);
+}
+
 function enhance(root) {
   const all = (selector) => [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];
   all("[data-slider]").forEach(slide);
@@ -271,6 +281,8 @@ document.addEventListener("keydown", (event) => {
 
 document.getElementById("theme")?.addEventListener("click", nextTheme);
 document.getElementById("keys")?.addEventListener("click", toggleShortcuts);
+document.addEventListener("click", follows);
+addEventListener("popstate", () => refresh());
 document.addEventListener("visibilitychange", () => { if (document.hidden) disconnect(); else connect(); });
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", connect);

@@ -23,7 +23,11 @@ impl Caption {
             label: format!("tab:{}-{scale}", study.name),
             setting: match data {
                 "" | "builtin" => format!("Ours at scale {scale}"),
-                data => format!("Ours at scale {scale} on {data}"),
+                // A paper says which pictures, not where they lie.
+                path => format!(
+                    "Ours at scale {scale} on {}",
+                    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+                ),
             },
             paper: study.paper.clone(),
         }

@@ -26,6 +26,8 @@ mod launch_form;
 mod live;
 mod login;
 mod matrices;
+mod number;
+mod outlines;
 mod page;
 mod playground;
 mod playground_setup;
@@ -34,12 +36,15 @@ mod psnr_examples;
 mod queue;
 mod run;
 mod run_settings;
+mod run_tables;
 mod runs;
 mod runs_query;
 mod session;
 mod study;
 mod study_choice;
+mod study_sheet;
 mod study_table;
+mod study_tabs;
 mod study_view;
 #[cfg(test)]
 mod tests;
@@ -63,7 +68,7 @@ use guard::{BODY_LIMIT, Guard};
 use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
-pub use study_choice::Outlines;
+pub use outlines::Outlines;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -153,6 +158,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/", get(home::home)),
         ("/studies/{name}", get(study::study)),
         ("/studies/{name}/launch", post(study::launch)),
+        ("/studies/{name}/number", get(number::number)),
         ("/studies/{name}/{file}", get(exports::study_export)),
         ("/launch", get(launch::launch).post(launch::submit)),
         ("/runs", get(runs::runs)),

@@ -1,0 +1,83 @@
+//! The way back from a run to the tables that it is part of.
+
+use super::AppState;
+use super::study_choice::Choice;
+use super::study_view::View;
+use crate::experiment::{Request, Study};
+use crate::store::Run;
+
+/// A place of a table.
+pub struct Member {
+    /// The study's heading, and which scale and pictures.
+    pub table: String,
+    /// The row and the columns that the run has a number for; empty for a run that others start from.
+    pub place: String,
+    /// The table at that row.
+    pub href: String,
+}
+
+/// The places of all studies that the run fills, and the tables whose other runs start from it.
+pub fn tables_of(app: &AppState, run: &Run) -> Vec<Member> {
+    app.studies.iter().flat_map(|study| members(app, study, run)).collect()
+}
+
+fn members(app: &AppState, study: &Study, run: &Run) -> Vec<Member> {
+    let Some(scale) = app.scale(&run.scale) else { return Vec::new() };
+    let own_seeds = run.seed < scale.seeds;
+    let request = Request {
+        data: Some(run.data.clone()),
+        seeds: (!own_seeds).then_some(run.seed.saturating_add(1)),
+        ..Request::default()
+    };
+    // A run by hand may have a seed that no study has.
+    let Ok(outline) = app.outlines.of(app, study, scale, &request) else {
+        return Vec::new();
+    };
+    if !outline.runs.iter().any(|known| known.id == run.id) {
+        return Vec::new();
+    }
+    let choice = Choice {
+        scale: scale.name.clone(),
+        data: if run.data == scale.source() {
+            String::new()
+        } else {
+            run.data.clone()
+        },
+        seeds: request.seeds.map(|seeds| seeds.to_string()).unwrap_or_default(),
+        ..Choice::default()
+    };
+    let (table, href) = (
+        format!("{}, {}", study.title, choice.title()),
+        View::default().href(&format!("/studies/{}", study.name), &choice),
+    );
+    let mut members: Vec<Member> = Vec::new();
+    for row in &study.rows {
+        let fills = |id: &str| {
+            outline
+                .cells
+                .iter()
+                .any(|cell| cell.run == run.id && cell.row == row.id && cell.column == id)
+        };
+        let columns: Vec<&str> = study
+            .columns
+            .iter()
+            .filter(|column| fills(&column.id))
+            .map(|column| column.title.as_str())
+            .collect();
+        if !columns.is_empty() {
+            members.push(Member {
+                table: table.clone(),
+                place: format!("{}: {}", row.title, columns.join("; ")),
+                href: format!("{href}#row-{}", row.id),
+            });
+        }
+    }
+    if members.is_empty() {
+        members.push(Member {
+            table,
+            place: String::new(),
+            href,
+        });
+    }
+    members
+}
