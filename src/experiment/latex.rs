@@ -117,6 +117,9 @@ impl Table {
         if entries().any(|entry| entry.values.is_empty() && !entry.missing.is_empty()) {
             text.push_str(" A dash: not measured yet.");
         }
+        if entries().any(|entry| entry.uncertain) {
+            text.push_str(" A question mark: whether the paper's number is of this row is uncertain.");
+        }
         if has_paper && !caption.paper.is_empty() {
             let _ = write!(text, " Paper: {}.", escaped(caption.paper.trim_end_matches('.')));
         }

@@ -42,6 +42,8 @@ pub struct Entry {
     pub missing: Vec<Missing>,
     /// The paper's number.
     pub paper: Option<f64>,
+    /// Whether that number may be another row's.
+    pub uncertain: bool,
     /// Whether this is the best mean of the column.
     pub best: bool,
 }
@@ -88,15 +90,16 @@ impl Entry {
         Some(format!("{mean:.decimals$}{sd}"))
     }
 
+    /// The paper's number, with a question mark if it may be another row's: `83.3 ?`.
+    pub fn paper_text(&self, decimals: usize) -> Option<String> {
+        let mark = if self.uncertain { " ?" } else { "" };
+        self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
+    }
+
     /// `81.2 ± 0.3 (n=3)`, or nothing.
     pub fn text(&self, decimals: usize) -> String {
         let mean = self.mean_text(decimals);
         mean.map(|mean| format!("{mean} (n={})", self.values.len())).unwrap_or_default()
-    }
-
-    /// The paper's number as every table shows it.
-    pub fn paper_text(&self, decimals: usize) -> Option<String> {
-        self.paper.map(|paper| format!("{paper:.decimals$}"))
     }
 }
 
@@ -138,6 +141,7 @@ impl Table {
             let entries = study.columns.iter().map(|column| {
                 let mut entry = places.get(&(row.id.as_str(), column.id.as_str())).cloned().unwrap_or_default();
                 entry.paper = row.paper.get(&column.id).copied();
+                entry.uncertain = row.uncertain.contains(&column.id);
                 entry
             });
             TableRow {
@@ -174,7 +178,8 @@ impl Table {
         let mut text = String::from("row,column,seed,run,state,value,unit,paper\n");
         for row in &self.rows {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
-                let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
+                let mark = if entry.uncertain { " ?" } else { "" };
+                let paper = entry.paper.map(|p| format!("{p}{mark}")).unwrap_or_default();
                 for v in &entry.values {
                     let _ = writeln!(
                         text,

@@ -5,6 +5,7 @@
 //! server's note of which run it has just given to which device, which is emptied at every start.
 
 mod error;
+mod groups;
 mod ingest;
 mod progress;
 mod queue;
@@ -21,6 +22,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::Error;
+pub use groups::{GroupBy, Grouped};
 pub use ingest::{Mark, News};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};

@@ -111,6 +111,12 @@ pub struct RunFilter {
     pub method: Option<String>,
     /// Only that kind of work.
     pub stage: Option<Stage>,
+    /// Only runs of that scale.
+    pub scale: Option<String>,
+    /// Only runs on those pictures: `data.source`.
+    pub data: Option<String>,
+    /// Only runs with that setting: section, key, and its value as JSON, or `None` for runs that have no such setting.
+    pub setting: Option<(String, String, Option<String>)>,
     /// Only these runs, such as those of a study.
     pub ids: Option<Vec<RunId>>,
     /// Only runs with this text in their label or at the start of their id; letter case is ignored.
@@ -131,6 +137,9 @@ impl Default for RunFilter {
             state: None,
             method: None,
             stage: None,
+            scale: None,
+            data: None,
+            setting: None,
             ids: None,
             text: None,
             sort: Sort::Created,
@@ -172,6 +181,7 @@ impl Store {
                    where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
                      and (?4 is null or run_id in (select value from json_each(?4)))
                      and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
+                     and (?10 is null or scale = ?10) and (?11 is null or data = ?11) and (?12 is null or (spec -> ?12) is ?13)
                    order by case when ?7 then null else sort_key end, sort_key desc,
                             case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id
                    limit ?8 offset ?9
@@ -186,7 +196,11 @@ impl Store {
             sort,
             descending,
             limit,
-            offset
+            offset,
+            given.scale,
+            given.data,
+            given.path,
+            given.value
         )
         .fetch_all(&self.pool)
         .await?;
@@ -200,12 +214,17 @@ impl Store {
             "select count(*) from run
              where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
                and (?4 is null or run_id in (select value from json_each(?4)))
-               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)",
+               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
+               and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)",
             given.state,
             given.method,
             given.stage,
             given.ids,
-            given.text
+            given.text,
+            given.scale,
+            given.data,
+            given.path,
+            given.value
         )
         .fetch_one(&self.pool)
         .await?;
@@ -219,13 +238,6 @@ impl Store {
             .await?;
         let runs = |state: State| rows.iter().find(|row| row.state == state.name()).map_or(0, |row| row.runs as u64);
         Ok(State::ALL.into_iter().map(|state| (state, runs(state))).collect())
-    }
-
-    /// Every `data.source` that runs have, in alphabetical order.
-    pub async fn sources(&self) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar!("select distinct data from run order by data")
-            .fetch_all(&self.pool)
-            .await?)
     }
 
     /// The runs that start from this one.
@@ -251,12 +263,22 @@ impl Store {
 }
 
 /// The condition of a list of runs, as SQL takes it.
-struct Given<'a> {
-    state: Option<&'static str>,
-    method: Option<&'a str>,
-    stage: Option<&'static str>,
-    ids: Option<String>,
-    text: Option<&'a str>,
+pub(super) struct Given<'a> {
+    pub state: Option<&'static str>,
+    pub method: Option<&'a str>,
+    pub stage: Option<&'static str>,
+    pub scale: Option<&'a str>,
+    pub data: Option<&'a str>,
+    /// Where a setting stands in a run's record, and what it is.
+    pub path: Option<String>,
+    pub value: Option<&'a str>,
+    pub ids: Option<String>,
+    pub text: Option<&'a str>,
+}
+
+/// Where a setting stands in a run's record.
+pub(super) fn path_of(section: &str, key: &str) -> String {
+    format!("$.settings.\"{section}\".\"{key}\"")
 }
 
 impl<'a> From<&'a RunFilter> for Given<'a> {
@@ -265,6 +287,10 @@ impl<'a> From<&'a RunFilter> for Given<'a> {
             state: filter.state.map(State::name),
             method: filter.method.as_deref(),
             stage: filter.stage.map(Stage::name),
+            scale: filter.scale.as_deref(),
+            data: filter.data.as_deref(),
+            path: filter.setting.as_ref().map(|(section, key, _)| path_of(section, key)),
+            value: filter.setting.as_ref().and_then(|(.., value)| value.as_deref()),
             ids: filter.ids.as_ref().map(|ids| serde_json::json!(ids).to_string()),
             text: filter.text.as_deref().filter(|text| !text.is_empty()),
         }

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
+use super::named::named;
 use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, colour_of};
-use crate::experiment::RunId;
 use crate::run_dir::State as RunState;
 use crate::store::{Point, Run};
 
@@ -145,31 +145,16 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
     Ok((headers, svg).into_response())
 }
 
-/// The runs that `runs=a,b` or `runs=a&runs=b` names, in that order.
+/// The runs that an address names for curves.
 ///
 /// # Errors
 /// No run, too many, or one that is not there.
 pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let mut ids: Vec<RunId> = Vec::new();
-    for text in query.list("runs") {
-        let id = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    if ids.is_empty() || ids.len() > MOST_RUNS {
+    let runs = named(app, query, MOST_RUNS).await?;
+    if runs.is_empty() {
         return Err(Error::BadRequest(format!(
             "runs: name 1 to {MOST_RUNS} runs, such as ?runs=0123456789abcdef,…"
         )));
-    }
-    let mut runs = Vec::new();
-    for id in ids {
-        runs.push(
-            app.store
-                .run(&id)
-                .await?
-                .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?,
-        );
     }
     Ok(runs)
 }

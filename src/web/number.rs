@@ -13,7 +13,7 @@ use super::study_table::paper_scale;
 use super::study_view::View;
 use super::view::RunView;
 use super::{App, filters};
-use crate::experiment::{Column, Study};
+use crate::experiment::{Cell, Column, Study};
 use crate::store::Run;
 
 #[derive(askama::Template)]
@@ -27,10 +27,20 @@ struct NumberPage<'a> {
     mean: Option<String>,
     n: usize,
     paper: Option<String>,
-    /// Seed, its number, and its run; or its name, if it was never queued.
-    seeds: Vec<(u64, Option<String>, String, Option<Run>)>,
+    seeds: Vec<Seed>,
+    /// The row in its table.
     table: String,
+    /// Its runs side by side, if there are several that can be told apart.
     compare: Option<String>,
+}
+
+/// One of the runs that a number comes from.
+struct Seed {
+    seed: u64,
+    value: Option<String>,
+    label: String,
+    /// Nothing if it was never queued.
+    run: Option<Run>,
 }
 
 impl NumberPage<'_> {
@@ -42,63 +52,65 @@ impl NumberPage<'_> {
 /// The page.
 pub async fn number(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
-    let (choice, asked) = (Choice::read(&query), |name: &str| query.get(name).unwrap_or_default().to_owned());
-    let (row, column) = (asked("row"), asked("column"));
-    let none = |what: &str, id: &str, known: Vec<&str>| {
-        let known = known.join(", ");
-        Error::NotFound(format!("{what}: `{id}` is not in this study: it must be one of {known}"))
-    };
-    let columns = || study.columns.iter().map(|column| column.id.as_str()).collect();
-    let column = study
-        .columns
-        .iter()
-        .find(|known| known.id == column)
-        .ok_or_else(|| none("column", &column, columns()))?;
+    let choice = Choice::read(&query);
+    let (row, column) = (query.get("row").unwrap_or_default(), query.get("column").unwrap_or_default());
+    let columns = study.columns.iter().map(|known| (known.id.as_str(), known));
+    let (place, column) = find("column", column, columns)?;
+    let rows = study.rows.iter().map(|known| (known.id.as_str(), known));
+    let (at, row) = find("row", row, rows)?;
     let mut sheet = sheet(&app, study, &choice, &View::default()).await??;
-    let place = sheet
-        .own
-        .table
-        .columns
-        .iter()
-        .position(|known| known.id == column.id)
-        .unwrap_or_default();
-    let found = sheet.own.table.rows.iter().find(|known| known.id == row);
-    let rows = || study.rows.iter().map(|row| row.id.as_str()).collect();
-    let found = found.ok_or_else(|| none("row", &row, rows()))?;
-    let entry = &found.entries[place];
+    let entry = sheet.own.table.rows[at].entries[place].clone();
     let cells = sheet
         .outline
         .cells
         .iter()
-        .filter(|cell| cell.row == row && cell.column == column.id);
-    let seeds = cells.map(|cell| {
-        let value = entry.values.iter().find(|value| value.run == cell.run);
-        let label = sheet
+        .filter(|cell| cell.row == row.id && cell.column == column.id);
+    let seed = |cell: &Cell| Seed {
+        seed: cell.seed,
+        value: entry
+            .values
+            .iter()
+            .find(|value| value.run == cell.run)
+            .map(|value| format!("{:.*}", column.decimals, value.value)),
+        label: sheet
             .outline
             .runs
             .iter()
             .find(|run| run.id == cell.run)
-            .map(|run| run.label.clone());
-        let value = value.map(|value| format!("{:.*}", column.decimals, value.value));
-        (cell.seed, value, label.unwrap_or_default(), sheet.own.runs.remove(&cell.run))
-    });
-    let seeds: Vec<_> = seeds.collect();
-    let known: Vec<&str> = seeds.iter().filter_map(|(.., run)| Some(run.as_ref()?.id.as_str())).collect();
-    let compare = (2..=MOST_RUNS)
-        .contains(&known.len())
-        .then(|| format!("/compare?{}", query_of([("runs", known.join(","))])));
+            .map(|run| run.label.clone())
+            .unwrap_or_default(),
+        run: sheet.own.runs.remove(&cell.run),
+    };
+    let seeds: Vec<Seed> = cells.map(seed).collect();
+    let href = View::default().href(&format!("/studies/{}", study.name), &choice);
     Ok(Page(NumberPage {
         layout: Layout::new("home", &app),
-        title: format!("{}: {}", found.title, column.title),
+        title: format!("{}: {}", row.title, column.title),
         column,
         mean: entry.mean_text(column.decimals),
         n: entry.values.len(),
         paper: entry.paper_text(column.decimals),
-        table: format!("{}#row-{row}", View::default().href(&format!("/studies/{}", study.name), &choice)),
+        table: format!("{href}#row-{}", row.id),
+        compare: compare(&seeds),
         study,
         choice,
         seeds,
-        compare,
     })
     .into_response())
+}
+
+/// The part of a study with that id, and its place among the others.
+fn find<'a, T>(what: &str, id: &str, known: impl Iterator<Item = (&'a str, T)> + Clone) -> Result<(usize, T)> {
+    let found = known.clone().enumerate().find(|(_, (own, _))| *own == id);
+    found.map(|(place, (_, part))| (place, part)).ok_or_else(|| {
+        let ids = known.map(|(id, _)| id).collect::<Vec<_>>().join(", ");
+        Error::NotFound(format!("{what}: `{id}` is not in this study: it must be one of {ids}"))
+    })
+}
+
+fn compare(seeds: &[Seed]) -> Option<String> {
+    let known: Vec<&str> = seeds.iter().filter_map(|seed| Some(seed.run.as_ref()?.id.as_str())).collect();
+    (2..=MOST_RUNS)
+        .contains(&known.len())
+        .then(|| format!("/compare?{}", query_of([("runs", known.join(","))])))
 }

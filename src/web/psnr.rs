@@ -6,10 +6,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use super::charts::{ChartView, FILE_POLICY, INLINE, Look, chart, without_style};
-use super::cka_charts::{named, titles};
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
 use super::filters;
+use super::named::{named, titles};
 use super::page::{Layout, Page};
 use super::psnr_examples::{Examples, examples};
 use super::view::RunView;
@@ -110,8 +110,7 @@ pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<Respon
 
 /// Those of the named runs that have scores.
 async fn scored(app: &AppState, query: &Fields) -> Result<Vec<Scored>> {
-    let mut runs = named(app, query).await?;
-    runs.truncate(MOST);
+    let mut runs = named(app, query, MOST).await?;
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut found = Vec::new();
     for name in ["psnr", "psnr_zero", "psnr_visible_mean"] {

@@ -65,6 +65,11 @@ impl TableView<'_> {
 }
 
 impl StudyPage<'_> {
+    /// Whether a number of the paper has a question mark.
+    fn uncertain(&self) -> bool {
+        self.study.rows.iter().any(|row| !row.uncertain.is_empty())
+    }
+
     fn notes(&self) -> impl Iterator<Item = &Line> {
         self.table
             .iter()
@@ -176,7 +181,14 @@ fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, she
         all_rows: all_rows.href(&path, choice),
         runs,
         more,
-        all_runs: format!("/runs?{}", query_of(place.into_iter().chain([("data", choice.data.clone())]))),
+        all_runs: format!(
+            "/runs?{}",
+            query_of(
+                place
+                    .into_iter()
+                    .chain([("data", choice.data.clone()), ("seeds", choice.seeds.clone())])
+            )
+        ),
         scale,
     })
 }

@@ -3,6 +3,8 @@
 //! Without Chromium and its driver the test says so and passes, unless `UMBRA_REQUIRE_BROWSER` is set.
 
 mod cka;
+mod psnr;
+mod tables;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -135,6 +137,18 @@ fn fantoccini_connector() -> hyper_util::client::legacy::connect::HttpConnector 
     hyper_util::client::legacy::connect::HttpConnector::new()
 }
 
+/// Launches a run through the API and waits for its end.
+fn launch(server: &Server, wish: serde_json::Value) -> String {
+    let answer = server.api("/launch", Some(&wish.to_string()));
+    let id = answer["runs"][0].as_str().expect("a run is named").to_owned();
+    wait_for("the run's end", Duration::from_secs(240), || {
+        let state = server.api(&format!("/runs/{id}"), None)["run"]["state"].clone();
+        assert_ne!(state, "failed", "{id}");
+        state == "finished"
+    });
+    id
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     let (data_dir, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -170,6 +184,7 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     );
     assert_eq!(browser.count("#table .value").await, 6);
 
+    tables::use_the_table(&browser).await;
     look_at_a_run(&browser).await;
     cancel_a_run(&browser, &server).await;
     browser.client.goto(study.as_str()).await.unwrap();

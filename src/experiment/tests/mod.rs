@@ -8,6 +8,7 @@ mod run;
 mod schema;
 mod study;
 mod table;
+mod times;
 mod tokenizer;
 
 use super::*;

@@ -89,3 +89,16 @@ fn csv_has_a_line_a_seed_and_quotes_what_it_must() {
         "three rows finetune, two reconstruct, two seeds each"
     );
 }
+
+#[test]
+fn a_number_of_the_paper_that_may_be_another_rows_has_a_question_mark() {
+    let mut study = study();
+    study.rows[0].uncertain.push("finetune".to_owned());
+    let plan = plan(&study, &scale(""), &catalog(), &Request::default()).unwrap();
+    let table = Table::build(&study, &plan, |_, _| Some(80.0), |_| String::new());
+    assert_eq!(table.rows[0].entries[0].paper_text(2).as_deref(), Some("83.10 ?"));
+    assert_eq!(table.rows[1].entries[0].paper_text(2), None);
+    assert!(table.to_markdown().contains(" | 83.1 ? | "), "{}", table.to_markdown());
+    let line = table.to_csv().lines().nth(1).unwrap().to_owned();
+    assert!(line.ends_with(",finished,80,%,83.1 ?"), "{line}");
+}

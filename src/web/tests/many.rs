@@ -54,6 +54,9 @@ async fn pages_stay_quick_with_ten_thousand_runs() {
         "/runs?page=100&sort=label",
         "/runs?q=999&sort=duration",
         "/runs?study=mae-vs-scratch",
+        "/runs?group=method&measure=finetune.top1",
+        "/runs?group=study&measure=finetune.top1&sort=mean",
+        "/runs?group=train.base_lr&measure=finetune.top1",
         "/",
         "/studies/mae-vs-scratch?scale=smoke",
         "/queue",
@@ -86,5 +89,14 @@ async fn a_study_of_two_thousand_runs_stays_quick() {
     let site = Site::new(|dir| runs.into_iter().zip(0..).for_each(|(run, number)| write_quickly(dir, run, number))).await;
     site.store.draw_curves(500).await;
     let study = format!("/studies/methods?scale=smoke&seeds={seeds}");
-    is_quick(&site, &study).await;
+    for view in ["", "&sort=probe&show=seeds", "&against=quick"] {
+        is_quick(&site, &format!("{study}{view}")).await;
+    }
+    is_quick(
+        &site,
+        &format!("/studies/methods/number?scale=smoke&seeds={seeds}&row=mae&column=probe"),
+    )
+    .await;
+    let run = site.store.runs(&Default::default()).await.unwrap().remove(0);
+    is_quick(&site, &format!("/runs/{}", run.id)).await;
 }

@@ -2,6 +2,7 @@
 //! requests go straight to the router, and the server has no device.
 
 mod cka;
+mod groups;
 mod guard;
 mod hostile;
 mod launching;
@@ -9,6 +10,7 @@ mod many;
 mod pages;
 mod playground;
 mod psnr;
+mod tables;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
