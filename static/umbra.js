@@ -183,7 +183,10 @@ function slide(gallery) {
 function auto(form) {
   let wait = 0;
   const go = () => {
-    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    // A set of boxes that are all ticked is what no box at all is: it need not stand in the address.
+    const sets = [...form.querySelectorAll("[data-all]")].map((set) => [...set.querySelectorAll("input")]);
+    const whole = new Set(sets.filter((boxes) => boxes.every((box) => box.checked)).flat().map((box) => box.name));
+    const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value !== "" && !whole.has(name)));
     const href = `${form.getAttribute("action")}?${query}`;
     history.replaceState(null, "", href);
     refresh(href);

@@ -3,7 +3,7 @@
 use crate::experiment::RunId;
 use crate::run_dir::State;
 
-use super::runs::{Given, path_of};
+use super::filter::{Given, path_of};
 use super::{Error, Result, RunFilter, Store};
 
 /// What runs are grouped by.

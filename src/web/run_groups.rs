@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::AppState;
 use super::error::{Error, Result};
+use super::filters::measure_text;
 use super::runs_query::{RunsQuery, study_runs};
 use crate::experiment::RunId;
 use crate::run_dir::State;
@@ -26,6 +27,20 @@ pub struct Group {
     pub sd: Option<f64>,
     /// The smallest and the largest.
     pub range: Option<(f64, f64)>,
+}
+
+impl Group {
+    /// The deviation with as many digits behind the point as its mean.
+    pub fn sd_text(&self) -> Option<String> {
+        let (mean, sd) = (self.mean?, self.sd?);
+        let shown = measure_text(mean);
+        let digits = shown.split_once('.').map_or(0, |(_, behind)| behind.len());
+        Some(if shown.contains('e') {
+            measure_text(sd)
+        } else {
+            format!("{sd:.digits$}")
+        })
+    }
 }
 
 /// The name of a group whose runs lack what others are grouped by.
