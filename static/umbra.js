@@ -259,7 +259,7 @@ function moveInList(by) {
   links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
 }
 
-const PLACES = { h: "/", r: "/runs", c: "/cka", s: "/psnr", q: "/queue", l: "/launch", p: "/playground" };
+const PLACES = { h: "/", m: "/claims", r: "/runs", c: "/cka", s: "/psnr", q: "/queue", l: "/launch", p: "/playground" };
 const KEYS = {
   "?": toggleShortcuts,
   "/": () => (document.querySelector("[data-filter]") ?? document.querySelector("main input:not([type=hidden]), main select"))?.focus(),

@@ -26,7 +26,7 @@ pub fn export(args: &Export) -> anyhow::Result<()> {
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, plan) = planned(&args.what, &args.choice)?;
+    let (study, plan) = planned(&args.what, &args.choice, &args.data_dir.data_dir)?;
     let descending = args.dir.as_ref().map(|dir| dir == "desc");
     let arrangement = Arrangement::read(&args.columns, &args.rows, &args.sort, descending, &study.columns);
     let arrangement = arrangement.map_err(|e| anyhow!("--{e}"))?;

@@ -5,15 +5,22 @@
 mod arrange;
 pub mod catalog;
 mod check;
+pub mod claim;
+pub mod forecast;
+pub mod grid;
 mod latex;
+pub mod library;
+pub mod next;
 pub mod resolve;
 pub mod run;
 pub mod scale;
 pub mod schema;
 pub mod settings;
+pub mod statistics;
 pub mod study;
 pub mod table;
 mod toml_file;
+pub mod verdict;
 pub mod views;
 
 #[cfg(test)]
@@ -21,11 +28,15 @@ mod tests;
 
 pub use arrange::{Arrangement, By, Order};
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
+pub use claim::{Claim, ClaimKind};
+pub use forecast::{Past, Together};
 pub use latex::Caption;
+pub use library::Library;
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};
 pub use study::{Column, Row, Study};
 pub use table::Table;
+pub use verdict::{Judgement, Verdict, judge};
 pub use views::ViewPlan;

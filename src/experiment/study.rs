@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::claim::Claim;
 use super::run::Stage;
 use super::schema::Values;
 use super::toml_file;
@@ -21,6 +22,9 @@ pub struct Study {
     /// Where the paper's numbers come from, and at which scale they were measured.
     #[serde(default)]
     pub paper: String,
+    /// Seeds it runs unless told otherwise, instead of the scale's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<u64>,
     /// Where it stands in lists of studies: the smallest first.
     #[serde(default)]
     pub place: u32,
@@ -30,6 +34,9 @@ pub struct Study {
     /// What is compared.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
+    /// What the paper concludes from it.
+    #[serde(rename = "claim", default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
 }
 
 /// One measure of a study.
@@ -113,7 +120,15 @@ pub struct Row {
 /// The studies built into the binary, every file of the folder: its name and text.
 const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/studies.rs"));
 
+/// The place of the first of the paper's tables; what stands before it are Umbra's own comparisons.
+const FIRST_OF_PAPER: u32 = 11;
+
 impl Study {
+    /// Whether it is one of the paper's tables or its figure, which stand from here on.
+    pub fn is_of_paper(&self) -> bool {
+        self.place >= FIRST_OF_PAPER
+    }
+
     /// Reads a study; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         let study: Study = toml_file::read(file, text)?;
@@ -129,11 +144,18 @@ impl Study {
         studies
     }
 
+    /// The text of the built-in study of that name.
+    pub fn built_in_text(name: &str) -> Option<&'static str> {
+        let file = format!("configs/studies/{name}.toml");
+        BUILT_IN.iter().find(|(known, _)| *known == file).map(|(_, text)| *text)
+    }
+
     fn check(&self) -> Result<(), String> {
         let columns: Vec<&str> = self.columns.iter().map(|c| c.id.as_str()).collect();
         let rows: Vec<&str> = self.rows.iter().map(|r| r.id.as_str()).collect();
-        for (what, ids) in [("column", &columns), ("row", &rows)] {
-            if ids.is_empty() {
+        let claims: Vec<&str> = self.claims.iter().map(|c| c.id.as_str()).collect();
+        for (what, ids) in [("column", &columns), ("row", &rows), ("claim", &claims)] {
+            if ids.is_empty() && what != "claim" {
                 return Err(format!("there is no [[{what}]]: a study has at least one"));
             }
             if let Some((_, twice)) = ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
@@ -176,6 +198,6 @@ impl Study {
                 }
             }
         }
-        Ok(())
+        self.claims.iter().try_for_each(|claim| claim.check(self))
     }
 }

@@ -160,6 +160,17 @@ impl Table {
         table
     }
 
+    /// The table of the seeds below `seeds` alone.
+    pub fn of_seeds(mut self, seeds: u64) -> Table {
+        for entry in self.rows.iter_mut().flat_map(|row| &mut row.entries) {
+            entry.values.retain(|value| value.seed < seeds);
+            entry.missing.retain(|missing| missing.seed < seeds);
+            entry.best = false;
+        }
+        self.mark_best();
+        self
+    }
+
     /// Marks the best mean of each column that has at least two numbers to compare.
     pub(super) fn mark_best(&mut self) {
         for (index, column) in self.columns.iter().enumerate() {

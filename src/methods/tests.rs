@@ -1,5 +1,6 @@
 //! What holds for every method of the registry: a new one is tested by being registered.
 
+mod claims;
 mod keys;
 mod studies;
 
@@ -9,7 +10,7 @@ use burn::tensor::TensorData;
 
 use super::golden::{frozen, gradients};
 use super::*;
-use crate::experiment::{Request, RunId, Scale, Stage, Study, Value, plan, single_run};
+use crate::experiment::{Plan, Request, RunId, Scale, Stage, Study, Value, plan, single_run};
 use crate::weights::{Weights, collect, restore};
 
 /// A run of a tiny encoder on pictures of 16 by 16, with these settings.

@@ -6,8 +6,11 @@
 
 mod error;
 mod filter;
+mod grounds;
 mod groups;
 mod ingest;
+mod judged;
+mod past;
 mod progress;
 mod queue;
 mod results;
@@ -24,8 +27,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
+pub use grounds::{Durations, Ground};
 pub use groups::{GroupBy, Grouped};
 pub use ingest::{Mark, News};
+pub use judged::{Judged, Next};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
 pub use runs::Run;

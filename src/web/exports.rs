@@ -34,8 +34,8 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
     let choice = Choice::read(&query);
-    let table = sheet(&app, study, &choice, &View::read(&query, study)).await??.own.table;
-    let caption = Caption::of(study, &choice.scale, &choice.data);
+    let table = sheet(&app, &study, &choice, &View::read(&query, &study)).await??.own.table;
+    let caption = Caption::of(&study, &choice.scale, &choice.data);
     let text = match ending {
         "csv" => table.to_csv(),
         "json" => serde_json::to_string_pretty(&table).map_err(|e| Error::Internal(e.into()))?,

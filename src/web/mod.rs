@@ -11,6 +11,8 @@ mod assets;
 mod charts;
 mod cka;
 mod cka_charts;
+mod claim_view;
+mod claims;
 mod compare;
 mod embedding;
 mod error;
@@ -29,7 +31,9 @@ mod matrices;
 mod named;
 mod number;
 mod outlines;
+mod own;
 mod page;
+mod plan;
 mod playground;
 mod playground_setup;
 mod psnr;
@@ -62,7 +66,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::experiment::{Catalog, Scale, Study};
+use crate::experiment::{Catalog, Library, Scale, Study};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
@@ -79,8 +83,8 @@ pub struct AppState {
     pub store: Store,
     /// Where orders go.
     pub jobs: Jobs,
-    /// The studies, in the order the first page lists them.
-    pub studies: Vec<Study>,
+    /// The studies.
+    pub library: Library,
     /// The scales, smallest first.
     pub scales: Vec<Scale>,
     /// The methods.
@@ -92,10 +96,9 @@ pub struct AppState {
 }
 
 impl AppState {
-    fn study(&self, name: &str) -> error::Result<&Study> {
-        let names = || self.studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = self.studies.iter().find(|study| study.name == name);
-        found.ok_or_else(|| Error::NotFound(format!("there is no such study: it must be one of {}", names())))
+    fn study(&self, name: &str) -> error::Result<Arc<Study>> {
+        let missing = || format!("there is no such study: it must be one of {}", self.library.names());
+        self.library.find(name).ok_or_else(|| Error::NotFound(missing()))
     }
 
     fn scale(&self, name: &str) -> Option<&Scale> {
@@ -158,7 +161,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
 fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
+        ("/plan", get(plan::plan).post(plan::queue)),
+        ("/studies", post(own::save)),
+        ("/studies/new", get(own::page).post(own::write_out)),
+        ("/studies/check", post(own::check)),
         ("/studies/{name}", get(study::study)),
+        ("/studies/{name}/delete", post(own::delete)),
         ("/studies/{name}/launch", post(study::launch)),
         ("/studies/{name}/number", get(number::number)),
         ("/studies/{name}/{file}", get(exports::study_export)),
@@ -186,6 +194,8 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
             post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
         ),
         ("/queue", get(queue::queue)),
+        ("/claims", get(claims::claims)),
+        ("/claims/{id}/launch", post(claims::launch)),
         ("/cka", get(cka::cka)),
         ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),
@@ -210,6 +220,7 @@ fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/api/v1/studies", get(api::studies)),
         ("/api/v1/studies/{name}", get(api::study)),
+        ("/api/v1/claims", get(claims::json)),
         ("/api/v1/scales", get(api::scales)),
         ("/api/v1/methods", get(api::methods)),
         ("/api/v1/runs", get(api::runs)),

@@ -52,6 +52,7 @@ impl NumberPage<'_> {
 /// The page.
 pub async fn number(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
+    let study = study.as_ref();
     let choice = Choice::read(&query);
     let (row, column) = (query.get("row").unwrap_or_default(), query.get("column").unwrap_or_default());
     let columns = study.columns.iter().map(|known| (known.id.as_str(), known));

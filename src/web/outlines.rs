@@ -11,10 +11,13 @@ const MOST: usize = 100_000;
 
 /// Plans without their settings. Pages ask for all studies each time, and planning takes longer than anything else on them.
 #[derive(Clone, Debug, Default)]
-pub struct Outlines(Arc<Mutex<HashMap<Key, Arc<Plan>>>>);
+pub struct Outlines(Arc<Mutex<HashMap<Key, Known>>>);
 
 /// Study, scale, source of the pictures, number of seeds.
 type Key = (String, String, Option<String>, Option<u64>);
+
+/// A plan, with the study as it was then: a person may have changed it.
+type Known = (Study, Arc<Plan>);
 
 impl Outlines {
     /// The runs of a study at a scale and the places they fill, by name; `request` has wishes for pictures and seeds alone.
@@ -29,16 +32,19 @@ impl Outlines {
         let seeds = request.seeds.filter(|seeds| *seeds != scale.seeds);
         let key = (study.name.clone(), scale.name.clone(), data, seeds);
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept().get(&key).cloned();
+        let known = kept()
+            .get(&key)
+            .filter(|(then, _)| then == study)
+            .map(|(_, outline)| Arc::clone(outline));
         if let Some(outline) = known {
             return Ok(outline);
         }
         let outline = Arc::new(plan(study, scale, &app.catalog, request)?.without_settings());
         let mut kept = kept();
-        if kept.values().map(|outline| outline.runs.len()).sum::<usize>() + outline.runs.len() > MOST {
+        if kept.values().map(|(_, outline)| outline.runs.len()).sum::<usize>() + outline.runs.len() > MOST {
             kept.clear();
         }
-        kept.insert(key, Arc::clone(&outline));
+        kept.insert(key, (study.clone(), Arc::clone(&outline)));
         Ok(outline)
     }
 }

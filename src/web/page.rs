@@ -21,8 +21,9 @@ impl<T: askama::Template> IntoResponse for Page<T> {
 }
 
 /// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 7] = [
+pub const MENU: [(&str, &str, &str); 8] = [
     ("home", "/", "Studies"),
+    ("claims", "/claims", "Claims"),
     ("runs", "/runs", "Runs"),
     ("cka", "/cka", "CKA"),
     ("psnr", "/psnr", "PSNR"),

@@ -61,8 +61,8 @@ pub async fn groups(app: &AppState, query: &RunsQuery) -> Result<Vec<Group>> {
     if query.group == "study" {
         let runs = app.store.grouped(&filter, &GroupBy::Column("stage"), &query.measure).await?;
         let mut alone: HashSet<RunId> = runs.iter().map(|run| run.id.clone()).collect();
-        for study in &app.studies {
-            let ids: HashSet<RunId> = study_runs(app, study, query.seeds).await?.into_iter().collect();
+        for study in app.library.all() {
+            let ids: HashSet<RunId> = study_runs(app, &study, query.seeds).await?.into_iter().collect();
             let own: Vec<Grouped> = runs.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
             own.iter().for_each(|run| {
                 alone.remove(&run.id);

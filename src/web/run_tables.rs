@@ -20,7 +20,7 @@ pub struct Member {
 
 /// The places of all studies that the run fills, and the tables whose other runs start from it.
 pub fn tables_of(app: &AppState, run: &Run) -> Vec<Member> {
-    app.studies.iter().flat_map(|study| members(app, study, run)).collect()
+    app.library.all().iter().flat_map(|study| members(app, study, run)).collect()
 }
 
 fn members(app: &AppState, study: &Study, run: &Run) -> Vec<Member> {

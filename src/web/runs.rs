@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 
@@ -23,7 +25,7 @@ struct RunsPage<'a> {
     layout: Layout,
     query: RunsQuery,
     methods: &'a [MethodInfo],
-    studies: &'a [Study],
+    studies: Vec<Arc<Study>>,
     runs: Vec<Run>,
     total: u64,
     counts: Vec<(RunState, u64)>,
@@ -120,7 +122,7 @@ pub async fn runs(State(app): App, InQuery(query): InQuery) -> Result<impl IntoR
         measures: if is_grouped { app.store.measures().await? } else { Vec::new() },
         query,
         methods: &app.catalog.methods,
-        studies: &app.studies,
+        studies: app.library.all(),
     };
     Ok(Page(page).into_response())
 }

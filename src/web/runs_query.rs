@@ -178,7 +178,7 @@ impl RunsQuery {
     pub async fn filter(&self, app: &AppState) -> Result<RunFilter> {
         let ids = match self.study.as_str() {
             "" => None,
-            name => Some(study_runs(app, app.study(name)?, self.seeds).await?),
+            name => Some(study_runs(app, app.study(name)?.as_ref(), self.seeds).await?),
         };
         let (_, sort, descending) = self.order();
         Ok(RunFilter {
@@ -233,7 +233,13 @@ pub async fn study_runs(app: &AppState, study: &Study, seeds: Option<u64>) -> Re
             seeds: Some(seeds.unwrap_or(SEEDS).max(scale.seeds)),
             ..Request::default()
         };
-        ids.extend(app.outlines.of(app, study, scale, &request)?.ids());
+        // A person's own study need not be possible at every scale.
+        ids.extend(
+            app.outlines
+                .of(app, study, scale, &request)
+                .map(|outline| outline.ids())
+                .unwrap_or_default(),
+        );
     }
     Ok(ids)
 }

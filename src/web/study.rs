@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::claim_view::{ClaimView, claims_of};
 use super::error::Result;
 use super::fields::{Fields, InForm, InPath, InQuery, query_of};
 use super::page::{Layout, Page};
@@ -28,6 +29,8 @@ const LISTED: usize = 200;
 struct StudyPage<'a> {
     layout: Layout,
     study: &'a Study,
+    /// Whether a person made it.
+    own: bool,
     scales: &'a [Scale],
     choice: Choice,
     view: View,
@@ -50,6 +53,7 @@ struct TableView<'a> {
     usual: String,
     /// The same view with all rows.
     all_rows: String,
+    claims: Vec<ClaimView>,
     /// Label, and the run if it was ever queued.
     runs: Vec<(String, Option<Run>)>,
     /// How many runs are not listed, and where they are.
@@ -94,7 +98,7 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
     let study = app.study(path.text("name")?)?;
     let mut choice = Choice::read(&query);
     if choice.scale.is_empty() {
-        let usual = usual_choice(&app, study).await?;
+        let usual = usual_choice(&app, &study).await?;
         // Pictures or seeds that were asked for stay.
         choice.scale = usual.scale;
         if choice.data.is_empty() {
@@ -102,16 +106,17 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
         }
     }
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
-    show(&app, study, choice, View::read(&query, study), None, launched).await
+    let view = View::read(&query, &study);
+    show(&app, &study, choice, view, None, launched).await
 }
 
 /// Queues the study's runs and shows the study again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
-    let (choice, view) = (Choice::read(&form), View::read(&form, study));
-    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, study)) {
+    let (choice, view) = (Choice::read(&form), View::read(&form, &study));
+    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, &study)) {
         Ok(plan) => plan,
-        Err(error) => return show(&app, study, choice, view, Some(error), None).await,
+        Err(error) => return show(&app, &study, choice, view, Some(error), None).await,
     };
     let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
@@ -148,6 +153,7 @@ async fn show(
     let page = StudyPage {
         layout: Layout::new("home", app),
         study,
+        own: app.library.is_own(&study.name),
         scales: &app.scales,
         choice,
         view,
@@ -176,6 +182,7 @@ fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, she
         lines,
         done,
         numbers: sheet.numbers,
+        claims: claims_of(study, &sheet.whole),
         is_pair: sheet.other.is_some(),
         usual: View::default().href(&path, choice),
         all_rows: all_rows.href(&path, choice),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::AppState;
 use super::error::Result;
-use super::fields::Fields;
+use super::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
 use crate::store::Run;
@@ -66,6 +66,11 @@ impl Choice {
             ("data", self.data.clone()),
             ("seeds", self.seeds.clone()),
         ]
+    }
+
+    /// The same as a query.
+    pub fn query(&self) -> String {
+        query_of(self.pairs())
     }
 
     /// The wishes it stands for.
@@ -134,7 +139,10 @@ pub struct Done {
 
 /// How far a study is at a scale with its own pictures and seeds.
 pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
-    let outline = app.outlines.of(app, study, scale, &Request::default())?;
+    // A person's own study need not be possible at every scale.
+    let Ok(outline) = app.outlines.of(app, study, scale, &Request::default()) else {
+        return Ok(Done::default());
+    };
     let states = app.store.states(&outline.ids()).await?;
     Ok(Done::among(&outline, &states))
 }

@@ -6,7 +6,7 @@ use super::AppState;
 use super::error::Result;
 use super::study_choice::Choice;
 use super::study_view::View;
-use crate::experiment::{Arrangement, Invalid, Plan, Study};
+use crate::experiment::{Arrangement, Invalid, Plan, Study, Table};
 use crate::store::Filled;
 
 /// A table, and the one beside it.
@@ -15,6 +15,8 @@ pub struct Sheet {
     pub arrangement: Arrangement,
     /// Its runs and places, by name.
     pub outline: Arc<Plan>,
+    /// The table as its study has it, on which claims are judged.
+    pub whole: Table,
     /// The table, arranged, and the runs that exist.
     pub own: Filled,
     /// Another scale or other pictures, arranged in the same way.
@@ -58,12 +60,14 @@ pub async fn sheet(app: &AppState, study: &Study, choice: &Choice, view: &View) 
     let mut own = app.store.fill(study, &outline).await?;
     let numbers = Numbers::of(&outline, &own);
     let (theirs, rest) = other.map(|(choice, filled)| (filled.table, (choice, filled.runs))).unzip();
+    let whole = own.table.clone();
     let (table, theirs) = own.table.arranged_beside(theirs, &arrangement);
     own.table = table;
     let other = rest.zip(theirs).map(|((choice, runs), table)| (choice, Filled { runs, table }));
     Ok(Ok(Sheet {
         arrangement,
         outline,
+        whole,
         own,
         other,
         numbers,

@@ -90,6 +90,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("cubecl", &["device"], "how a GPU's runtime behaves is decided in one place"),
     ("plotters", &["charts"], "a page asks `charts` for a chart"),
     ("resvg", &["charts"], "a page asks `charts` for a chart"),
+    ("statrs", &["experiment"], "claims are judged in one place"),
 ];
 
 /// A file that cannot be read in one sitting has two subjects.

@@ -1,15 +1,22 @@
 //! The words of the system on a toy catalog: three methods that train nothing.
 
 mod arrange;
+mod claim;
 mod few;
+mod forecast;
+mod grid;
 mod latex;
+mod library;
+mod next;
 mod resolve;
 mod run;
 mod schema;
+mod statistics;
 mod study;
 mod table;
 mod times;
 mod tokenizer;
+mod verdict;
 
 use super::*;
 use crate::section;

@@ -130,3 +130,30 @@ async fn the_queue_says_what_waits_in_vain() {
     assert_eq!(queue[1].reason.as_deref(), Some("waits for MAE · pretrain · seed 0, which failed"));
     assert_eq!(queue[2].reason, Some(format!("waits for run {}, which is not here", gone.id)));
 }
+
+#[tokio::test]
+async fn what_runs_were_made_on_is_known_with_its_seeds_and_times() {
+    let shelf = shelf().await;
+    assert!(shelf.store.grounds().await.unwrap().is_empty());
+    for (seed, kinds) in [
+        (0, vec![queued(0), started(1), FINISHED]),
+        (1, vec![queued(0), started(1), FINISHED]),
+        (3, vec![queued(0)]),
+    ] {
+        shelf.put_at(&spec(Stage::Pretrain, seed, None), 10, kinds).await;
+    }
+    let [ground] = &shelf.store.grounds().await.unwrap()[..] else {
+        panic!("one scale and one source")
+    };
+    assert_eq!(
+        (ground.data.as_str(), &ground.seeds[..], ground.finished),
+        ("builtin", &[0, 1, 3][..], 2)
+    );
+    assert_eq!(ground.begun(), 2, "seed 2 is a gap");
+    let durations = shelf.store.durations(&ground.scale, "builtin").await.unwrap();
+    let (more, other) = (spec(Stage::Pretrain, 9, None), spec(Stage::Probe, 9, None));
+    let one = durations.of(&[&more]).unwrap();
+    assert!(one > 0.0, "{one}");
+    assert_eq!(durations.of(&[&more, &more]), Some(2.0 * one));
+    assert_eq!(durations.of(&[&more, &other]), None, "no probe was ever finished");
+}

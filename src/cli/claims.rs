@@ -1,0 +1,148 @@
+//! `umbra claims`: what the paper concludes, judged on the runs that are here, and what to run next.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use super::serve::start_jobs;
+use super::study::{STOPPED, report_failures, work_off};
+use super::{catalog, find_scale, print, runtime, settings};
+use crate::experiment::next::seeds_to_plan;
+use crate::experiment::{Judgement, Library, Plan, Request, RunSpec, Study, plan};
+use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
+use crate::store::{Ground, Judged, Next, Store};
+
+/// Judges all claims, or says what one wants next.
+///
+/// # Errors
+/// A setting, scale or claim that cannot be, or runs that failed.
+pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
+    match args.order {
+        Some(ClaimOrder::Next(next)) => runtime()?.block_on(show_next(next)),
+        None => runtime()?.block_on(list(&args.choice)),
+    }
+}
+
+async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&choice.data_dir.data_dir).await?;
+    let mut all = Vec::new();
+    for study in Library::new(&choice.data_dir.data_dir).all() {
+        let (plan, seeds) = planned(&store, &study, choice).await?;
+        let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
+        for (judgement, next) in claims {
+            if choice.json {
+                all.push(as_json(&study, &judgement, &next));
+            } else {
+                print(&described(&study, &judgement))?;
+            }
+        }
+    }
+    if choice.json {
+        print(&serde_json::to_string_pretty(&all)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
+    let studies = Library::new(&args.choice.data_dir.data_dir).all();
+    let names = || studies.iter().flat_map(|study| &study.claims).map(|claim| claim.id.as_str());
+    let has = |study: &&Arc<Study>| study.claims.iter().any(|claim| claim.id == args.claim);
+    let study = studies.iter().find(has).with_context(|| {
+        let names = names().collect::<Vec<_>>().join(", ");
+        format!("claim `{}` is not known: it must be one of {names}", args.claim)
+    })?;
+    let data_dir = &args.choice.data_dir.data_dir;
+    let store = Store::open(data_dir).await?;
+    let (plan, seeds) = planned(&store, study, &args.choice).await?;
+    let judged = store.judge(study, &plan, seeds).await?;
+    let found = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == args.claim);
+    let (judgement, next) = found.context("the study has the claim")?;
+    if !args.run {
+        print(&if args.choice.json {
+            serde_json::to_string_pretty(&as_json(study, &judgement, &next))?
+        } else {
+            format!("{}\n{}", described(study, &judgement), wishes(&judgement, &next))
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    drop(store);
+    let (store, jobs) = start_jobs(data_dir, &args.workers).await?;
+    for run in &next.again {
+        jobs.retry(&run.id).await?;
+    }
+    let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
+    let Some(ended) = work_off(&store, &jobs, &runs, args.choice.json).await? else {
+        return Ok(STOPPED.into());
+    };
+    // The new seed may be one more than those that were judged before.
+    let (plan, seeds) = planned(&store, study, &args.choice).await?;
+    let judged = store.judge(study, &plan, seeds).await?;
+    for (judgement, next) in judged.claims.iter().filter(|(judgement, _)| judgement.claim.id == args.claim) {
+        print(&if args.choice.json {
+            serde_json::to_string_pretty(&as_json(study, judgement, next))?
+        } else {
+            described(study, judgement)
+        })?;
+    }
+    report_failures(&ended)
+}
+
+/// The study's runs, a seed more than those that are judged, and how many are: as many as were begun, unless told otherwise.
+async fn planned(store: &Store, study: &Study, choice: &ClaimChoice) -> anyhow::Result<(Plan, u64)> {
+    let (catalog, scale) = (catalog(), find_scale(&choice.runs.scale)?);
+    let set = settings(&choice.runs.set, &catalog)?;
+    let grounds = store.grounds().await?;
+    let fits = |ground: &&Ground| ground.scale == scale.name && choice.runs.data.as_ref().is_none_or(|data| *data == ground.data);
+    let seeds = match choice.runs.seeds {
+        Some(0) => bail!("--seeds 0: it must be a whole number from 1 to 999"),
+        Some(seeds) => seeds.min(999),
+        None => grounds.iter().find(fits).map_or(1, Ground::begun),
+    };
+    let request = Request {
+        data: choice.runs.data.clone(),
+        seeds: Some(seeds_to_plan(seeds)),
+        set,
+    };
+    Ok((plan(study, &scale, &catalog, &request)?, seeds))
+}
+
+fn as_json(study: &Study, judgement: &Judgement, next: &Next) -> serde_json::Value {
+    let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
+    json!({ "study": study.name, "claim": judgement.claim, "verdict": judgement.verdict, "findings": judgement.findings,
+        "next": { "runs": runs, "under_way": next.under_way, "seeds_estimate": next.estimate } })
+}
+
+/// The verdict and the sentence, then a line for each comparison.
+fn described(study: &Study, judgement: &Judgement) -> String {
+    let claim = &judgement.claim;
+    let head = format!(
+        "{:15} {}  ({}, {})\n    {}",
+        judgement.verdict.text().to_uppercase(),
+        claim.id,
+        study.name,
+        claim.source,
+        claim.says
+    );
+    let lines = judgement.findings.iter().filter_map(|finding| {
+        let effect = finding.effect()?;
+        Some(format!("    {}: {effect}, {}", finding.what(), finding.verdict.text()))
+    });
+    let lacks = judgement.lacks().map(|lacks| format!("    Lacks two seeds each. {lacks}"));
+    std::iter::once(head).chain(lines).chain(lacks).collect::<Vec<_>>().join("\n")
+}
+
+fn wishes(judgement: &Judgement, next: &Next) -> String {
+    let runs: Vec<String> = next.runs().iter().map(|run| format!("    {}  {}", run.id, run.label)).collect();
+    let estimate = next.estimate.map(|seeds| {
+        format!("\nEstimate: about {seeds} seeds in all, if differences and spreads stay as they are (80 % chance; rough, for the spread of few seeds is itself uncertain).")
+    });
+    let head = match (judgement.verdict.is_decided(), runs.len()) {
+        (true, _) => "It is decided: nothing to run.".to_owned(),
+        (false, 0) if next.under_way > 0 => format!("{} runs that it needs wait or work already.", next.under_way),
+        (false, 0) => "Nothing can be run for it at this scale.".to_owned(),
+        (false, n) => format!("Next, {n} runs; `--run` runs them now:"),
+    };
+    format!("{head}\n{}{}", runs.join("\n"), estimate.unwrap_or_default())
+}
