@@ -62,6 +62,7 @@ function focusIn(part) {
   const active = document.activeElement;
   if (!active || !part.contains(active)) return null;
   if (active.id) return `#${CSS.escape(active.id)}`;
+  if (active.name) return `[name="${CSS.escape(active.name)}"][value="${CSS.escape(active.value)}"]`;
   const href = active.getAttribute("href");
   return href ? `a[href="${CSS.escape(href)}"]` : null;
 }
@@ -182,7 +183,10 @@ function slide(gallery) {
 function auto(form) {
   let wait = 0;
   const go = () => {
-    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+    // A set of boxes that are all ticked is what no box at all is: it need not stand in the address.
+    const sets = [...form.querySelectorAll("[data-all]")].map((set) => [...set.querySelectorAll("input")]);
+    const whole = new Set(sets.filter((boxes) => boxes.every((box) => box.checked)).flat().map((box) => box.name));
+    const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value !== "" && !whole.has(name)));
     const href = `${form.getAttribute("action")}?${query}`;
     history.replaceState(null, "", href);
     refresh(href);
@@ -197,6 +201,15 @@ function auto(form) {
   form.addEventListener("input", soon);
   form.addEventListener("change", soon); // Some programs that fill in forms say only this.
   for (const button of form.querySelectorAll("button")) button.hidden = true;
+}
+
+/** A link whose answer is the same page: it goes to the address, and the page is swapped where it stands. */
+function follows(event) {
+  const link = event.target.closest?.("a[data-swap]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.href);
+  refresh(link.href);
 }
 
 function enhance(root) {
@@ -271,6 +284,8 @@ document.addEventListener("keydown", (event) => {
 
 document.getElementById("theme")?.addEventListener("click", nextTheme);
 document.getElementById("keys")?.addEventListener("click", toggleShortcuts);
+document.addEventListener("click", follows);
+addEventListener("popstate", () => refresh());
 document.addEventListener("visibilitychange", () => { if (document.hidden) disconnect(); else connect(); });
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", connect);

@@ -1,9 +1,10 @@
 //! Which part of a table is shown and in which order: pages, exports and the command line read the same words.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use super::study::Column;
-use super::table::{Entry, Table, TableRow};
+use super::table::{Table, TableRow};
 
 /// A part of a table, in an order of its own. The default is the whole table as its study has it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +35,15 @@ pub enum By {
     Ours(String),
     /// The paper's number in that column.
     Paper(String),
+    /// Our mean in that column of the table beside this one.
+    Against(String),
+    /// That mean less our own.
+    Difference(String),
 }
+
+/// What stands after a column's id for a number other than our mean, in addresses and on the command line.
+type Suffix = (&'static str, fn(String) -> By);
+const SUFFIXES: [Suffix; 3] = [(".paper", By::Paper), (".against", By::Against), (".difference", By::Difference)];
 
 impl Arrangement {
     /// Reads what an address or a command line says; `sort` is `row.title`, a column's id, or one with `.paper` after it.
@@ -59,18 +68,19 @@ impl Arrangement {
                 true
             }
         });
-        let highest_first = |column: &Column| descending.unwrap_or(!column.lower_is_better);
-        let order = match (sort, find(sort), sort.strip_suffix(".paper").and_then(find)) {
-            ("", ..) => None,
-            (_, Some(column), _) => Some(Order {
-                by: By::Ours(column.id.clone()),
-                descending: highest_first(column),
-            }),
-            (_, _, Some(column)) => Some(Order {
-                by: By::Paper(column.id.clone()),
-                descending: highest_first(column),
-            }),
-            ("row.title", ..) => Some(Order {
+        let column = |by: fn(String) -> By, column: &Column| Order {
+            by: by(column.id.clone()),
+            descending: descending.unwrap_or(!column.lower_is_better),
+        };
+        let suffixed = || {
+            SUFFIXES
+                .iter()
+                .find_map(|(suffix, by)| Some(column(*by, find(sort.strip_suffix(suffix)?)?)))
+        };
+        let order = match (sort, find(sort).map(|ours| column(By::Ours, ours)).or_else(suffixed)) {
+            ("", _) => None,
+            (_, Some(order)) => Some(order),
+            ("row.title", _) => Some(Order {
                 by: By::Title,
                 descending: descending.unwrap_or(false),
             }),
@@ -103,39 +113,63 @@ impl Arrangement {
 
 impl Table {
     /// The part of the table that was asked for. The best are marked among the rows that are left.
-    pub fn arranged(mut self, arrangement: &Arrangement) -> Table {
-        self.rows.retain(|row| arrangement.shows(&row.id, &row.title));
-        if let Some(Order { by, descending }) = &arrangement.order {
-            self.sort(by, *descending);
+    pub fn arranged(self, arrangement: &Arrangement) -> Table {
+        self.arranged_beside(None, arrangement).0
+    }
+
+    /// The same part of two tables of one study, in the same order.
+    pub fn arranged_beside(mut self, mut other: Option<Table>, arrangement: &Arrangement) -> (Table, Option<Table>) {
+        if let Some(order) = &arrangement.order {
+            self.sort(order, other.as_ref());
         }
+        if let Some(other) = &mut other {
+            let place = |row: &TableRow| self.rows.iter().position(|own| own.id == row.id);
+            other.rows.sort_by_key(place);
+            other.cut(arrangement);
+        }
+        self.cut(arrangement);
+        (self, other)
+    }
+
+    fn cut(&mut self, arrangement: &Arrangement) {
+        self.rows.retain(|row| arrangement.shows(&row.id, &row.title));
         if !arrangement.columns.is_empty() {
-            let places = arrangement.columns.iter().filter_map(|id| self.place(id)).collect::<Vec<_>>();
+            let places: Vec<usize> = arrangement.columns.iter().filter_map(|id| self.place(id)).collect();
             self.columns = places.iter().map(|place| self.columns[*place].clone()).collect();
             for row in &mut self.rows {
                 row.entries = places.iter().map(|place| row.entries[*place].clone()).collect();
             }
         }
         self.mark_best();
-        self
     }
 
-    fn sort(&mut self, by: &By, descending: bool) {
-        let number = |id: &String, of: fn(&Entry) -> Option<f64>| {
-            let place = self.place(id);
-            move |row: &TableRow| of(&row.entries[place?])
+    fn sort(&mut self, order: &Order, other: Option<&Table>) {
+        if order.by == By::Title {
+            self.rows
+                .sort_by(|a, b| turned(a.title.to_lowercase().cmp(&b.title.to_lowercase()), order.descending));
+            return;
+        }
+        let keys: BTreeMap<String, Option<f64>> = self
+            .rows
+            .iter()
+            .map(|row| (row.id.clone(), self.number(row, &order.by, other)))
+            .collect();
+        self.rows.sort_by(|a, b| numbers(keys[&a.id], keys[&b.id], order.descending));
+    }
+
+    fn number(&self, row: &TableRow, by: &By, other: Option<&Table>) -> Option<f64> {
+        let own = |id: &str| Some(&row.entries[self.place(id)?]);
+        let theirs = |id: &str| {
+            let other = other?;
+            let row = other.rows.iter().find(|theirs| theirs.id == row.id)?;
+            row.entries[other.place(id)?].mean()
         };
         match by {
-            By::Title => self
-                .rows
-                .sort_by(|a, b| turned(a.title.to_lowercase().cmp(&b.title.to_lowercase()), descending)),
-            By::Ours(id) => {
-                let key = number(id, Entry::mean);
-                self.rows.sort_by(|a, b| numbers(key(a), key(b), descending));
-            }
-            By::Paper(id) => {
-                let key = number(id, |entry| entry.paper);
-                self.rows.sort_by(|a, b| numbers(key(a), key(b), descending));
-            }
+            By::Title => None,
+            By::Ours(id) => own(id)?.mean(),
+            By::Paper(id) => own(id)?.paper,
+            By::Against(id) => theirs(id),
+            By::Difference(id) => Some(theirs(id)? - own(id)?.mean()?),
         }
     }
 
@@ -145,7 +179,7 @@ impl Table {
 }
 
 /// The order of two numbers that may be missing, which come last whatever the direction.
-pub fn numbers(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
+fn numbers(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => turned(a.total_cmp(&b), descending),
         (a, b) => b.is_some().cmp(&a.is_some()),

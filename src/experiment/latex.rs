@@ -23,7 +23,11 @@ impl Caption {
             label: format!("tab:{}-{scale}", study.name),
             setting: match data {
                 "" | "builtin" => format!("Ours at scale {scale}"),
-                data => format!("Ours at scale {scale} on {data}"),
+                // A paper says which pictures, not where they lie.
+                path => format!(
+                    "Ours at scale {scale} on {}",
+                    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+                ),
             },
             paper: study.paper.clone(),
         }
@@ -112,6 +116,9 @@ impl Table {
         }
         if entries().any(|entry| entry.values.is_empty() && !entry.missing.is_empty()) {
             text.push_str(" A dash: not measured yet.");
+        }
+        if entries().any(|entry| entry.uncertain) {
+            text.push_str(" A question mark: whether the paper's number is of this row is uncertain.");
         }
         if has_paper && !caption.paper.is_empty() {
             let _ = write!(text, " Paper: {}.", escaped(caption.paper.trim_end_matches('.')));

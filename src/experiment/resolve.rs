@@ -70,6 +70,17 @@ pub struct Cell {
 }
 
 impl Plan {
+    /// The names of the runs.
+    pub fn ids(&self) -> Vec<RunId> {
+        self.runs.iter().map(|run| run.id.clone()).collect()
+    }
+
+    /// The same runs by name alone, which is a small part of what they take.
+    pub fn without_settings(mut self) -> Plan {
+        self.runs.iter_mut().for_each(|run| run.settings = Values::new());
+        self
+    }
+
     fn add(&mut self, run: &RunSpec) {
         if !self.runs.iter().any(|known| known.id == run.id) {
             self.runs.push(run.clone());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::Values;
+use super::schema::{Value, Values};
+use super::settings::DataSettings;
 use super::toml_file;
 
 /// One scale.
@@ -45,6 +46,14 @@ impl Scale {
     /// Reads a scale; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         toml_file::read(file, text)
+    }
+
+    /// Where its pictures come from unless somebody says otherwise: `data.source`.
+    pub fn source(&self) -> String {
+        let own = self.all.get("data").and_then(|data| data.get("source")).map(ToString::to_string);
+        let usual = || DataSettings::SECTION.settings.iter().find(|setting| setting.key == "source");
+        own.or_else(|| usual().map(|setting| Value::from(setting.default).to_string()))
+            .unwrap_or_default()
     }
 
     /// The scales that come with Umbra, smallest first.

@@ -83,17 +83,17 @@ impl Entry {
         (n > 1).then(|| (self.values.iter().map(|v| (v.value - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt())
     }
 
-    /// The paper's number, with a question mark if it may be another row's: `83.3 ?`.
-    pub fn paper_text(&self, decimals: usize) -> Option<String> {
-        let mark = if self.uncertain { " ?" } else { "" };
-        self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
-    }
-
     /// `81.2 ± 0.3`, or nothing.
     pub fn mean_text(&self, decimals: usize) -> Option<String> {
         let mean = self.mean()?;
         let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
         Some(format!("{mean:.decimals$}{sd}"))
+    }
+
+    /// The paper's number, with a question mark if it may be another row's: `83.3 ?`.
+    pub fn paper_text(&self, decimals: usize) -> Option<String> {
+        let mark = if self.uncertain { " ?" } else { "" };
+        self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
     }
 
     /// `81.2 ± 0.3 (n=3)`, or nothing.

@@ -5,7 +5,9 @@
 //! server's note of which run it has just given to which device, which is emptied at every start.
 
 mod error;
+mod filter;
 mod grounds;
+mod groups;
 mod ingest;
 mod judged;
 mod past;
@@ -24,12 +26,14 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::Error;
+pub use filter::{RunFilter, Sort};
 pub use grounds::{Durations, Ground};
+pub use groups::{GroupBy, Grouped};
 pub use ingest::{Mark, News};
 pub use judged::{Judged, Next};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
-pub use runs::{Run, RunFilter, Sort};
+pub use runs::Run;
 pub use study::Filled;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();

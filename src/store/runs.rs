@@ -5,7 +5,8 @@ use sqlx::SqliteConnection;
 use crate::experiment::{RunId, RunSpec, Stage};
 use crate::run_dir::{History, State};
 
-use super::{Error, Progress, Result, Store};
+use super::filter::Given;
+use super::{Error, Progress, Result, RunFilter, Store};
 
 /// Selects runs with what their parents say about them; takes the rest of the query and its arguments.
 macro_rules! select_runs {
@@ -84,63 +85,6 @@ impl Run {
     }
 }
 
-/// What a list of runs is sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
-    /// When the run was queued first.
-    #[default]
-    Created,
-    /// The name for people.
-    Label,
-    /// Where it stands.
-    State,
-    /// The kind of work.
-    Stage,
-    /// The method.
-    Method,
-    /// Seconds from the first start to the end, or to now.
-    Duration,
-}
-
-/// Which runs a page lists. The default is the newest 100.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunFilter {
-    /// Only runs that stand there.
-    pub state: Option<State>,
-    /// Only runs of that method.
-    pub method: Option<String>,
-    /// Only that kind of work.
-    pub stage: Option<Stage>,
-    /// Only these runs, such as those of a study.
-    pub ids: Option<Vec<RunId>>,
-    /// Only runs with this text in their label or at the start of their id; letter case is ignored.
-    pub text: Option<String>,
-    /// The order.
-    pub sort: Sort,
-    /// Whether the order is turned round.
-    pub descending: bool,
-    /// At most that many.
-    pub limit: u64,
-    /// Passing over that many first.
-    pub offset: u64,
-}
-
-impl Default for RunFilter {
-    fn default() -> Self {
-        RunFilter {
-            state: None,
-            method: None,
-            stage: None,
-            ids: None,
-            text: None,
-            sort: Sort::Created,
-            descending: true,
-            limit: 100,
-            offset: 0,
-        }
-    }
-}
-
 impl Store {
     /// One run.
     pub async fn run(&self, id: &RunId) -> Result<Option<Run>> {
@@ -172,6 +116,7 @@ impl Store {
                    where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
                      and (?4 is null or run_id in (select value from json_each(?4)))
                      and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
+                     and (?10 is null or scale = ?10) and (?11 is null or data = ?11) and (?12 is null or (spec -> ?12) is ?13)
                    order by case when ?7 then null else sort_key end, sort_key desc,
                             case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id
                    limit ?8 offset ?9
@@ -186,7 +131,11 @@ impl Store {
             sort,
             descending,
             limit,
-            offset
+            offset,
+            given.scale,
+            given.data,
+            given.path,
+            given.value
         )
         .fetch_all(&self.pool)
         .await?;
@@ -200,12 +149,17 @@ impl Store {
             "select count(*) from run
              where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
                and (?4 is null or run_id in (select value from json_each(?4)))
-               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)",
+               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
+               and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)",
             given.state,
             given.method,
             given.stage,
             given.ids,
-            given.text
+            given.text,
+            given.scale,
+            given.data,
+            given.path,
+            given.value
         )
         .fetch_one(&self.pool)
         .await?;
@@ -219,13 +173,6 @@ impl Store {
             .await?;
         let runs = |state: State| rows.iter().find(|row| row.state == state.name()).map_or(0, |row| row.runs as u64);
         Ok(State::ALL.into_iter().map(|state| (state, runs(state))).collect())
-    }
-
-    /// Every `data.source` that runs have, in alphabetical order.
-    pub async fn sources(&self) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar!("select distinct data from run order by data")
-            .fetch_all(&self.pool)
-            .await?)
     }
 
     /// The runs that start from this one.
@@ -247,40 +194,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Run::try_from).collect()
-    }
-}
-
-/// The condition of a list of runs, as SQL takes it.
-struct Given<'a> {
-    state: Option<&'static str>,
-    method: Option<&'a str>,
-    stage: Option<&'static str>,
-    ids: Option<String>,
-    text: Option<&'a str>,
-}
-
-impl<'a> From<&'a RunFilter> for Given<'a> {
-    fn from(filter: &'a RunFilter) -> Self {
-        Given {
-            state: filter.state.map(State::name),
-            method: filter.method.as_deref(),
-            stage: filter.stage.map(Stage::name),
-            ids: filter.ids.as_ref().map(|ids| serde_json::json!(ids).to_string()),
-            text: filter.text.as_deref().filter(|text| !text.is_empty()),
-        }
-    }
-}
-
-impl Sort {
-    fn key(self) -> &'static str {
-        match self {
-            Sort::Created => "created",
-            Sort::Label => "label",
-            Sort::State => "state",
-            Sort::Stage => "stage",
-            Sort::Method => "method",
-            Sort::Duration => "duration",
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::experiment::{Plan, RunId, Study, Table};
 use crate::run_dir::State;
 
-use super::{Result, Run, RunFilter, Store};
+use super::{Error, Result, Run, RunFilter, Store};
 
 /// The runs of a plan that exist, and the table they fill.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Filled {
 impl Store {
     /// Those of the plan's runs that were ever queued.
     pub async fn runs_of(&self, plan: &Plan) -> Result<HashMap<RunId, Run>> {
-        let ids = ids(plan);
+        let ids = plan.ids();
         let filter = RunFilter {
             limit: ids.len() as u64,
             ids: Some(ids),
@@ -28,20 +28,39 @@ impl Store {
         Ok(self.runs(&filter).await?.into_iter().map(|run| (run.id.clone(), run)).collect())
     }
 
+    /// Where those of the runs stand that were ever queued.
+    pub async fn states(&self, ids: &[RunId]) -> Result<HashMap<RunId, State>> {
+        let ids = serde_json::json!(ids).to_string();
+        let rows = sqlx::query!(
+            "select run_id, state from run where run_id in (select value from json_each(?))",
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |id: String, state: String| Ok::<_, String>((id.parse()?, state.parse()?));
+        rows.into_iter()
+            .map(|row| read(row.run_id, row.state).map_err(Error::Broken))
+            .collect()
+    }
+
+    /// The scales and sources of pictures that runs have, each pair once, in alphabetical order.
+    pub async fn settings_used(&self) -> Result<Vec<(String, String)>> {
+        let rows = sqlx::query!("select distinct scale, data from run order by scale, data")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.scale, row.data)).collect())
+    }
+
     /// Reads runs and results into the study's table.
     pub async fn fill(&self, study: &Study, plan: &Plan) -> Result<Filled> {
         let runs = self.runs_of(plan).await?;
-        let results = self.summaries(&ids(plan)).await?;
+        let results = self.summaries(&plan.ids()).await?;
         let finished = |id: &RunId| runs.get(id).is_some_and(|run| run.state == State::Finished);
         let values: HashMap<(RunId, String), f64> = results.into_iter().map(|(run, name, value)| ((run, name), value)).collect();
         let value = |id: &RunId, name: &str| values.get(&(id.clone(), name.to_owned())).copied().filter(|_| finished(id));
         let table = Table::build(study, plan, value, |id| missing_text(runs.get(id)));
         Ok(Filled { runs, table })
     }
-}
-
-fn ids(plan: &Plan) -> Vec<RunId> {
-    plan.runs.iter().map(|run| run.id.clone()).collect()
 }
 
 /// Why a run has no number.

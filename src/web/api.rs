@@ -34,7 +34,7 @@ pub async fn methods(State(app): App) -> Json<Value> {
 /// A study's table, its runs and their states.
 pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let study = app.study(path.text("name")?)?;
-    let plan = Choice::read(&query).plan(&app, &study)?;
+    let plan = Choice::read(&query).outline(&app, &study)?;
     let filled = app.store.fill(&study, &plan).await?;
     let runs = plan.runs.iter().map(|spec| {
         let run = filled.runs.get(&spec.id);

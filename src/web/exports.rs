@@ -9,6 +9,7 @@ use super::charts::{FILE_POLICY, theme_of};
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::study_choice::Choice;
+use super::study_sheet::sheet;
 use super::study_view::View;
 use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
 use crate::experiment::table::Entry;
@@ -33,13 +34,7 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
     let choice = Choice::read(&query);
-    let arrangement = View::read(&query, &study).arrangement(&study)?;
-    let table = app
-        .store
-        .fill(&study, &choice.plan(&app, &study)?)
-        .await?
-        .table
-        .arranged(&arrangement);
+    let table = sheet(&app, &study, &choice, &View::read(&query, &study)).await??.own.table;
     let caption = Caption::of(&study, &choice.scale, &choice.data);
     let text = match ending {
         "csv" => table.to_csv(),

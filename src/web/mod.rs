@@ -29,6 +29,8 @@ mod live;
 mod login;
 mod matrices;
 mod named;
+mod number;
+mod outlines;
 mod own;
 mod page;
 mod plan;
@@ -38,13 +40,17 @@ mod psnr;
 mod psnr_examples;
 mod queue;
 mod run;
+mod run_groups;
 mod run_settings;
+mod run_tables;
 mod runs;
 mod runs_query;
 mod session;
 mod study;
 mod study_choice;
+mod study_sheet;
 mod study_table;
+mod study_tabs;
 mod study_view;
 #[cfg(test)]
 mod tests;
@@ -68,7 +74,7 @@ use guard::{BODY_LIMIT, Guard};
 use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
-pub use study_choice::Outlines;
+pub use outlines::Outlines;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -162,6 +168,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/studies/{name}", get(study::study)),
         ("/studies/{name}/delete", post(own::delete)),
         ("/studies/{name}/launch", post(study::launch)),
+        ("/studies/{name}/number", get(number::number)),
         ("/studies/{name}/{file}", get(exports::study_export)),
         ("/launch", get(launch::launch).post(launch::submit)),
         ("/runs", get(runs::runs)),

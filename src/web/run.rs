@@ -13,6 +13,7 @@ use super::files::log_tail;
 use super::filters;
 use super::page::{Layout, Page};
 use super::run_settings::{SectionView, section_views};
+use super::run_tables::{Member, tables_of};
 use super::view::RunView;
 use super::{App, AppState};
 use crate::experiment::{RunId, Stage};
@@ -40,6 +41,8 @@ struct RunPage {
     load: Option<Load>,
     speeds: Option<Speeds>,
     settings: Vec<SectionView>,
+    /// The tables it is part of.
+    tables: Vec<Member>,
     log: String,
     has_model: bool,
     /// Whether it keeps a list of the pictures it learns from.
@@ -93,6 +96,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         load: app.store.load(&id).await?.last().copied(),
         speeds: speeds(&app, &id).await?,
         settings: section_views(&app, &run.spec),
+        tables: tables_of(&app, &run),
         log: log_tail(&app, &id, LOG_TAIL).await?,
         has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
         has_list: RunDir::of(app.jobs.data_dir(), &id).chosen_file().is_file(),

@@ -1,17 +1,20 @@
-//! `/runs`: every run, filtered, sorted, a hundred at a time.
+//! `/runs`: every run, filtered, sorted, a hundred at a time, or by what they have in common.
+
+use std::collections::BTreeSet;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::App;
 use super::error::Result;
 use super::fields::InQuery;
 use super::filters;
 use super::page::{Layout, Page};
+use super::run_groups::{Group, groups};
 use super::runs_query::{PAGE_SIZE, RunsQuery};
 use super::view::RunView;
+use super::{App, AppState};
 use crate::experiment::{MethodInfo, Stage, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
@@ -26,6 +29,14 @@ struct RunsPage<'a> {
     runs: Vec<Run>,
     total: u64,
     counts: Vec<(RunState, u64)>,
+    /// Scales and pictures that runs have.
+    scales: Vec<String>,
+    sources: Vec<String>,
+    /// Settings that runs can be grouped by.
+    settings: Vec<String>,
+    /// The groups, if runs are grouped, and the results that may have a mean.
+    groups: Option<Vec<Group>>,
+    measures: Vec<String>,
 }
 
 /// A head of the table: where a click leads, and how the list is sorted now.
@@ -57,8 +68,21 @@ impl RunsPage<'_> {
         self.first() + self.runs.len() as u64 - 1
     }
 
+    /// The heads of the table of groups: name in the address, text, class.
+    fn group_heads(&self) -> Vec<(&'static str, &str, &'static str)> {
+        let mut heads = vec![("group", self.query.group.as_str(), ""), ("runs", "Runs", "num"), ("", "State", "")];
+        if !self.query.measure.is_empty() {
+            heads.extend([
+                ("mean", self.query.measure.as_str(), "num"),
+                ("", "n", "num"),
+                ("", "Smallest to largest", "num"),
+            ]);
+        }
+        heads
+    }
+
     fn head(&self, column: &str) -> SortHead {
-        let (name, _, descending) = self.query.order();
+        let (name, descending) = self.query.present_order();
         let (now, arrow) = match (name == column, descending) {
             (false, _) => ("none", ""),
             (true, true) => ("descending", "▾"),
@@ -76,14 +100,38 @@ impl RunsPage<'_> {
 pub async fn runs(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse> {
     let query = RunsQuery::read(&query)?;
     let filter = query.filter(&app).await?;
+    let is_grouped = !query.group.is_empty();
+    let mut used = app.store.settings_used().await?;
+    let scales = app
+        .scales
+        .iter()
+        .map(|scale| scale.name.clone())
+        .filter(|name| used.iter().any(|(scale, _)| scale == name));
+    let scales = scales.collect();
+    used.sort_by(|a, b| a.1.cmp(&b.1));
+    used.dedup_by(|a, b| a.1 == b.1);
     let page = RunsPage {
         layout: Layout::new("runs", &app),
-        runs: app.store.runs(&filter).await?,
+        runs: if is_grouped { Vec::new() } else { app.store.runs(&filter).await? },
         total: app.store.count(&filter).await?,
         counts: app.store.counts().await?,
+        scales,
+        sources: used.into_iter().map(|(_, data)| data).collect(),
+        settings: settings(&app),
+        groups: if is_grouped { Some(groups(&app, &query).await?) } else { None },
+        measures: if is_grouped { app.store.measures().await? } else { Vec::new() },
         query,
         methods: &app.catalog.methods,
         studies: app.library.all(),
     };
     Ok(Page(page).into_response())
+}
+
+/// Every setting of any run as `section.key`, in alphabetical order.
+fn settings(app: &AppState) -> Vec<String> {
+    let methods = app.catalog.methods.iter();
+    let sections = methods.flat_map(|method| Stage::ALL.into_iter().flat_map(|stage| app.catalog.sections_of(stage, method.name)));
+    let names = sections.flat_map(|section| section.settings.iter().map(move |setting| (section.name, setting.key)));
+    let names: BTreeSet<(&str, &str)> = names.collect();
+    names.into_iter().map(|(section, key)| format!("{section}.{key}")).collect()
 }

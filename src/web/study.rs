@@ -1,6 +1,6 @@
 //! `/studies/{name}`: one table at one scale, and its launch.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,14 +8,21 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::claim_view::{ClaimView, claims_of};
 use super::error::Result;
-use super::fields::{Fields, InForm, InPath, InQuery};
+use super::fields::{Fields, InForm, InPath, InQuery, query_of};
 use super::page::{Layout, Page};
-use super::study_choice::{Choice, Done, check_source, done_at};
-use super::study_table::{Head, Line, heads, lines};
+use super::study_choice::{Choice, Done, check_source};
+use super::study_sheet::{Numbers, Sheet, sheet};
+use super::study_table::{Head, Line, Links, Place, Sorter};
+use super::study_tabs::{Tab, tabs};
+use super::study_view::View;
 use super::view::RunView;
 use super::{App, AppState, filters};
-use crate::experiment::{Invalid, Plan, RunSpec, Scale, Study};
-use crate::store::{Filled, Run};
+use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
+use crate::run_dir::State as RunState;
+use crate::store::Run;
+
+/// Runs that the page lists; more are a click away.
+const LISTED: usize = 200;
 
 #[derive(askama::Template)]
 #[template(path = "study.html")]
@@ -26,6 +33,8 @@ struct StudyPage<'a> {
     own: bool,
     scales: &'a [Scale],
     choice: Choice,
+    view: View,
+    tabs: Vec<Tab>,
     /// How many runs the launch before this page queued and found there already.
     launched: Option<(u64, u64)>,
     table: Option<TableView<'a>>,
@@ -33,49 +42,33 @@ struct StudyPage<'a> {
 
 struct TableView<'a> {
     scale: &'a Scale,
+    by_title: Sorter,
     heads: Vec<Head>,
     lines: Vec<Line>,
     done: Done,
     numbers: Numbers,
+    /// Whether another table stands beside it.
+    is_pair: bool,
+    /// The same table in the study's own order, whole.
+    usual: String,
+    /// The same view with all rows.
+    all_rows: String,
     claims: Vec<ClaimView>,
-    runs: Vec<(RunSpec, Option<Run>)>,
+    /// Label, and the run if it was ever queued.
+    runs: Vec<(String, Option<Run>)>,
+    /// How many runs are not listed, and where they are.
+    more: u64,
+    all_runs: String,
 }
 
-/// The numbers of the table, a seed each.
-struct Numbers {
-    known: usize,
-    all: usize,
-    /// Those whose run has another number too.
-    shared: usize,
-}
-
-impl Numbers {
-    fn of(plan: &Plan, filled: &Filled) -> Numbers {
-        let known = filled
-            .table
-            .rows
-            .iter()
-            .flat_map(|row| &row.entries)
-            .map(|entry| entry.values.len())
-            .sum();
-        let sources: BTreeSet<_> = plan.cells.iter().map(|cell| &cell.run).collect();
-        Numbers {
-            known,
-            all: plan.cells.len(),
-            shared: plan.cells.len() - sources.len(),
-        }
+impl TableView<'_> {
+    /// Columns of the page's table.
+    fn width(&self) -> usize {
+        1 + self.heads.iter().map(|head| head.parts.len()).sum::<usize>()
     }
 }
 
 impl StudyPage<'_> {
-    /// The scale of the paper's numbers: what follows the colon of the study's reference.
-    fn paper_scale(&self) -> &str {
-        self.study
-            .paper
-            .split_once(": ")
-            .map_or(self.study.paper.as_str(), |(_, scale)| scale)
-    }
-
     /// Whether a number of the paper has a question mark.
     fn uncertain(&self) -> bool {
         self.study.rows.iter().any(|row| !row.uncertain.is_empty())
@@ -87,6 +80,17 @@ impl StudyPage<'_> {
             .flat_map(|table| &table.lines)
             .filter(|line| !line.note.is_empty())
     }
+
+    /// What the form of the table's tools keeps as it is.
+    fn kept(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let order = self.view.pairs().into_iter().filter(|(name, _)| ["sort", "dir"].contains(name));
+        self.choice.pairs().into_iter().chain(order).filter(|(_, value)| !value.is_empty())
+    }
+
+    fn export(&self, ending: &str) -> String {
+        self.view
+            .href(&format!("/studies/{}/export.{ending}", self.study.name), &self.choice)
+    }
 }
 
 /// The page.
@@ -94,89 +98,135 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
     let study = app.study(path.text("name")?)?;
     let mut choice = Choice::read(&query);
     if choice.scale.is_empty() {
-        choice.scale = usual_scale(&app, &study).await?;
+        let usual = usual_choice(&app, &study).await?;
+        // Pictures or seeds that were asked for stay.
+        choice.scale = usual.scale;
+        if choice.data.is_empty() {
+            choice.data = usual.data;
+        }
     }
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
-    show(&app, &study, choice, None, launched).await
+    let view = View::read(&query, &study);
+    show(&app, &study, choice, view, None, launched).await
 }
 
 /// Queues the study's runs and shows the study again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
-    let choice = Choice::read(&form);
+    let (choice, view) = (Choice::read(&form), View::read(&form, &study));
     let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, &study)) {
         Ok(plan) => plan,
-        Err(error) => return show(&app, &study, choice, Some(error), None).await,
+        Err(error) => return show(&app, &study, choice, view, Some(error), None).await,
     };
     let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
-    Ok(Redirect::to(&format!(
-        "/studies/{}?{}&queued={queued}&shared={shared}",
-        study.name,
-        choice.query()
-    ))
-    .into_response())
+    let back = view.href(&format!("/studies/{}", study.name), &choice);
+    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}")).into_response())
 }
 
 fn priority(form: &Fields) -> Result<i64> {
     Ok(form.parse("priority")?.unwrap_or(0))
 }
 
-async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<Invalid>, launched: Option<(u64, u64)>) -> Result<Response> {
-    let (fault, table) = match (error, choice.plan(app, study)) {
-        (Some(error), _) | (None, Err(error)) => (Some(error), None),
-        (None, Ok(plan)) => (None, Some(view(app, study, &choice, plan).await?)),
+async fn show(
+    app: &AppState,
+    study: &Study,
+    mut choice: Choice,
+    view: View,
+    error: Option<Invalid>,
+    launched: Option<(u64, u64)>,
+) -> Result<Response> {
+    let (fault, table) = match error {
+        Some(error) => (Some(error), None),
+        None => match sheet(app, study, &choice, &view).await? {
+            Ok(sheet) => (None, Some(table(app, study, &choice, &view, sheet)?)),
+            Err(fault) => (Some(fault), None),
+        },
     };
     let status = if fault.is_some() {
         StatusCode::UNPROCESSABLE_ENTITY
     } else {
         StatusCode::OK
     };
-    let layout = Layout::new("home", app);
+    let tabs = tabs(app, study, &choice, &view).await?;
     choice.fault = fault;
-    Ok((
-        status,
-        Page(StudyPage {
-            layout,
-            study,
-            own: app.library.is_own(&study.name),
-            scales: &app.scales,
-            choice,
-            launched,
-            table,
-        }),
-    )
-        .into_response())
+    let page = StudyPage {
+        layout: Layout::new("home", app),
+        study,
+        own: app.library.is_own(&study.name),
+        scales: &app.scales,
+        choice,
+        view,
+        tabs,
+        launched,
+        table,
+    };
+    Ok((status, Page(page)).into_response())
 }
 
-async fn view<'a>(app: &'a AppState, study: &Study, choice: &Choice, plan: Plan) -> Result<TableView<'a>> {
-    let filled = app.store.fill(study, &plan).await?;
-    let (heads, lines) = (heads(&filled), lines(&filled));
-    let done = Done::of(&plan, &filled.runs);
-    let numbers = Numbers::of(&plan, &filled);
-    let claims = claims_of(study, &filled.table);
-    let mut known = filled.runs;
-    let runs = plan.runs.into_iter().map(|spec| {
-        let run = known.remove(&spec.id);
-        (spec, run)
-    });
+fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, sheet: Sheet) -> Result<TableView<'a>> {
+    let links = Links { study, choice, view };
+    let path = format!("/studies/{}", study.name);
+    let (heads, lines, by_title) = (links.heads(&sheet), links.lines(&sheet), links.sorter("row.title", &sheet));
+    let scale = choice.scale_of(app)?;
+    let done = Done::of(&sheet.outline, &sheet.own.runs);
+    let all_rows = View {
+        rows: String::new(),
+        ..view.clone()
+    };
+    let (runs, more) = listed(&sheet.outline, sheet.own.runs);
+    let place = [("study", study.name.clone()), ("scale", scale.name.clone())];
     Ok(TableView {
-        scale: choice.scale_of(app)?,
+        by_title,
         heads,
         lines,
         done,
-        numbers,
-        claims,
-        runs: runs.collect(),
+        numbers: sheet.numbers,
+        claims: claims_of(study, &sheet.whole),
+        is_pair: sheet.other.is_some(),
+        usual: View::default().href(&path, choice),
+        all_rows: all_rows.href(&path, choice),
+        runs,
+        more,
+        all_runs: format!(
+            "/runs?{}",
+            query_of(
+                place
+                    .into_iter()
+                    .chain([("data", choice.data.clone()), ("seeds", choice.seeds.clone())])
+            )
+        ),
+        scale,
     })
 }
 
-/// The largest scale the study was begun at, or the smallest there is.
-async fn usual_scale(app: &AppState, study: &Study) -> Result<String> {
-    for scale in app.scales.iter().rev() {
-        if done_at(app, study, scale).await?.known > 0 {
-            return Ok(scale.name.clone());
+/// The runs in the plan's order; of very many, those that somebody may want to look after, and how many are left out.
+fn listed(outline: &Plan, mut known: HashMap<RunId, Run>) -> (Vec<(String, Option<Run>)>, u64) {
+    let many = outline.runs.len() > LISTED;
+    let mut runs: Vec<(String, Option<Run>)> = Vec::new();
+    for spec in &outline.runs {
+        let run = known.remove(&spec.id);
+        let busy = run.as_ref().is_some_and(|run| run.state != RunState::Finished);
+        if !many || busy {
+            runs.push((spec.label.clone(), run));
         }
     }
-    Ok(app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default())
+    runs.sort_by_key(|(_, run)| many && run.as_ref().is_some_and(|run| run.state == RunState::Queued));
+    runs.truncate(if many { LISTED } else { runs.len() });
+    let more = (outline.runs.len() - runs.len()) as u64;
+    (runs, more)
+}
+
+/// The largest scale the study was begun at, with the pictures of most of its finished runs; or the smallest scale there is.
+async fn usual_choice(app: &AppState, study: &Study) -> Result<Choice> {
+    let smallest = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
+    let first = Choice {
+        scale: smallest,
+        ..Choice::default()
+    };
+    let tabs = tabs(app, study, &first, &View::default()).await?;
+    let begun = tabs.into_iter().filter(|tab| tab.done.known > 0);
+    let place = |name: &str| app.scales.iter().position(|scale| scale.name == name);
+    let best = begun.max_by_key(|tab| (place(&tab.choice.scale), tab.done.finished, tab.choice.data.is_empty()));
+    Ok(best.map_or(first, |tab| tab.choice))
 }

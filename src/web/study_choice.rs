@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::AppState;
 use super::error::Result;
 use super::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
-use crate::store::{Run, RunFilter};
+use crate::store::Run;
 
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,13 +51,26 @@ impl Choice {
             .filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
     }
 
-    /// The same as a query, for links.
-    pub fn query(&self) -> String {
-        query_of([
+    /// Scale and pictures in a word or two.
+    pub fn title(&self) -> String {
+        match self.data.as_str() {
+            "" | "builtin" => self.scale.clone(),
+            data => format!("{}, {}", self.scale, shortened(data)),
+        }
+    }
+
+    /// Names and values for links and hidden fields; what is the scale's own is empty.
+    pub fn pairs(&self) -> [(&'static str, String); 3] {
+        [
             ("scale", self.scale.clone()),
             ("data", self.data.clone()),
             ("seeds", self.seeds.clone()),
-        ])
+        ]
+    }
+
+    /// The same as a query.
+    pub fn query(&self) -> String {
+        query_of(self.pairs())
     }
 
     /// The wishes it stands for.
@@ -88,6 +101,14 @@ impl Choice {
         plan(study, self.scale_of(app)?, &app.catalog, &self.request()?)
     }
 
+    /// The same runs by name, which are at hand if they were asked for before.
+    ///
+    /// # Errors
+    /// As [`Choice::plan`].
+    pub fn outline(&self, app: &AppState, study: &Study) -> Result<Arc<Plan>, Invalid> {
+        app.outlines.of(app, study, self.scale_of(app)?, &self.request()?)
+    }
+
     /// The scale it names.
     ///
     /// # Errors
@@ -97,6 +118,12 @@ impl Choice {
         app.scale(&self.scale)
             .ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
     }
+}
+
+/// The end of a path, which is what tells paths apart.
+pub fn shortened(data: &str) -> String {
+    let name = data.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    name.chars().take(24).collect()
 }
 
 /// How far a plan is.
@@ -112,47 +139,25 @@ pub struct Done {
 
 /// How far a study is at a scale with its own pictures and seeds.
 pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
-    let ids = app.outlines.of(app, study, scale);
-    let filter = RunFilter {
-        limit: ids.len() as u64,
-        ids: Some(ids.to_vec()),
-        ..RunFilter::default()
+    // A person's own study need not be possible at every scale.
+    let Ok(outline) = app.outlines.of(app, study, scale, &Request::default()) else {
+        return Ok(Done::default());
     };
-    let runs = app.store.runs(&filter).await?;
-    Ok(Done {
-        finished: runs.iter().filter(|run| run.state == State::Finished).count() as u64,
-        known: runs.len() as u64,
-        total: ids.len() as u64,
-    })
-}
-
-/// Which runs a study has at a scale with its own pictures and seeds. They are kept, because pages ask for all of them each
-/// time, and planning takes longer than anything else on these pages.
-#[derive(Clone, Debug, Default)]
-pub struct Outlines(Arc<Mutex<Known>>);
-
-/// By the names of study and scale, with the study as it was then: a person may have changed it.
-type Known = HashMap<(String, String), (Study, Arc<[RunId]>)>;
-
-impl Outlines {
-    fn of(&self, app: &AppState, study: &Study, scale: &Scale) -> Arc<[RunId]> {
-        let key = (study.name.clone(), scale.name.clone());
-        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept().get(&key).filter(|(then, _)| then == study).map(|(_, ids)| ids.clone());
-        if let Some(ids) = known {
-            return ids;
-        }
-        // A person's own study need not be possible at every scale.
-        let runs = plan(study, scale, &app.catalog, &Request::default())
-            .map(|plan| plan.runs)
-            .unwrap_or_default();
-        let ids: Arc<[RunId]> = runs.into_iter().map(|run| run.id).collect();
-        kept().insert(key, (study.clone(), ids.clone()));
-        ids
-    }
+    let states = app.store.states(&outline.ids()).await?;
+    Ok(Done::among(&outline, &states))
 }
 
 impl Done {
+    /// Counts the plan's runs by where they stand.
+    pub fn among(plan: &Plan, states: &HashMap<RunId, State>) -> Done {
+        let known = plan.runs.iter().filter_map(|run| states.get(&run.id));
+        Done {
+            finished: known.clone().filter(|state| **state == State::Finished).count() as u64,
+            known: known.count() as u64,
+            total: plan.runs.len() as u64,
+        }
+    }
+
     /// Counts the plan's runs.
     pub fn of(plan: &Plan, runs: &HashMap<RunId, Run>) -> Done {
         let finished = runs.values().filter(|run| run.state == State::Finished).count();

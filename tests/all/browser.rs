@@ -5,6 +5,7 @@
 mod cka;
 mod own;
 mod psnr;
+mod tables;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -184,6 +185,7 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     );
     assert_eq!(browser.count("#table .value").await, 6);
 
+    tables::use_the_table(&browser).await;
     look_at_a_run(&browser).await;
     cancel_a_run(&browser, &server).await;
     browser.client.goto(study.as_str()).await.unwrap();

@@ -40,6 +40,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// A curve of that many points for every run there is, without the files it would come from.
+    pub(crate) async fn draw_curves(&self, points: u32) {
+        sqlx::query!(
+            "with recursive step(n) as (select 1 union all select n + 1 from step where n < ?)
+             insert into metric (run_id, name, step, value) select run_id, 'train/loss', n, 1.0 / n from run, step",
+            points
+        )
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+}
+
 struct Shelf {
     store: Store,
     _dir: tempfile::TempDir,

@@ -3,6 +3,7 @@
 
 mod cka;
 mod claims;
+mod groups;
 mod guard;
 mod hostile;
 mod launching;
@@ -11,6 +12,7 @@ mod own;
 mod pages;
 mod playground;
 mod psnr;
+mod tables;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
