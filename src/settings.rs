@@ -26,7 +26,7 @@ pub enum Command {
     /// Answer the playground's questions about models and pictures; what the server starts for it.
     #[command(hide = true)]
     Look(Look),
-    /// Write a study's table, or a run's numbers or model, to a file or the terminal.
+    /// Write a study's table, a run's numbers or model, or a report on a whole scale, to a file or the terminal.
     Export(Export),
     /// Write a run's features of your own pictures to a safetensors file.
     Features(Features),
@@ -168,11 +168,23 @@ pub struct Look {
 /// `umbra export`
 #[derive(Args, Debug)]
 pub struct Export {
-    /// A study's name, or a run's id.
+    /// A study's name, a run's id, or `report` for a page with all tables, claims and figures of a scale.
     pub what: String,
-    /// csv, json, md; for a run also safetensors, its model under timm's names.
-    #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "safetensors"])]
+    /// csv, json, md; for a study also latex, and for a run safetensors, its model under timm's names.
+    #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "latex", "safetensors"])]
     pub format: String,
+    /// A study's columns by their ids, in this order; all if left out.
+    #[arg(long, value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Only a study's rows with this text in their title or id; a comma stands between alternatives.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub rows: String,
+    /// What a study's rows are sorted by: row.title, or a column's id, with .paper after it for the paper's numbers.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub sort: String,
+    /// Sort upwards or downwards; without it the best come first.
+    #[arg(long, value_parser = ["asc", "desc"])]
+    pub dir: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub choice: StudyChoice,

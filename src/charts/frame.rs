@@ -116,7 +116,8 @@ impl Frame {
         })
     }
 
-    fn element(&self, draw: impl FnOnce(&Canvas) -> Result<Vec<Tip>, Failure>) -> String {
+    /// The element with title and labels on its ground; `draw` draws the rest and returns the tips.
+    pub(super) fn element(&self, draw: impl FnOnce(&Canvas) -> Result<Vec<Tip>, Failure>) -> String {
         let (width, height) = (units(self.size.0) as u32, units(self.size.1 + self.legend.below) as u32);
         let mut svg = String::new();
         let canvas = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
@@ -226,7 +227,8 @@ pub(super) fn font(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
     styled(pixels, ink, FontStyle::Normal)
 }
 
-fn bold(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
+/// Bold text of `pixels` height in an ink.
+pub(super) fn bold(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
     styled(pixels, ink, FontStyle::Bold)
 }
 

@@ -15,6 +15,7 @@ mod line;
 mod palette;
 mod png;
 mod smooth;
+mod table;
 mod theme;
 
 pub use bars::{Bar, BarChart};
@@ -26,6 +27,7 @@ pub use line::{LineChart, Series};
 pub use palette::{PALETTE, colour_of};
 pub use png::png;
 pub use smooth::{downsample, smooth};
+pub use table::{TableCell, TableChart, TableHead};
 pub use theme::Theme;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A chart as a PNG, for slides and programs that know no SVG. Text is drawn with a font of our own.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -41,10 +42,28 @@ pub fn png(chart: &str) -> Result<Vec<u8>, String> {
         fontdb: Arc::clone(&FONTS),
         ..Options::default()
     };
-    let sized = chart.replacen("width=\"100%\"", &format!("width=\"{width}\" height=\"{height}\""), 1);
+    let sized = emboldened(chart).replacen("width=\"100%\"", &format!("width=\"{width}\" height=\"{height}\""), 1);
     let tree = Tree::from_str(&sized, &options).map_err(|fault| format!("the chart cannot be drawn: {fault}"))?;
     let mut picture = Pixmap::new(wide, high).ok_or("a picture has at least one pixel")?;
     let scale = SHARPNESS / UNIT as f32;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
     picture.encode_png().map_err(|fault| format!("the chart cannot be drawn: {fault}"))
+}
+
+/// The chart with an outline around bold text: the one font that is loaded has no bold letters.
+fn emboldened(chart: &str) -> String {
+    const BOLD: &str = "font-weight=\"bold\"";
+    let (mut drawn, mut rest) = (String::with_capacity(chart.len()), chart);
+    while let Some((before, after)) = rest.split_once(BOLD) {
+        // plotters writes the colour before the weight.
+        let fill = before.rsplit_once("fill=\"").and_then(|(_, fill)| fill.split('"').next());
+        let _ = write!(
+            drawn,
+            "{before}{BOLD} stroke=\"{}\" stroke-width=\"{}\"",
+            fill.unwrap_or("none"),
+            UNIT / 2
+        );
+        rest = after;
+    }
+    drawn + rest
 }

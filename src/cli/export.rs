@@ -5,44 +5,72 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
-use super::{planned, runtime};
+use super::{catalog, find_scale, planned, runtime, settings};
 use crate::evaluate::features as extract;
-use crate::experiment::RunId;
+use crate::experiment::{Arrangement, Caption, Request, RunId, Study};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features};
 use crate::store::Store;
+use crate::web;
 
-/// Writes a study's table or a run's numbers.
+/// What is exported under this name is the report on a whole scale.
+const REPORT: &str = "report";
+
+/// Writes a study's table, a run's numbers or the report on a scale.
 ///
 /// # Errors
 /// An unknown name, a format the thing does not have, or a file that cannot be written.
 pub fn export(args: &Export) -> anyhow::Result<()> {
     match args.what.parse::<RunId>() {
         Ok(id) => export_run(&RunDir::of(&args.data_dir.data_dir, &id), args),
+        Err(_) if args.what == REPORT => put(args.output.as_deref(), export_report(args)?.as_bytes()),
         Err(_) => put(args.output.as_deref(), export_study(args)?.as_bytes()),
     }
 }
 
+fn export_report(args: &Export) -> anyhow::Result<String> {
+    let (scale, catalog) = (find_scale(&args.choice.scale)?, catalog());
+    let request = Request {
+        data: args.choice.data.clone(),
+        seeds: args.choice.seeds,
+        set: settings(&args.choice.set, &catalog)?,
+    };
+    runtime()?.block_on(async {
+        let store = Store::open(&args.data_dir.data_dir).await?;
+        Ok(web::report(&store, &Study::built_in(), &scale, &catalog, &request).await?)
+    })
+}
+
 fn export_study(args: &Export) -> anyhow::Result<String> {
     let (study, plan) = planned(&args.what, &args.choice)?;
-    let table = runtime()?
-        .block_on(async {
-            let store = Store::open(&args.data_dir.data_dir).await?;
-            store.fill(&study, &plan).await
-        })?
-        .table;
+    let descending = args.dir.as_ref().map(|dir| dir == "desc");
+    let arrangement = Arrangement::read(&args.columns, &args.rows, &args.sort, descending, &study.columns);
+    let arrangement = arrangement.map_err(|e| anyhow!("--{e}"))?;
+    let filled = runtime()?.block_on(async {
+        let store = Store::open(&args.data_dir.data_dir).await?;
+        store.fill(&study, &plan).await
+    })?;
+    let table = filled.table.arranged(&arrangement);
     match args.format.as_str() {
         "csv" => Ok(table.to_csv()),
         "json" => Ok(serde_json::to_string_pretty(&table)? + "\n"),
         "md" => Ok(table.to_markdown()),
-        other => bail!("--format {other} is for runs; a study has csv, json and md"),
+        "latex" => Ok(table.to_latex(&Caption::of(
+            &study,
+            &args.choice.scale,
+            args.choice.data.as_deref().unwrap_or_default(),
+        ))),
+        other => bail!("--format {other} is for runs; a study has csv, json, md and latex"),
     }
 }
 
 fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
     let file = dir.read().map_err(anyhow::Error::msg)?;
+    if args.format == "latex" {
+        bail!("--format latex is for studies; a run has csv, json, md and safetensors");
+    }
     if args.format == "safetensors" {
         let output = args.output.as_deref().context("--format safetensors needs --output FILE")?;
         fs::copy(dir.model_file(), output)

@@ -146,7 +146,7 @@ fn render(table: &Table) -> String {
             } else {
                 entry.text(column.decimals)
             };
-            [ours, entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default()]
+            [ours, entry.paper_text(column.decimals).unwrap_or_default()]
         });
         drawn.add_row(std::iter::once(row.title.clone()).chain(cells));
     }

@@ -3,10 +3,11 @@
 use super::catalog::{Catalog, sections};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
-use super::schema::{Section, Setting, Values, numbers};
+use super::schema::{Kind, Section, Setting, Value, Values, numbers};
 use super::settings::{
     AugmentSettings, CkaSettings, CompareSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings,
 };
+use super::study::Factors;
 
 /// A setting that cannot be: where, and what is allowed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -48,6 +49,10 @@ pub(super) fn sections_of(stage: Stage, catalog: &Catalog) -> Vec<Section> {
 /// A scale may name a setting that only some runs have, but not one that none has.
 pub(super) fn check_scale(scale: &Scale, catalog: &Catalog) -> Result<(), Invalid> {
     let check = || {
+        if let Some(most) = scale.most_times.filter(|most| most.is_nan() || *most < 1.0) {
+            let message = format!("{most} is not allowed: it must be a number of at least 1");
+            return Err(Invalid::new("most_times", message));
+        }
         check_values("all", &scale.all, &every_section(catalog))?;
         for (name, values) in &scale.stage {
             let stage: Stage = name
@@ -124,6 +129,32 @@ pub(super) fn check_values(place: &str, values: &Values, sections: &[Section]) -
                 Some(_) => continue,
             };
             return Err(Invalid::new(place, message));
+        }
+    }
+    Ok(())
+}
+
+/// Checks factors as somebody wrote them: of known numbers, and above 0.
+pub(super) fn check_times(place: &str, times: &Factors, sections: &[Section]) -> Result<(), Invalid> {
+    let number = |kind: &Kind| matches!(kind, Kind::Int { .. } | Kind::Float { .. } | Kind::Between { .. });
+    for (name, keys) in times {
+        // A setting that is not there at all is refused in the words for one that is to be set.
+        let named = keys.keys().map(|key| {
+            let known = sections.iter().filter(|s| s.name == name).flat_map(|s| s.settings);
+            let default = known.filter(|s| s.key == key).map(|s| Value::from(s.default)).next();
+            (key.clone(), default.unwrap_or(Value::Bool(false)))
+        });
+        check_values(place, &Values::from([(name.clone(), named.collect())]), sections)?;
+        for (key, factor) in keys {
+            let place = format!("{place}.{name}.{key}");
+            let mut kinds = sections.iter().filter(|s| s.name == name).flat_map(|s| s.settings);
+            if !kinds.any(|setting| setting.key == key && number(&setting.kind)) {
+                return Err(Invalid::new(place, "only a number can be multiplied"));
+            }
+            if !(*factor > 0.0 && *factor <= 10_000.0) {
+                let message = format!("{factor} is not allowed: it must be a number above 0 and at most 10000");
+                return Err(Invalid::new(place, message));
+            }
         }
     }
     Ok(())

@@ -2,9 +2,11 @@
 //!
 //! Nothing here trains, stores or serves; everything else speaks these words.
 
+mod arrange;
 pub mod catalog;
 mod check;
 pub mod claim;
+mod latex;
 pub mod next;
 pub mod resolve;
 pub mod run;
@@ -21,8 +23,10 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
+pub use arrange::{Arrangement, By, Order};
 pub use catalog::{Alarm, Catalog, MethodInfo, Side};
 pub use claim::{Claim, ClaimKind};
+pub use latex::Caption;
 pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;

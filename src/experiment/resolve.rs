@@ -1,19 +1,19 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining only),
-//! the scale (`all`, then `stage`, then `method`), the study's column, its row, the request.
+//! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request.
 
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
 use super::check::{
-    accept, check_asked, check_inherited, check_parent, check_scale, check_together, check_values, every_section, sections_of,
+    accept, check_asked, check_inherited, check_parent, check_scale, check_times, check_together, check_values, every_section, sections_of,
 };
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
 use super::settings::ModelSettings;
-use super::study::{Column, Row, Study};
+use super::study::{Column, Factors, Row, Study};
 
 pub use super::check::Invalid;
 
@@ -120,12 +120,15 @@ fn plan_row(
     seed: u64,
 ) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
-    let empty = Values::new();
+    let (empty, once) = (Values::new(), Factors::new());
+    let here = row.at.get(&scale.name);
     let resolve = |stage: Stage, after: &str, column: &Values, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
             column,
+            times: row.times.get(stage.name()).unwrap_or(&once),
             row: row.set.get(stage.name()).unwrap_or(&empty),
+            here: here.and_then(|stages| stages.get(stage.name())).unwrap_or(&empty),
             request,
         };
         let mut run =
@@ -165,8 +168,15 @@ fn plan_row(
 fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
     let method = find(catalog, &row.method)?;
     for stage in Stage::ASKED {
+        let sections = sections(stage, method);
         if let Some(values) = row.set.get(stage.name()) {
-            check_values(&format!("set.{stage}"), values, &sections(stage, method))?;
+            check_values(&format!("set.{stage}"), values, &sections)?;
+        }
+        for (scale, values) in row.at.iter().filter_map(|(scale, stages)| Some((scale, stages.get(stage.name())?))) {
+            check_values(&format!("at.{scale}.{stage}"), values, &sections)?;
+        }
+        if let Some(factors) = row.times.get(stage.name()) {
+            check_times(&format!("times.{stage}"), factors, &sections)?;
         }
     }
     Ok(())
@@ -227,7 +237,9 @@ pub fn single_run(
     let layers = Layers {
         scale,
         column: &Values::new(),
+        times: &Factors::new(),
         row: &Values::new(),
+        here: &Values::new(),
         request,
     };
     let mut run = resolve(stage, method, seed, parent, &layers)?;
@@ -252,7 +264,10 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid>
 struct Layers<'a> {
     scale: &'a Scale,
     column: &'a Values,
+    times: &'a Factors,
     row: &'a Values,
+    /// The row's at this scale.
+    here: &'a Values,
     request: &'a Request,
 }
 
@@ -274,7 +289,9 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
         overlay(&mut settings, values);
     }
     overlay(&mut settings, layers.column);
+    multiply(&mut settings, layers.times, layers.scale.most_times.unwrap_or(f64::INFINITY));
     overlay(&mut settings, layers.row);
+    overlay(&mut settings, layers.here);
     if let Some(data) = &layers.request.data {
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
     }
@@ -326,6 +343,20 @@ fn overlay(settings: &mut Values, values: &Values) {
 fn overlay_one(settings: &mut Values, section: &str, key: &str, value: Value) {
     if let Some(slot) = settings.get_mut(section).and_then(|keys| keys.get_mut(key)) {
         *slot = value;
+    }
+}
+
+/// Multiplies numbers by their factors, each at most `most`.
+fn multiply(settings: &mut Values, times: &Factors, most: f64) {
+    for (section, keys) in times {
+        for (key, factor) in keys {
+            let factor = factor.min(most);
+            match settings.get_mut(section).and_then(|keys| keys.get_mut(key)) {
+                Some(Value::Int(v)) => *v = (*v as f64 * factor).round() as i64,
+                Some(Value::Float(v)) => *v *= factor,
+                _ => {} // A run without the setting.
+            }
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Scale {
     pub summary: String,
     /// Seeds a study runs unless told otherwise.
     pub seeds: u64,
+    /// The largest factor by which a study's row may multiply a setting here; without one there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_times: Option<f64>,
     /// Settings of every stage that has the section.
     #[serde(default)]
     pub all: Values,
@@ -34,6 +37,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("configs/scales/quick.toml", include_str!("../../configs/scales/quick.toml")),
     ("configs/scales/laptop.toml", include_str!("../../configs/scales/laptop.toml")),
     ("configs/scales/cifar.toml", include_str!("../../configs/scales/cifar.toml")),
+    ("configs/scales/in100.toml", include_str!("../../configs/scales/in100.toml")),
+    ("configs/scales/paper.toml", include_str!("../../configs/scales/paper.toml")),
 ];
 
 impl Scale {

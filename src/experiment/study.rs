@@ -22,6 +22,9 @@ pub struct Study {
     /// Where the paper's numbers come from, and at which scale they were measured.
     #[serde(default)]
     pub paper: String,
+    /// Where it stands in lists of studies: the smallest first.
+    #[serde(default)]
+    pub place: u32,
     /// What is measured.
     #[serde(rename = "column")]
     pub columns: Vec<Column>,
@@ -74,6 +77,9 @@ fn is_pretrain(stage: &Stage) -> bool {
     *stage == Stage::Pretrain
 }
 
+/// Factors by section and key.
+pub type Factors = BTreeMap<String, BTreeMap<String, f64>>;
+
 /// One encoder of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,27 +96,26 @@ pub struct Row {
     /// Settings of one stage of this row: stage, section, key.
     #[serde(default)]
     pub set: BTreeMap<String, Values>,
+    /// Settings that differ at one scale: its name, then as `set`, over which they win.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub at: BTreeMap<String, BTreeMap<String, Values>>,
+    /// What the scale's settings are multiplied by, so that a row can be longer than others at any scale: stage, section, key.
+    /// Whole numbers are rounded. The row's `set` wins, and a scale may have a limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub times: BTreeMap<String, Factors>,
     /// The paper's numbers, by column.
     #[serde(default)]
     pub paper: BTreeMap<String, f64>,
+    /// The columns whose number of the paper may be that of another row, because the paper's layout leaves it open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertain: Vec<String>,
     /// A remark shown under the table.
     #[serde(default)]
     pub note: String,
 }
 
-/// The studies built into the binary: file name and text.
-const BUILT_IN: &[(&str, &str)] = &[
-    (
-        "configs/studies/mae-vs-scratch.toml",
-        include_str!("../../configs/studies/mae-vs-scratch.toml"),
-    ),
-    ("configs/studies/methods.toml", include_str!("../../configs/studies/methods.toml")),
-    ("configs/studies/figure1.toml", include_str!("../../configs/studies/figure1.toml")),
-    ("configs/studies/table5.toml", include_str!("../../configs/studies/table5.toml")),
-    ("configs/studies/table6.toml", include_str!("../../configs/studies/table6.toml")),
-    ("configs/studies/table7.toml", include_str!("../../configs/studies/table7.toml")),
-    ("configs/studies/table8.toml", include_str!("../../configs/studies/table8.toml")),
-];
+/// The studies built into the binary, every file of the folder: its name and text.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/studies.rs"));
 
 impl Study {
     /// Reads a study; `file` is named in errors.
@@ -122,10 +127,10 @@ impl Study {
 
     /// The studies that come with Umbra.
     pub fn built_in() -> Vec<Study> {
-        BUILT_IN
-            .iter()
-            .map(|(file, text)| Study::parse(file, text).expect("built-in studies are tested"))
-            .collect()
+        let read = |(file, text): &(&str, &str)| Study::parse(file, text).expect("built-in studies are tested");
+        let mut studies: Vec<Study> = BUILT_IN.iter().map(read).collect();
+        studies.sort_by_key(|study| study.place); // Stable: by name where places are equal.
+        studies
     }
 
     fn check(&self) -> Result<(), String> {
@@ -159,13 +164,21 @@ impl Study {
                     columns.join(", ")
                 ));
             }
-            let stages = Stage::ASKED.map(Stage::name);
-            if let Some(stage) = row.set.keys().find(|stage| !stages.contains(&stage.as_str())) {
-                let stages = stages.join(", ");
+            if let Some(id) = row.uncertain.iter().find(|id| !row.paper.contains_key(*id)) {
                 return Err(format!(
-                    "row `{}` has set.{stage}, which must be one of the stages {stages}",
+                    "row `{}` is uncertain of the column `{id}`, of which it has no number of the paper",
                     row.id
                 ));
+            }
+            let stages = Stage::ASKED.map(Stage::name);
+            let named = row.set.keys().map(|stage| ("set", stage));
+            let named = named.chain(row.at.values().flat_map(BTreeMap::keys).map(|stage| ("at", stage)));
+            let named = named.chain(row.times.keys().map(|stage| ("times", stage)));
+            for (what, stage) in named {
+                if !stages.contains(&stage.as_str()) {
+                    let (id, stages) = (&row.id, stages.join(", "));
+                    return Err(format!("row `{id}` has {what}.{stage}, which must be one of the stages {stages}"));
+                }
             }
         }
         self.claims.iter().try_for_each(|claim| claim.check(self))

@@ -42,6 +42,8 @@ pub struct Entry {
     pub missing: Vec<Missing>,
     /// The paper's number.
     pub paper: Option<f64>,
+    /// Whether that number may be another row's.
+    pub uncertain: bool,
     /// Whether this is the best mean of the column.
     pub best: bool,
 }
@@ -81,15 +83,42 @@ impl Entry {
         (n > 1).then(|| (self.values.iter().map(|v| (v.value - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt())
     }
 
+    /// The paper's number, with a question mark if it may be another row's: `83.3 ?`.
+    pub fn paper_text(&self, decimals: usize) -> Option<String> {
+        let mark = if self.uncertain { " ?" } else { "" };
+        self.paper.map(|paper| format!("{paper:.decimals$}{mark}"))
+    }
+
+    /// `81.2 ± 0.3`, or nothing.
+    pub fn mean_text(&self, decimals: usize) -> Option<String> {
+        let mean = self.mean()?;
+        let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
+        Some(format!("{mean:.decimals$}{sd}"))
+    }
+
     /// `81.2 ± 0.3 (n=3)`, or nothing.
     pub fn text(&self, decimals: usize) -> String {
-        let Some(mean) = self.mean() else { return String::new() };
-        let sd = self.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
-        format!("{mean:.decimals$}{sd} (n={})", self.values.len())
+        let mean = self.mean_text(decimals);
+        mean.map(|mean| format!("{mean} (n={})", self.values.len())).unwrap_or_default()
     }
 }
 
 impl Table {
+    /// Whether any row has a number of the paper in that column.
+    pub fn has_paper(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row.entries[column].paper.is_some())
+    }
+
+    /// How many seeds most of the numbers are of; the larger count of two that are as frequent.
+    pub fn usual_n(&self) -> usize {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        let entries = self.rows.iter().flat_map(|row| &row.entries);
+        for entry in entries.filter(|entry| !entry.values.is_empty()) {
+            *counts.entry(entry.values.len()).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(n, places)| (*places, *n)).map_or(0, |(n, _)| n)
+    }
+
     /// Fills the table: `value` finds a run's summary number by name, `state` a run's state.
     pub fn build(study: &Study, plan: &Plan, value: impl Fn(&RunId, &str) -> Option<f64>, state: impl Fn(&RunId) -> String) -> Table {
         let mut places: BTreeMap<(&str, &str), Entry> = BTreeMap::new();
@@ -112,6 +141,7 @@ impl Table {
             let entries = study.columns.iter().map(|column| {
                 let mut entry = places.get(&(row.id.as_str(), column.id.as_str())).cloned().unwrap_or_default();
                 entry.paper = row.paper.get(&column.id).copied();
+                entry.uncertain = row.uncertain.contains(&column.id);
                 entry
             });
             TableRow {
@@ -142,16 +172,14 @@ impl Table {
     }
 
     /// Marks the best mean of each column that has at least two numbers to compare.
-    fn mark_best(&mut self) {
+    pub(super) fn mark_best(&mut self) {
         for (index, column) in self.columns.iter().enumerate() {
             let sign = if column.lower_is_better { -1.0 } else { 1.0 };
             let means: Vec<Option<f64>> = self.rows.iter().map(|row| row.entries[index].mean().map(|m| m * sign)).collect();
             let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-            if means.iter().flatten().count() > 1 {
-                self.rows
-                    .iter_mut()
-                    .zip(&means)
-                    .for_each(|(row, mean)| row.entries[index].best = *mean == Some(best));
+            let contest = means.iter().flatten().count() > 1;
+            for (row, mean) in self.rows.iter_mut().zip(&means) {
+                row.entries[index].best = contest && *mean == Some(best);
             }
         }
     }
@@ -161,7 +189,8 @@ impl Table {
         let mut text = String::from("row,column,seed,run,state,value,unit,paper\n");
         for row in &self.rows {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
-                let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
+                let mark = if entry.uncertain { " ?" } else { "" };
+                let paper = entry.paper.map(|p| format!("{p}{mark}")).unwrap_or_default();
                 for v in &entry.values {
                     let _ = writeln!(
                         text,
@@ -209,7 +238,7 @@ impl Table {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
                 let ours = entry.text(column.decimals);
                 let ours = if entry.best { format!("**{ours}**") } else { ours };
-                let paper = entry.paper.map(|p| format!("{p:.*}", column.decimals)).unwrap_or_default();
+                let paper = entry.paper_text(column.decimals).unwrap_or_default();
                 let _ = write!(text, " {ours} | {paper} |");
             }
         }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod keys;
+mod studies;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -240,23 +241,4 @@ fn a_mask_ratio_that_leaves_nothing_to_see_or_to_predict_is_refused() {
 fn an_unknown_method_is_answered_with_the_known_ones() {
     let error = with_method("mea", LearnsEverywhere(tiny_run("mae", &[]))).unwrap_err();
     assert_eq!(error, format!("method `mea` is not known: it must be one of {}", catalog().names()));
-}
-
-#[test]
-fn every_built_in_study_resolves_at_every_built_in_scale() {
-    for study in Study::built_in() {
-        for scale in Scale::built_in() {
-            let plan =
-                plan(&study, &scale, &catalog(), &Request::default()).unwrap_or_else(|e| panic!("{} at {}: {e}", study.name, scale.name));
-            let ids: BTreeSet<&RunId> = plan.runs.iter().map(|run| &run.id).collect();
-            assert_eq!(ids.len(), plan.runs.len(), "a run is there twice");
-            assert!(plan.cells.iter().all(|cell| ids.contains(&cell.run)));
-            assert!(
-                plan.runs
-                    .iter()
-                    .all(|run| run.parent.as_ref().is_none_or(|parent| ids.contains(parent)))
-            );
-            assert_eq!(plan.runs.iter().map(|run| run.seed).max(), Some(scale.seeds - 1));
-        }
-    }
 }

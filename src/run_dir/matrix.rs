@@ -57,6 +57,26 @@ impl Matrix {
         }
     }
 
+    /// Several tables as one: the mean of their means, and the least and largest of all. A place where one of them is
+    /// undefined is undefined. `None` without any, or if their rows and columns are not the same.
+    pub fn pooled(all: &[&Matrix]) -> Option<Matrix> {
+        let first = all.first()?;
+        if all.iter().any(|one| (&one.rows, &one.columns) != (&first.rows, &first.columns)) {
+            return None;
+        }
+        let places = |of: fn(&Matrix) -> &Vec<Vec<Option<f64>>>| {
+            let place = |row: usize, column: usize| all.iter().map(|one| of(one)[row][column]).collect();
+            let row = |row: usize| (0..first.columns.labels.len()).map(|column| place(row, column)).collect();
+            let values: Vec<Vec<Vec<Option<f64>>>> = (0..first.rows.labels.len()).map(row).collect();
+            Matrix::of(first.rows.clone(), first.columns.clone(), &values)
+        };
+        Some(Matrix {
+            low: places(|one| &one.low).low,
+            high: places(|one| &one.high).high,
+            ..places(|one| &one.mean)
+        })
+    }
+
     /// The mean of the defined numbers of a column.
     pub fn column_mean(&self, column: usize) -> Option<f64> {
         mean(self.mean.iter().filter_map(|row| row[column]))
@@ -110,6 +130,22 @@ mod tests {
         assert_eq!((matrix.low[0][0], matrix.high[0][0]), (Some(0.5), Some(1.0)));
         assert_eq!((matrix.column_mean(0), matrix.column_mean(1)), (Some(0.25), None));
         assert_eq!((matrix.row_mean(1), matrix.overall_mean()), (Some(-0.25), Some(0.25)));
+    }
+
+    #[test]
+    fn several_tables_become_one_with_the_range_of_all() {
+        let (one, mut two) = (matrix(), matrix());
+        two.mean[0][0] = Some(0.25);
+        two.low[0][0] = Some(0.0);
+        let pooled = Matrix::pooled(&[&one, &two]).unwrap();
+        assert_eq!(
+            (pooled.mean[0][0], pooled.low[0][0], pooled.high[0][0]),
+            (Some(0.5), Some(0.0), Some(1.0))
+        );
+        assert_eq!((pooled.mean[0][1], pooled.mean[1][0]), (None, Some(-0.25)));
+        assert_eq!(Matrix::pooled(&[&one]), Some(one.clone()));
+        two.rows.labels[1] = "last".to_owned();
+        assert_eq!((Matrix::pooled(&[&one, &two]), Matrix::pooled(&[])), (None, None));
     }
 
     #[test]

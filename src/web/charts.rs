@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
+use super::named::named;
 use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, colour_of};
-use crate::experiment::RunId;
 use crate::run_dir::State as RunState;
 use crate::store::{Point, Run};
 
@@ -64,12 +64,7 @@ impl Look {
             Some("time") => true,
             Some(_) => return Err(Error::BadRequest("x: it must be step or time".to_owned())),
         };
-        let theme = match query.get("theme") {
-            None | Some("auto") => Theme::Auto,
-            Some("light") => Theme::Light,
-            Some("dark") => Theme::Dark,
-            Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
-        };
+        let theme = theme_of(query)?;
         let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
         let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
         let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
@@ -109,6 +104,19 @@ impl Look {
     }
 }
 
+/// Reads `theme`.
+///
+/// # Errors
+/// A theme that is none, with those that are.
+pub fn theme_of(query: &Fields) -> Result<Theme> {
+    match query.get("theme") {
+        None | Some("auto") => Ok(Theme::Auto),
+        Some("light") => Ok(Theme::Light),
+        Some("dark") => Ok(Theme::Dark),
+        Some(_) => Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+    }
+}
+
 /// A chart as a page shows it.
 pub struct ChartView {
     /// What it shows.
@@ -137,36 +145,16 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
     Ok((headers, svg).into_response())
 }
 
-/// The runs that `runs=a,b` or `runs=a&runs=b` names, in that order.
+/// The runs that an address names for curves.
 ///
 /// # Errors
 /// No run, too many, or one that is not there.
 pub async fn runs_of(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let named = query
-        .0
-        .iter()
-        .filter(|(name, _)| name == "runs")
-        .flat_map(|(_, ids)| ids.split(','));
-    let mut ids: Vec<RunId> = Vec::new();
-    for text in named.map(str::trim).filter(|text| !text.is_empty()) {
-        let id = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    if ids.is_empty() || ids.len() > MOST_RUNS {
+    let runs = named(app, query, MOST_RUNS).await?;
+    if runs.is_empty() {
         return Err(Error::BadRequest(format!(
             "runs: name 1 to {MOST_RUNS} runs, such as ?runs=0123456789abcdef,…"
         )));
-    }
-    let mut runs = Vec::new();
-    for id in ids {
-        runs.push(
-            app.store
-                .run(&id)
-                .await?
-                .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?,
-        );
     }
     Ok(runs)
 }

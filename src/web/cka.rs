@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use super::charts::ChartView;
-use super::cka_charts::{Drawing, Found, MOST, View, address, charts, found, named};
+use super::cka_charts::{Drawing, Found, MOST, View, address, charts, found};
 use super::error::Result;
 use super::fields::{Fields, InQuery};
 use super::filters;
+use super::named::groups;
 use super::page::{Layout, Page};
 use super::study_choice::Choice;
 use super::view::RunView;
@@ -30,10 +31,13 @@ struct CkaPage<'a> {
     scales: &'a [Scale],
     study: String,
     scale: String,
+    /// Pictures among the runs, and the chosen ones.
+    sources: BTreeSet<String>,
+    data: String,
     /// Values of `cka.tokens` among the runs, and the chosen one.
     tokens: BTreeSet<String>,
     token: String,
-    /// Seeds among the runs, and the chosen one.
+    /// Seeds among the study's runs, and the chosen one: a number, `each`, or empty for the mean of all.
     seeds: BTreeSet<u64>,
     seed: String,
     view: View,
@@ -49,33 +53,31 @@ struct CkaPage<'a> {
 
 impl CkaPage<'_> {
     fn is_ticked(&self, run: &Run) -> bool {
-        self.found.iter().any(|one| one.run.id == run.id)
-    }
-
-    fn is_base(&self, one: &Found) -> bool {
-        one.run.id.as_str() == self.base
+        self.found.iter().flat_map(|one| &one.runs).any(|ticked| ticked.id == run.id)
     }
 }
 
 /// The page.
 pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse + use<>> {
-    let (view, base) = (View::read(&query)?, query.parse::<RunId>("base")?);
+    let view = View::read(&query)?;
     let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
-    let (mut notice, study) = (None, text("study"));
+    let (mut notice, study, seed, token) = (None, text("study"), text("seed"), text("tokens"));
+    let offered = offered(&app).await?;
     let chosen = if study.is_empty() {
-        named(&app, &query).await?
+        groups(&app, &query, MOST).await?
     } else {
-        runs_of_study(&app, &study, &query, &mut notice).await?
+        runs_of_study(&app, &study, &query, &offered, &mut notice).await?
     };
-    let tokens = chosen.iter().filter_map(tokens_of).collect();
-    let seeds: BTreeSet<u64> = chosen.iter().map(|run| run.seed).collect();
-    let wanted = |run: &Run| {
-        let (token, seed) = (query.get("tokens"), query.get("seed"));
-        token.is_none_or(|token| tokens_of(run).as_deref() == Some(token)) && seed.is_none_or(|seed| run.seed.to_string() == seed)
-    };
-    let runs: Vec<Run> = chosen.into_iter().filter(wanted).take(MOST).collect();
-    let found = found(&app, runs).await?;
-    let drawing = Drawing::new(view, &found, base.as_ref());
+    let tokens = chosen.iter().flatten().filter_map(tokens_of).collect();
+    let seeds: BTreeSet<u64> = chosen.iter().flatten().map(|run| run.seed).collect();
+    let wanted = |group: &Vec<Run>| token.is_empty() || group.iter().all(|run| tokens_of(run).as_ref() == Some(&token));
+    let mut wanted: Vec<Vec<Run>> = chosen.into_iter().filter(wanted).collect();
+    if !study.is_empty() {
+        wanted = by_seed(wanted, &seed);
+    }
+    wanted.truncate(MOST);
+    let found = found(&app.store, wanted).await?;
+    let drawing = Drawing::new(view, &found, query.get("base"));
     let page = CkaPage {
         layout: Layout::new("cka", &app),
         studies: app
@@ -84,21 +86,37 @@ pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoRe
             .filter(|study| study.columns.iter().any(|c| c.stage == Stage::Cka))
             .collect(),
         scales: &app.scales,
-        study,
+        sources: offered.iter().map(|run| run.data.clone()).collect(),
+        data: text("data"),
         scale: text("scale"),
+        study,
         tokens,
-        token: text("tokens"),
+        token,
         seeds,
-        seed: text("seed"),
+        seed,
         view,
-        base: drawing.base.map(|base| base.run.id.to_string()).unwrap_or_default(),
+        base: drawing.base.map(Found::id).unwrap_or_default(),
         charts: charts(&found, &drawing),
         address: address(found.iter(), &drawing),
-        offered: offered(&app).await?,
+        offered,
         notice,
         found,
     };
     Ok(Page(page).into_response())
+}
+
+/// Seeds of one encoder together, each by itself, or one alone.
+fn by_seed(groups: Vec<Vec<Run>>, seed: &str) -> Vec<Vec<Run>> {
+    match seed {
+        "" => groups,
+        "each" => groups.into_iter().flatten().map(|run| vec![run]).collect(),
+        one => groups
+            .into_iter()
+            .flatten()
+            .filter(|run| run.seed.to_string() == one)
+            .map(|run| vec![run])
+            .collect(),
+    }
 }
 
 fn tokens_of(run: &Run) -> Option<String> {
@@ -106,29 +124,36 @@ fn tokens_of(run: &Run) -> Option<String> {
     tokens.map(ToString::to_string)
 }
 
-/// The study's runs that compare features, in the order of its rows, with a word about those that have not finished.
-async fn runs_of_study(app: &AppState, name: &str, query: &Fields, notice: &mut Option<String>) -> Result<Vec<Run>> {
+/// The study's runs that compare features, in the order of its rows and the seeds of each together, with a word about those
+/// that have not finished.
+async fn runs_of_study(app: &AppState, name: &str, query: &Fields, offered: &[Run], notice: &mut Option<String>) -> Result<Vec<Vec<Run>>> {
     let study = app.study(name)?;
     let mut choice = Choice::read(query);
     if choice.scale.is_empty() {
         choice.scale = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
     }
+    if choice.seeds.is_empty() {
+        let same = |run: &&Run| run.scale == choice.scale && (choice.data.is_empty() || run.data == choice.data);
+        let last = offered.iter().filter(same).map(|run| run.seed).max();
+        choice.seeds = last.map(|seed| (seed + 1).to_string()).unwrap_or_default();
+    }
     let plan = choice.plan(app, study)?;
-    let mut known = app.store.runs_of(&plan).await?;
-    let mut wanted: Vec<RunId> = Vec::new();
-    for cell in &plan.cells {
-        let compares = plan.runs.iter().any(|run| run.id == cell.run && run.stage == Stage::Cka);
-        if compares && !wanted.contains(&cell.run) {
-            wanted.push(cell.run.clone());
+    let known = app.store.runs_of(&plan).await?;
+    let mut wanted: Vec<Vec<RunId>> = Vec::new();
+    for row in &study.rows {
+        for column in study.columns.iter().filter(|column| column.stage == Stage::Cka) {
+            let cells = plan.cells.iter().filter(|cell| cell.row == row.id && cell.column == column.id);
+            let seeds: Vec<RunId> = cells.map(|cell| cell.run.clone()).collect();
+            if !seeds.is_empty() && !wanted.contains(&seeds) {
+                wanted.push(seeds);
+            }
         }
     }
-    let runs: Vec<Run> = wanted
-        .iter()
-        .filter_map(|id| known.remove(id))
-        .filter(|run| run.state == RunState::Finished)
-        .collect();
-    if runs.len() < wanted.len() {
-        *notice = Some(format!("{} of {} runs of this study have finished.", runs.len(), wanted.len()));
+    let finished = |id: &RunId| known.get(id).filter(|run| run.state == RunState::Finished).cloned();
+    let runs: Vec<Vec<Run>> = wanted.iter().map(|seeds| seeds.iter().filter_map(finished).collect()).collect();
+    let (done, all) = (runs.iter().flatten().count(), wanted.iter().flatten().count());
+    if done < all {
+        *notice = Some(format!("{done} of {all} runs of this study have finished."));
     }
     Ok(runs)
 }

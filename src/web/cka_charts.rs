@@ -4,14 +4,15 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::charts::{ChartView, FILE_POLICY, INLINE, without_style};
+use super::charts::{ChartView, FILE_POLICY, INLINE, theme_of, without_style};
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
+use super::named::{groups, titles};
 use super::{App, AppState};
 use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
-use crate::store::Run;
+use crate::store::{Run, Store};
 
 /// The name of the matrix.
 pub const NAME: &str = "cka";
@@ -61,45 +62,59 @@ impl View {
     }
 }
 
-/// A run and what it found.
+/// What a run found, or several that differ in their seeds alone.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The run.
-    pub run: Run,
-    /// Its name among the others.
+    /// The runs; at least one.
+    pub runs: Vec<Run>,
+    /// Their name among the others.
     pub title: String,
-    /// Its numbers.
+    /// Their numbers: the mean of all, and the least and largest of any draw.
     pub matrix: Matrix,
 }
 
-/// Those of the runs that have numbers, named as short as they can be told apart.
-pub async fn found(app: &AppState, runs: Vec<Run>) -> Result<Vec<Found>> {
-    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
-    let mut matrices = app.store.matrices(&ids, NAME).await?;
-    let runs: Vec<Run> = runs
-        .into_iter()
-        .filter(|run| matrices.iter().any(|(id, _)| *id == run.id))
-        .collect();
-    let names = titles(&runs);
-    let take = |(run, title): (Run, String)| {
-        let at = matrices.iter().position(|(id, _)| *id == run.id)?;
-        let (_, matrix) = matrices.swap_remove(at);
-        Some(Found { run, title, matrix })
-    };
-    Ok(runs.into_iter().zip(names).filter_map(take).collect())
+impl Found {
+    /// How addresses name it.
+    pub fn id(&self) -> String {
+        self.runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>().join("_")
+    }
+
+    /// What files call it: the run's own label, or what several are.
+    fn label(&self) -> &str {
+        if self.runs.len() == 1 { &self.runs[0].label } else { &self.title }
+    }
 }
 
-/// The labels of runs of one stage, without what they all have in common.
-pub fn titles(runs: &[Run]) -> Vec<String> {
-    let same = |of: fn(&Run) -> String| runs.iter().all(|run| of(run) == of(&runs[0]));
-    let (same_scale, same_seed) = (same(|run| run.scale.clone()), same(|run| run.seed.to_string()));
-    let title = |run: &Run| {
-        let alone = |part: &str| {
-            part == run.stage.name() || (same_scale && part == run.scale) || (same_seed && part == format!("seed {}", run.seed))
-        };
-        run.label.split(" · ").filter(|part| !alone(part)).collect::<Vec<_>>().join(" · ")
-    };
-    runs.iter().map(title).collect()
+/// What the runs of every group found, named as short as the groups can be told apart; groups without numbers are left out.
+///
+/// # Errors
+/// Runs of one group that did not count the same.
+pub async fn found(store: &Store, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> {
+    let ids: Vec<RunId> = groups.iter().flatten().map(|run| run.id.clone()).collect();
+    let matrices = store.matrices(&ids, NAME).await?;
+    let of = |run: &Run| matrices.iter().find(|(id, _)| *id == run.id).map(|(_, matrix)| matrix);
+    let mut found = Vec::new();
+    for mut runs in groups {
+        runs.retain(|run| of(run).is_some());
+        let own: Vec<&Matrix> = runs.iter().filter_map(of).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let different = || Error::BadRequest("runs: only runs of the same blocks and ratios can be taken together".to_owned());
+        let (matrix, title) = (Matrix::pooled(&own).ok_or_else(different)?, String::new());
+        found.push(Found { runs, title, matrix });
+    }
+    let titles = titles(found.iter().map(|one| &one.runs[0]));
+    for (one, title) in found.iter_mut().zip(titles) {
+        let own = title
+            .split(" · ")
+            .filter(|part| one.runs.len() == 1 || *part != format!("seed {}", one.runs[0].seed));
+        one.title = own.collect::<Vec<_>>().join(" · ");
+        if one.runs.len() > 1 {
+            one.title = format!("{}, {} seeds", one.title, one.runs.len());
+        }
+    }
+    Ok(found)
 }
 
 /// How the numbers of several runs are drawn.
@@ -115,8 +130,8 @@ pub struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     /// The drawing of these runs; in a difference, `base` or else the first is what is taken off.
-    pub fn new(view: View, found: &'a [Found], base: Option<&RunId>) -> Drawing<'a> {
-        let named = base.and_then(|id| found.iter().find(|one| one.run.id == *id));
+    pub fn new(view: View, found: &'a [Found], base: Option<&str>) -> Drawing<'a> {
+        let named = base.and_then(|id| found.iter().find(|one| one.id() == id));
         let base = named.or(found.first()).filter(|_| view == View::Difference);
         let differences = base.into_iter().flat_map(|base| {
             let of = |one: &'a Found| {
@@ -136,8 +151,8 @@ impl<'a> Drawing<'a> {
 
     /// The runs that are drawn: all but the one that is taken off, unless it is alone.
     pub fn drawn(&self, found: &'a [Found]) -> impl Iterator<Item = &'a Found> {
-        let base = self.base.filter(|_| found.len() > 1).map(|base| &base.run.id);
-        found.iter().filter(move |one| Some(&one.run.id) != base)
+        let base = self.base.filter(|_| found.len() > 1).map(Found::id);
+        found.iter().filter(move |one| Some(one.id()) != base)
     }
 
     /// The chart of one run.
@@ -248,38 +263,14 @@ pub fn charts(found: &[Found], drawing: &Drawing) -> Vec<ChartView> {
 
 /// The query for these runs drawn like that.
 pub fn address<'a>(runs: impl Iterator<Item = &'a Found>, drawing: &Drawing) -> String {
-    let mut ids: Vec<&str> = runs.map(|one| one.run.id.as_str()).collect();
+    let mut ids: Vec<String> = runs.map(Found::id).collect();
     ids.dedup();
-    let base = drawing.base.map(|base| base.run.id.to_string()).unwrap_or_default();
+    let base = drawing.base.map(Found::id).unwrap_or_default();
     query_of([("runs", ids.join(",")), ("view", drawing.view.name().to_owned()), ("base", base)])
 }
 
-/// The runs that `runs=a,b` or `runs=a&runs=b` names, in that order.
-///
-/// # Errors
-/// Too many, or one that is not there.
-pub async fn named(app: &AppState, query: &Fields) -> Result<Vec<Run>> {
-    let texts = query
-        .0
-        .iter()
-        .filter(|(name, _)| name == "runs")
-        .flat_map(|(_, ids)| ids.split(','));
-    let mut runs: Vec<Run> = Vec::new();
-    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
-        let id: RunId = text.parse().map_err(|e: String| Error::BadRequest(format!("runs: {e}")))?;
-        if runs.len() == MOST {
-            return Err(Error::BadRequest(format!("runs: at most {MOST} beside each other")));
-        }
-        if !runs.iter().any(|run| run.id == id) {
-            let none = || Error::NotFound(format!("there is no run {id}"));
-            runs.push(app.store.run(&id).await?.ok_or_else(none)?);
-        }
-    }
-    Ok(runs)
-}
-
 async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
-    let found = found(app, named(app, query).await?).await?;
+    let found = found(&app.store, groups(app, query, MOST).await?).await?;
     if found.is_empty() {
         return Err(Error::NotFound(
             "runs: name at least one run that compared features, such as ?runs=0123456789abcdef".to_owned(),
@@ -289,17 +280,14 @@ async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
 }
 
 async fn picture(app: &AppState, query: &Fields, png: bool) -> Result<String> {
-    let (view, base) = (View::read(query)?, query.parse::<RunId>("base")?);
-    let theme = match query.get("theme") {
+    let (view, base) = (View::read(query)?, query.get("base"));
+    let theme = match theme_of(query)? {
         // A picture knows no page whose colours it could take.
-        None | Some("auto") if png => Theme::Light,
-        None | Some("auto") => Theme::Auto,
-        Some("light") => Theme::Light,
-        Some("dark") => Theme::Dark,
-        Some(_) => return Err(Error::BadRequest("theme: it must be auto, light or dark".to_owned())),
+        Theme::Auto if png => Theme::Light,
+        theme => theme,
     };
     let found = asked(app, query).await?;
-    let drawing = Drawing::new(view, &found, base.as_ref());
+    let drawing = Drawing::new(view, &found, base);
     let charts: Vec<String> = drawing.drawn(&found).map(|one| drawing.svg(one, size(one), theme)).collect();
     let name = || found.iter().map(|one| one.title.as_str()).collect::<Vec<_>>().join(", ");
     Ok(match <[String; 1]>::try_from(charts) {
@@ -341,8 +329,8 @@ pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<Respon
         if !text.contains(&head) {
             text.push_str(&head);
         }
-        let label = one.run.label.replace('"', "\"\"");
-        lines.for_each(|line| text.push_str(&format!("{},\"{label}\",{line}\n", one.run.id)));
+        let (id, label) = (one.id(), one.label().replace('"', "\"\""));
+        lines.for_each(|line| text.push_str(&format!("{id},\"{label}\",{line}\n")));
     }
     let disposition = "attachment; filename=\"cka.csv\"";
     Ok((
@@ -356,9 +344,9 @@ pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<Respon
 pub async fn json_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
     let found = asked(&app, &query).await?;
     let one = |one: &Found| {
-        serde_json::json!({
-            "run": one.run.id, "label": one.run.label, "settings": one.run.spec.settings.get(one.run.stage.name()), "matrix": one.matrix,
-        })
+        let (first, ids) = (&one.runs[0], one.runs.iter().map(|run| &run.id).collect::<Vec<_>>());
+        let settings = first.spec.settings.get(first.stage.name());
+        serde_json::json!({ "runs": ids, "label": one.label(), "settings": settings, "matrix": one.matrix })
     };
     Ok(axum::Json(found.iter().map(one).collect::<Vec<_>>()).into_response())
 }

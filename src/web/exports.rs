@@ -1,38 +1,144 @@
-//! `/studies/{name}/export.csv`, `.json`, `.md`: the study's table to take along.
+//! `/studies/{name}/export.csv`, `.json`, `.md`, `.tex`, `.svg`, `.png`: the study's table to take along, as the page shows it.
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use super::App;
+use super::charts::{FILE_POLICY, theme_of};
 use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::study_choice::Choice;
+use super::study_view::View;
+use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
+use crate::experiment::table::Entry;
+use crate::experiment::{Caption, Table};
+
+/// The formats: ending, name on pages, what it is.
+pub const FORMATS: [(&str, &str, &str); 6] = [
+    ("csv", "CSV", "text/csv; charset=utf-8"),
+    ("json", "JSON", "application/json"),
+    ("md", "Markdown", "text/markdown; charset=utf-8"),
+    ("tex", "LaTeX", "text/x-tex; charset=utf-8"),
+    ("svg", "SVG", "image/svg+xml"),
+    ("png", "PNG", "image/png"),
+];
 
 /// The table in the format that the file's name says.
 pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
-    let (file, choice) = (path.text("file")?, Choice::read(&query));
-    let known = ["export.csv", "export.json", "export.md"];
-    let Some(extension) = known
-        .into_iter()
-        .find(|name| *name == file)
-        .and_then(|name| name.strip_prefix("export."))
-    else {
-        return Err(Error::NotFound(format!(
-            "there is no such export: it must be one of {}",
-            known.join(", ")
-        )));
+    let asked = path.text("file")?.strip_prefix("export.");
+    let Some((ending, _, kind)) = FORMATS.into_iter().find(|(ending, ..)| asked == Some(ending)) else {
+        let known = FORMATS.map(|(ending, ..)| format!("export.{ending}")).join(", ");
+        return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
-    let filled = app.store.fill(study, &choice.plan(&app, study)?).await?;
-    let (kind, text) = match extension {
-        "csv" => ("text/csv; charset=utf-8", filled.table.to_csv()),
-        "json" => (
-            "application/json",
-            serde_json::to_string_pretty(&filled.table).map_err(|e| Error::Internal(e.into()))?,
-        ),
-        _ => ("text/markdown; charset=utf-8", filled.table.to_markdown()),
+    let choice = Choice::read(&query);
+    let arrangement = View::read(&query, study).arrangement(study)?;
+    let table = app
+        .store
+        .fill(study, &choice.plan(&app, study)?)
+        .await?
+        .table
+        .arranged(&arrangement);
+    let caption = Caption::of(study, &choice.scale, &choice.data);
+    let text = match ending {
+        "csv" => table.to_csv(),
+        "json" => serde_json::to_string_pretty(&table).map_err(|e| Error::Internal(e.into()))?,
+        "md" => table.to_markdown(),
+        "tex" => table.to_latex(&caption),
+        _ => {
+            let theme = theme_of(&query)?;
+            return picture(chart(&caption, &table, theme), kind, ending == "png").await;
+        }
     };
-    let name = format!("attachment; filename=\"{}-{}.{extension}\"", study.name, choice.scale);
+    let name = format!("attachment; filename=\"{}-{}.{ending}\"", study.name, choice.scale);
     Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, name)], text).into_response())
+}
+
+async fn picture(mut chart: TableChart, kind: &'static str, as_png: bool) -> Result<Response> {
+    if !as_png {
+        let headers = [
+            (CONTENT_TYPE, kind),
+            (CACHE_CONTROL, "no-store"),
+            (CONTENT_SECURITY_POLICY, FILE_POLICY),
+        ];
+        return Ok((headers, chart.svg()).into_response());
+    }
+    if chart.theme == Theme::Auto {
+        // A picture knows no page whose colours it could take.
+        chart.theme = Theme::Light;
+    }
+    // Drawing takes about as long as a page may take in all, so it is not done where requests are answered.
+    let drawn = tokio::task::spawn_blocking(move || png(&chart.svg())).await;
+    let bytes = drawn.map_err(|e| Error::Internal(e.into()))?.map_err(Error::BadRequest)?;
+    Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], bytes).into_response())
+}
+
+fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {
+    let usual = table.usual_n();
+    let heads = table.columns.iter().enumerate().map(|(index, column)| {
+        let unit = if column.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", column.unit)
+        };
+        let parts: &[&str] = if table.has_paper(index) { &["ours", "paper"] } else { &["ours"] };
+        TableHead {
+            title: format!("{}{unit}", column.title),
+            parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+        }
+    });
+    let rows = table.rows.iter().map(|row| {
+        let cells = row.entries.iter().enumerate().flat_map(|(index, entry)| {
+            let decimals = table.columns[index].decimals;
+            let paper = table.has_paper(index).then(|| TableCell {
+                text: entry.paper_text(decimals).unwrap_or_default(),
+                muted: true,
+                ..TableCell::default()
+            });
+            [ours(entry, decimals, usual)].into_iter().chain(paper)
+        });
+        (row.title.clone(), cells.collect())
+    });
+    let mut notes = vec![match usual {
+        0 => format!("{}. No number yet.", caption.setting),
+        1 => format!(
+            "{}: one seed (n=1) where nothing else is said. Bold: the best of ours.",
+            caption.setting
+        ),
+        n => format!(
+            "{}: mean ± standard deviation over n={n} seeds where nothing else is said. Bold: the best of ours.",
+            caption.setting
+        ),
+    }];
+    if !caption.paper.is_empty() {
+        notes.push(format!("Paper: {}.", caption.paper.trim_end_matches('.')));
+    }
+    TableChart {
+        title: table.title.clone(),
+        heads: heads.collect(),
+        rows: rows.collect(),
+        notes,
+        theme,
+    }
+}
+
+fn ours(entry: &Entry, decimals: usize, usual: usize) -> TableCell {
+    let Some(text) = entry.mean_text(decimals) else {
+        let states = entry
+            .missing
+            .first()
+            .map(|missing| missing.state.split(':').next().unwrap_or_default().to_owned());
+        return TableCell {
+            text: states.unwrap_or_default(),
+            muted: true,
+            ..TableCell::default()
+        };
+    };
+    let n = entry.values.len();
+    TableCell {
+        text: if n == usual { text } else { format!("{text} (n={n})") },
+        strong: entry.best,
+        muted: false,
+    }
 }

@@ -24,6 +24,16 @@ impl Fields {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of that name, of `name=a,b` and of `name=a&name=b`.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let values = self
+            .0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .flat_map(|(_, values)| values.split(','));
+        values.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The value of that name as a `T`.
     ///
     /// # Errors

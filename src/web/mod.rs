@@ -28,12 +28,16 @@ mod launch_form;
 mod live;
 mod login;
 mod matrices;
+mod named;
 mod page;
 mod playground;
 mod playground_setup;
 mod psnr;
 mod psnr_examples;
 mod queue;
+mod report;
+mod report_facts;
+mod report_figures;
 mod run;
 mod run_settings;
 mod runs;
@@ -42,6 +46,7 @@ mod session;
 mod study;
 mod study_choice;
 mod study_table;
+mod study_view;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -64,6 +69,7 @@ use guard::{BODY_LIMIT, Guard};
 use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
+pub use report::report;
 pub use study_choice::Outlines;
 
 /// What the pages are about.
@@ -181,6 +187,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/queue", get(queue::queue)),
         ("/claims", get(claims::claims)),
         ("/claims/{id}/launch", post(claims::launch)),
+        ("/report.html", get(report::download)),
         ("/cka", get(cka::cka)),
         ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),

@@ -74,6 +74,11 @@ impl StudyPage<'_> {
             .map_or(self.study.paper.as_str(), |(_, scale)| scale)
     }
 
+    /// Whether a number of the paper has a question mark.
+    fn uncertain(&self) -> bool {
+        self.study.rows.iter().any(|row| !row.uncertain.is_empty())
+    }
+
     fn notes(&self) -> impl Iterator<Item = &Line> {
         self.table
             .iter()

@@ -53,7 +53,7 @@ pub fn heads(filled: &Filled) -> Vec<Head> {
         } else {
             "higher is better"
         },
-        has_paper: has_paper(filled, index),
+        has_paper: filled.table.has_paper(index),
     };
     columns.map(head).collect()
 }
@@ -71,16 +71,9 @@ pub fn lines(filled: &Filled) -> Vec<Line> {
     rows.collect()
 }
 
-fn has_paper(filled: &Filled, column: usize) -> bool {
-    filled.table.rows.iter().any(|row| row.entries[column].paper.is_some())
-}
-
 fn place(filled: &Filled, column: usize, entry: &Entry) -> Place {
     let decimals = filled.table.columns[column].decimals;
-    let ours = entry.mean().map(|mean| {
-        let sd = entry.sd().map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
-        (format!("{mean:.decimals$}{sd}"), entry.values.len())
-    });
+    let ours = entry.mean_text(decimals).map(|text| (text, entry.values.len()));
     let from = entry.values.iter().map(|v| Link {
         seed: v.seed,
         text: format!("{:.decimals$}", v.value),
@@ -93,8 +86,8 @@ fn place(filled: &Filled, column: usize, entry: &Entry) -> Place {
         from: from.collect(),
         best: entry.best,
         missing: entry.missing.iter().map(|missing| link(filled, missing)).collect(),
-        paper: entry.paper.map(|paper| format!("{paper:.decimals$}")),
-        has_paper: has_paper(filled, column),
+        paper: entry.paper_text(decimals),
+        has_paper: filled.table.has_paper(column),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Without Chromium and its driver the test says so and passes, unless `UMBRA_REQUIRE_BROWSER` is set.
 
 mod cka;
+mod claims;
+mod psnr;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -133,6 +135,18 @@ impl Drop for Browser {
 
 fn fantoccini_connector() -> hyper_util::client::legacy::connect::HttpConnector {
     hyper_util::client::legacy::connect::HttpConnector::new()
+}
+
+/// Launches a run through the API and waits for its end.
+fn launch(server: &Server, wish: serde_json::Value) -> String {
+    let answer = server.api("/launch", Some(&wish.to_string()));
+    let id = answer["runs"][0].as_str().expect("a run is named").to_owned();
+    wait_for("the run's end", Duration::from_secs(240), || {
+        let state = server.api(&format!("/runs/{id}"), None)["run"]["state"].clone();
+        assert_ne!(state, "failed", "{id}");
+        state == "finished"
+    });
+    id
 }
 
 #[tokio::test(flavor = "multi_thread")]

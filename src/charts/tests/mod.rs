@@ -4,6 +4,7 @@ use super::*;
 
 mod heatmaps;
 mod samples;
+mod tables;
 
 fn series(name: &str, points: Vec<(f64, f64)>) -> Series {
     Series {

@@ -77,6 +77,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
         ("same", plain(same).svg()),
         ("empty", plain(vec![]).svg()),
         ("bars", BarChart { theme, ..table }.svg()),
+        ("table", TableChart { theme, ..tables::table() }.svg()),
     ];
     samples.extend(heats(theme));
     samples

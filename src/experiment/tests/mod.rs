@@ -1,7 +1,9 @@
 //! The words of the system on a toy catalog: three methods that train nothing.
 
+mod arrange;
 mod claim;
 mod few;
+mod latex;
 mod next;
 mod resolve;
 mod run;
@@ -9,6 +11,7 @@ mod schema;
 mod statistics;
 mod study;
 mod table;
+mod times;
 mod tokenizer;
 mod verdict;
 

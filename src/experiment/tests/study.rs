@@ -9,7 +9,7 @@ fn refused(text: &str, sentence: &str) {
 fn a_mistake_in_a_file_is_one_sentence_with_file_line_and_key() {
     refused(
         &STUDY.replace("title = \"Toy\"", "titel = \"Toy\""),
-        "a.toml, line 3 (`titel = \"Toy\"`): unknown field `titel`, expected one of `name`, `title`, `summary`, `paper`, `column`, `row`, `claim`",
+        "a.toml, line 3 (`titel = \"Toy\"`): unknown field `titel`, expected one of `name`, `title`, `summary`, `paper`, `place`, `column`, `row`, `claim`",
     );
     refused(
         &STUDY.replace("stage = \"psnr\"", "stage = \"knn\""),
@@ -49,6 +49,14 @@ fn names_inside_a_study_must_fit_together() {
     refused(
         &STUDY.replace("set.finetune.", "set.finetuning."),
         "a.toml: row `mae_long` has set.finetuning, which must be one of the stages pretrain, finetune, probe, probe_cached, psnr, cka, compare",
+    );
+    refused(
+        &STUDY.replace("set.finetune.train.epochs", "times.finetuning.train.epochs"),
+        "a.toml: row `mae_long` has times.finetuning, which must be one of the stages pretrain, finetune, probe, probe_cached, psnr, cka, compare",
+    );
+    refused(
+        &STUDY.replace("without = []", "uncertain = [\"psnr\"]"),
+        "a.toml: row `random` is uncertain of the column `psnr`, of which it has no number of the paper",
     );
     refused(
         &STUDY.replace("\"mae_long\"", "\"mae\""),

@@ -1,7 +1,7 @@
 use super::*;
 
 /// The toy study with the numbers `value` gives for (row, column, seed).
-fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
+pub(super) fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
     let (study, scale) = (study(), scale(""));
     let plan = plan(&study, &scale, &catalog(), &Request::default()).unwrap();
     let find = |run: &RunId, measure: &str| {
@@ -14,7 +14,7 @@ fn table(value: impl Fn(&str, &str, u64) -> Option<f64>) -> Table {
     Table::build(&study, &plan, find, |_| "running, \"step 3\"".to_owned())
 }
 
-fn some(row: &str, column: &str, seed: u64) -> Option<f64> {
+pub(super) fn some(row: &str, column: &str, seed: u64) -> Option<f64> {
     match (row, column) {
         ("mae", "finetune") => Some(80.0 + 2.0 * seed as f64),
         ("mae_long", "finetune") => (seed == 0).then_some(79.0),
@@ -88,4 +88,17 @@ fn csv_has_a_line_a_seed_and_quotes_what_it_must() {
         1 + 3 * 2 + 2 * 2,
         "three rows finetune, two reconstruct, two seeds each"
     );
+}
+
+#[test]
+fn a_number_of_the_paper_that_may_be_another_rows_has_a_question_mark() {
+    let mut study = study();
+    study.rows[0].uncertain.push("finetune".to_owned());
+    let plan = plan(&study, &scale(""), &catalog(), &Request::default()).unwrap();
+    let table = Table::build(&study, &plan, |_, _| Some(80.0), |_| String::new());
+    assert_eq!(table.rows[0].entries[0].paper_text(2).as_deref(), Some("83.10 ?"));
+    assert_eq!(table.rows[1].entries[0].paper_text(2), None);
+    assert!(table.to_markdown().contains(" | 83.1 ? | "), "{}", table.to_markdown());
+    let line = table.to_csv().lines().nth(1).unwrap().to_owned();
+    assert!(line.ends_with(",finished,80,%,83.1 ?"), "{line}");
 }

@@ -32,6 +32,7 @@ pub fn numbers(rows: &[(&str, Numbers)]) -> Table {
                 state: "not queued".to_owned(),
             }],
             paper: Some(80.0 + index as f64),
+            uncertain: false,
             best: false,
         }],
     };

@@ -146,6 +146,42 @@ async fn a_studys_runs_are_found_in_the_order_of_its_rows() {
 }
 
 #[tokio::test]
+async fn seeds_of_one_encoder_are_drawn_as_their_mean_unless_asked_for_one_by_one() {
+    let study = Study::built_in().into_iter().find(|study| study.name == "figure1").unwrap();
+    let wish = Wish {
+        seeds: Some(2),
+        ..Wish::default()
+    };
+    let plan = plan(&study, &Scale::built_in()[0], &catalog(), &wish).unwrap();
+    let mut ids = Vec::new();
+    let site = Site::new(|dir| {
+        for run in plan.runs.iter().filter(|run| run.stage == Stage::Cka && run.method == "rmae") {
+            let draws = vec![Some(0.5 + 0.25 * run.seed as f64)];
+            let matrix = Matrix::of(Axis::new("block", 1..=1), Axis::new("ratio", [0.1]), &[vec![draws]]);
+            let name = "cka".to_owned();
+            ids.push((run.seed, run.id.clone()));
+            write_run(dir, run, vec![queued(), started(), EventKind::Matrix { name, matrix }, finished()]);
+        }
+    })
+    .await;
+    let page = site.page("/cka?study=figure1&scale=smoke").await;
+    assert_eq!(page.text.matches("class=\"umbra-chart\"").count(), 2, "pretrained and finetuned");
+    page.has(&[
+        "<title>R-MAE, 2 seeds, block 1, ratio 0.1: 0.6250 (0.5000 to 0.7500)</title>",
+        "mean of all",
+    ]);
+    let each = site.page("/cka?study=figure1&scale=smoke&seed=each").await;
+    assert_eq!(each.text.matches("class=\"umbra-chart\"").count(), 4);
+    let second = site.page("/cka?study=figure1&scale=smoke&seed=1").await;
+    second.has(&["<title>R-MAE, block 1, ratio 0.1: 0.7500</title>"]);
+
+    let [first, other] = [0, 1].map(|seed| &ids.iter().find(|(known, _)| *known == seed).unwrap().1);
+    site.page(&format!("/charts/cka.csv?runs={first}_{other}"))
+        .await
+        .has(&[&format!("{first}_{other},\"R-MAE")]);
+}
+
+#[tokio::test]
 async fn two_encoders_on_the_page_of_comparison_lead_to_a_form_that_names_both() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;

@@ -10,6 +10,7 @@ mod many;
 mod pages;
 mod playground;
 mod psnr;
+mod report;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

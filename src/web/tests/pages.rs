@@ -186,6 +186,28 @@ async fn charts_exports_and_comparison_have_addresses_of_their_own() {
     site.page("/studies/mae-vs-scratch/export.md?scale=smoke")
         .await
         .has(&["| MAE |", "61.2"]);
+    site.page("/studies/mae-vs-scratch/export.tex?scale=smoke").await.has(&[
+        "\\toprule",
+        "\\label{tab:mae-vs-scratch-smoke}",
+        "MAE & $61.2$ & 83.1 &",
+    ]);
+    let part = "columns=finetune&rows=scratch,mae&sort=row.title";
+    let arranged = site
+        .page(&format!("/studies/mae-vs-scratch/export.tex?scale=smoke&{part}"))
+        .await
+        .text;
+    assert!(
+        arranged.contains("{lrr}") && arranged.find("From scratch") < arranged.find("    MAE"),
+        "{arranged}"
+    );
+    site.page(&format!("/studies/mae-vs-scratch/export.svg?scale=smoke&theme=dark&{part}"))
+        .await
+        .has(&["<svg", "#14161a", "61.2", "one seed (n=1)"]);
+    let png = site.page("/studies/mae-vs-scratch/export.png?scale=smoke").await;
+    assert_eq!(png.header("content-type"), "image/png");
+    let refused = site.get("/studies/mae-vs-scratch/export.tex?scale=smoke&columns=nothing").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    refused.has(&["`nothing` is not a column"]);
     site.page("/studies/mae-vs-scratch/export.json?scale=smoke")
         .await
         .has(&["\"value\": 61.25"]);

@@ -2,18 +2,6 @@
 
 use super::*;
 
-/// Launches a run through the API and waits for its end.
-fn launch(server: &Server, wish: serde_json::Value) -> String {
-    let answer = server.api("/launch", Some(&wish.to_string()));
-    let id = answer["runs"][0].as_str().expect("a run is named").to_owned();
-    wait_for("the run's end", Duration::from_secs(240), || {
-        let state = server.api(&format!("/runs/{id}"), None)["run"]["state"].clone();
-        assert_ne!(state, "failed", "{id}");
-        state == "finished"
-    });
-    id
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_compares_features_of_two_encoders_in_colours_lines_and_differences() {
     let (data_dir, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,0 +1,176 @@
+//! A study's table for a paper: a LaTeX float with the rules of the package booktabs.
+
+use std::fmt::Write as _;
+
+use super::study::Study;
+use super::table::{Entry, Table};
+
+/// What a float says of its table besides the numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caption {
+    /// What `\ref` names, such as `tab:methods-quick`.
+    pub label: String,
+    /// At which scale and on which pictures our numbers were measured.
+    pub setting: String,
+    /// Where the paper's numbers come from; may be empty.
+    pub paper: String,
+}
+
+impl Caption {
+    /// What is said of a study at a scale; empty `data` is the scale's own pictures.
+    pub fn of(study: &Study, scale: &str, data: &str) -> Caption {
+        Caption {
+            label: format!("tab:{}-{scale}", study.name),
+            setting: match data {
+                "" | "builtin" => format!("Ours at scale {scale}"),
+                data => format!("Ours at scale {scale} on {data}"),
+            },
+            paper: study.paper.clone(),
+        }
+    }
+}
+
+impl Table {
+    /// The table as a LaTeX float: ours beside the paper's, the best of each column in bold, and in the caption how many seeds
+    /// a mean is of.
+    pub fn to_latex(&self, caption: &Caption) -> String {
+        let has_paper: Vec<bool> = (0..self.columns.len()).map(|column| self.has_paper(column)).collect();
+        let usual = self.usual_n();
+        let mut text = String::from("% Needs \\usepackage{booktabs}.\n\\begin{table}\n  \\centering\n");
+        let _ = writeln!(text, "  \\caption{{{}}}", self.caption(caption, usual, has_paper.contains(&true)));
+        let _ = writeln!(text, "  \\label{{{}}}", label(&caption.label));
+        let widths: String = has_paper.iter().map(|has| if *has { "rr" } else { "r" }).collect();
+        let _ = writeln!(text, "  \\begin{{tabular}}{{l{widths}}}\n    \\toprule");
+        self.write_heads(&mut text, &has_paper);
+        text.push_str("    \\midrule\n");
+        for row in &self.rows {
+            let _ = write!(text, "    {}", escaped(&row.title));
+            for ((column, entry), has_paper) in self.columns.iter().zip(&row.entries).zip(&has_paper) {
+                let _ = write!(text, " & {}", ours(entry, column.decimals, usual));
+                if *has_paper {
+                    let _ = write!(
+                        text,
+                        " & {}",
+                        entry.paper_text(column.decimals).map(|paper| escaped(&paper)).unwrap_or_default()
+                    );
+                }
+            }
+            text.push_str(" \\\\\n");
+        }
+        text.push_str("    \\bottomrule\n  \\end{tabular}\n\\end{table}\n");
+        for row in self.rows.iter().filter(|row| !row.note.is_empty()) {
+            let _ = writeln!(text, "% {}: {}", one_line(&row.title), one_line(&row.note));
+        }
+        text
+    }
+
+    /// One line of titles, and one below that says which is ours if the paper has numbers.
+    fn write_heads(&self, text: &mut String, has_paper: &[bool]) {
+        text.push_str("   ");
+        for (column, has_paper) in self.columns.iter().zip(has_paper) {
+            let unit = if column.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", escaped(&column.unit))
+            };
+            let (title, span) = (escaped(&column.title), if *has_paper { 2 } else { 1 });
+            let _ = write!(text, " & \\multicolumn{{{span}}}{{c}}{{{title}{unit}}}");
+        }
+        text.push_str(" \\\\\n");
+        if !has_paper.contains(&true) {
+            return;
+        }
+        let (mut rules, mut names, mut at) = (String::new(), String::new(), 2);
+        for has_paper in has_paper {
+            let width = if *has_paper { 2 } else { 1 };
+            let _ = write!(rules, "\\cmidrule(lr){{{at}-{}}}", at + width - 1);
+            names.push_str(if *has_paper { " & ours & paper" } else { " & ours" });
+            at += width;
+        }
+        let _ = writeln!(text, "    {rules}\n   {names} \\\\");
+    }
+
+    fn caption(&self, caption: &Caption, usual: usize, has_paper: bool) -> String {
+        let mut text = format!("{}.", escaped(self.title.trim_end_matches('.')));
+        if !caption.setting.is_empty() {
+            let _ = write!(text, " {}.", escaped(caption.setting.trim_end_matches('.')));
+        }
+        let entries = || self.rows.iter().flat_map(|row| &row.entries);
+        match usual {
+            0 => text.push_str(" No number yet."),
+            1 => text.push_str(" One seed ($n = 1$)"),
+            n => {
+                let _ = write!(text, " Mean $\\pm$ standard deviation over $n = {n}$ seeds");
+            }
+        }
+        if usual > 0 {
+            let others = entries().any(|entry| !entry.values.is_empty() && entry.values.len() != usual);
+            text.push_str(if others { ", unless said otherwise." } else { "." });
+        }
+        if entries().any(|entry| entry.best) {
+            text.push_str(" Bold: the best of ours.");
+        }
+        if entries().any(|entry| entry.values.is_empty() && !entry.missing.is_empty()) {
+            text.push_str(" A dash: not measured yet.");
+        }
+        if has_paper && !caption.paper.is_empty() {
+            let _ = write!(text, " Paper: {}.", escaped(caption.paper.trim_end_matches('.')));
+        }
+        text
+    }
+}
+
+/// Our number, with its count where that is not the usual one; a dash where a run has none yet.
+fn ours(entry: &Entry, decimals: usize, usual: usize) -> String {
+    let Some(text) = entry.mean_text(decimals) else {
+        return if entry.missing.is_empty() { String::new() } else { "--".to_owned() };
+    };
+    let number = text.replace('±', "\\pm");
+    let number = if entry.best { format!("\\mathbf{{{number}}}") } else { number };
+    let n = entry.values.len();
+    let count = if n == usual { String::new() } else { format!("_{{\\,n={n}}}") };
+    format!("${number}{count}$")
+}
+
+/// Text in which nothing is a command, for pdfLaTeX's usual fonts as well.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', c]),
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            '<' => escaped.push_str("\\textless{}"),
+            '>' => escaped.push_str("\\textgreater{}"),
+            '|' => escaped.push_str("\\textbar{}"),
+            '"' => escaped.push_str("''"),
+            '±' => escaped.push_str("$\\pm$"),
+            '×' => escaped.push_str("$\\times$"),
+            '·' => escaped.push_str("$\\cdot$"),
+            '−' => escaped.push_str("$-$"),
+            '→' => escaped.push_str("$\\rightarrow$"),
+            '≤' => escaped.push_str("$\\leq$"),
+            '≥' => escaped.push_str("$\\geq$"),
+            '–' => escaped.push_str("--"),
+            '—' => escaped.push_str("---"),
+            '…' => escaped.push_str("\\dots{}"),
+            // After the end of a row these would belong to it.
+            '[' | ']' | '*' => escaped.extend(['{', c, '}']),
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A label takes few signs besides letters and digits.
+fn label(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ":-.".contains(c) { c } else { '-' };
+    text.chars().map(plain).collect()
+}
+
+/// Text that cannot leave its comment.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
