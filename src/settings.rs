@@ -19,7 +19,7 @@ pub struct Cli {
 pub enum Command {
     /// Start the server: the page, the queue and its workers.
     Serve(Serve),
-    /// Run a study without a server: progress bars, then the table.
+    /// Run studies without a server: progress bars, then the tables.
     Run(RunStudy),
     /// Work on one run directory until it is done; what the server starts for each run.
     Work(Work),
@@ -39,10 +39,10 @@ pub enum Command {
     Data(Data),
     /// List the methods with their options, defaults, meanings and sources.
     Methods(Listing),
-    /// List the studies and scales.
-    Studies(Listing),
     /// Judge what the paper concludes on your own runs, or say what to run next for a claim.
     Claims(Claims),
+    /// List the studies and scales, or plan studies.
+    Studies(Studies),
     /// Measure a method's training speed and memory on this machine.
     Bench(Bench),
 }
@@ -113,15 +113,27 @@ pub struct StudyChoice {
     pub set: Vec<String>,
 }
 
+/// Which studies.
+#[derive(Args, Clone, Debug)]
+pub struct NamedStudies {
+    /// The studies, as `umbra studies` lists them.
+    #[arg(value_name = "STUDY", required_unless_present = "all", conflicts_with = "all")]
+    pub studies: Vec<String>,
+    /// The paper's eight tables and its figure.
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// `umbra run`
 #[derive(Args, Debug)]
 pub struct RunStudy {
-    /// The study, as `umbra studies` lists it.
-    pub study: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub named: NamedStudies,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub choice: StudyChoice,
-    /// Print the table as JSON.
+    /// Print the table as JSON; of several studies, a list of them.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -307,7 +319,46 @@ pub struct LoaderBench {
     pub data_dir: DataDir,
 }
 
-/// `umbra methods`, `umbra studies`
+/// `umbra studies`
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Studies {
+    /// More than the list.
+    #[command(subcommand)]
+    pub what: Option<StudiesCommand>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra studies ...`
+#[derive(Debug, Subcommand)]
+pub enum StudiesCommand {
+    /// Say how many runs studies need together, how many are done, and how long the others will take here.
+    Plan(PlanStudies),
+}
+
+/// `umbra studies plan`
+#[derive(Args, Debug)]
+pub struct PlanStudies {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub named: NamedStudies,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub choice: StudyChoice,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra methods`
 #[derive(Args, Debug)]
 pub struct Listing {
     /// Print JSON.
@@ -366,9 +417,15 @@ pub struct NextRuns {
 /// `umbra bench`
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// The method.
+    /// The method, or `all` for every one that trains.
     #[arg(long, default_value = "mae")]
     pub method: String,
+    /// Keep the speed in the data directory, so that times can be expected by it.
+    #[arg(long)]
+    pub keep: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
     /// The scale whose model is measured.
     #[arg(long, default_value = "laptop")]
     pub scale: String,

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, planned, runtime, settings};
 use crate::evaluate::features as extract;
-use crate::experiment::{Arrangement, Caption, Request, RunId, Study};
+use crate::experiment::{Arrangement, Caption, Library, Request, RunId};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features};
 use crate::store::Store;
@@ -39,12 +39,12 @@ fn export_report(args: &Export) -> anyhow::Result<String> {
     };
     runtime()?.block_on(async {
         let store = Store::open(&args.data_dir.data_dir).await?;
-        Ok(web::report(&store, &Study::built_in(), &scale, &catalog, &request).await?)
+        Ok(web::report(&store, &Library::new(&args.data_dir.data_dir).all(), &scale, &catalog, &request).await?)
     })
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, plan) = planned(&args.what, &args.choice)?;
+    let (study, plan) = planned(&args.what, &args.choice, &args.data_dir.data_dir)?;
     let descending = args.dir.as_ref().map(|dir| dir == "desc");
     let arrangement = Arrangement::read(&args.columns, &args.rows, &args.sort, descending, &study.columns);
     let arrangement = arrangement.map_err(|e| anyhow!("--{e}"))?;

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{catalog, print};
+use super::{catalog, complain, print};
 use crate::device;
 use crate::experiment::catalog::sections;
-use crate::experiment::{Scale, Setting, Stage, Study, Value};
-use crate::settings::Devices;
+use crate::experiment::{Library, Scale, Setting, Stage, Value};
+use crate::settings::{Devices, Studies, StudiesCommand};
 
 /// Lists the methods, their options and the settings of every stage.
 pub fn methods(as_json: bool) -> anyhow::Result<()> {
@@ -55,10 +55,18 @@ fn describe(section: &str, setting: &Setting) -> String {
     )
 }
 
-/// Lists the studies and scales.
-pub fn studies(as_json: bool) -> anyhow::Result<()> {
-    let (studies, scales) = (Study::built_in(), Scale::built_in());
-    if as_json {
+/// Lists the studies and scales, or plans studies.
+pub fn studies(args: Studies) -> anyhow::Result<()> {
+    if let Some(StudiesCommand::Plan(args)) = args.what {
+        return super::plan::plan(&args);
+    }
+    let library = Library::new(&args.data_dir.data_dir);
+    let (studies, scales) = (library.all(), Scale::built_in());
+    for fault in library.faults() {
+        complain(&anyhow::anyhow!(fault));
+    }
+    if args.json {
+        let studies: Vec<_> = studies.iter().map(|study| study.as_ref()).collect();
         return print(&serde_json::to_string_pretty(&json!({ "studies": studies, "scales": scales }))?);
     }
     for study in &studies {

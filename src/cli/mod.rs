@@ -4,22 +4,25 @@ mod claims;
 mod export;
 mod listing;
 mod pictures;
+mod plan;
 mod serve;
 mod study;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use crate::evaluate::look::{Looker, serve};
-use crate::experiment::{Catalog, Plan, Request, Scale, Study, Values, plan};
+use crate::experiment::forecast::Speed;
+use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values, plan};
 use crate::jobs::worker::{self, WorkOptions};
 use crate::run_dir::RunDir;
-use crate::settings::{Command, Data, Look, StudyChoice, Work};
+use crate::settings::{Bench, Command, Data, Look, NamedStudies, StudyChoice, Work};
 use crate::{bench, device, jobs, methods};
 
 /// Runs one command.
@@ -42,25 +45,48 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(Data::Clean(args)) => pictures::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Claims(args) => claims::claims(args),
-        Command::Studies(args) => listing::studies(args.json).map(|()| ExitCode::SUCCESS),
-        Command::Bench(args) => {
-            let report = bench::bench(&bench::Wish {
-                method: &args.method,
-                scale: &find_scale(&args.scale)?,
-                set: settings(&args.set, &methods::catalog())?,
-                batch: args.batch,
-                steps: args.steps,
-                device: &args.device,
-                threads: threads(args.threads),
-            })?;
-            print(&if args.json {
-                serde_json::to_string(&report)?
-            } else {
-                report.to_string()
-            })?;
-            Ok(ExitCode::SUCCESS)
+        Command::Studies(args) => listing::studies(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench(&args).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Measures the method, or all that train one after another.
+fn bench(args: &Bench) -> anyhow::Result<()> {
+    let trained = methods::METHODS.iter().filter(|method| method.trains).map(|method| method.name);
+    let names = if args.method == "all" {
+        trained.collect()
+    } else {
+        vec![args.method.as_str()]
+    };
+    for method in names {
+        let report = bench::bench(&bench::Wish {
+            method,
+            scale: &find_scale(&args.scale)?,
+            set: settings(&args.set, &methods::catalog())?,
+            batch: args.batch,
+            steps: args.steps,
+            device: &args.device,
+            threads: threads(args.threads),
+        })?;
+        print(&if args.json {
+            serde_json::to_string(&report)?
+        } else {
+            report.to_string()
+        })?;
+        if args.keep {
+            let speed = Speed {
+                method: report.method,
+                scale: report.scale,
+                device: report.device,
+                images_per_second: report.images_per_second,
+            };
+            let data_dir = &args.data_dir.data_dir;
+            speed
+                .keep(data_dir)
+                .with_context(|| format!("cannot write to {}", data_dir.display()))?;
         }
     }
+    Ok(())
 }
 
 /// Prints an error with its causes on one line.
@@ -127,8 +153,12 @@ fn catalog() -> Catalog {
 }
 
 /// The study of that name and the runs of it that were chosen.
-fn planned(name: &str, choice: &StudyChoice) -> anyhow::Result<(Study, Plan)> {
-    let (study, scale, catalog) = (find_study(name)?, find_scale(&choice.scale)?, catalog());
+fn planned(name: &str, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<(Arc<Study>, Plan)> {
+    let library = Library::new(data_dir);
+    let study = library
+        .find(name)
+        .with_context(|| format!("study `{name}` is not known: it must be one of {}", library.names()))?;
+    let (scale, catalog) = (find_scale(&choice.scale)?, catalog());
     let request = Request {
         data: choice.data.clone(),
         seeds: choice.seeds,
@@ -138,13 +168,20 @@ fn planned(name: &str, choice: &StudyChoice) -> anyhow::Result<(Study, Plan)> {
     Ok((study, plan))
 }
 
-fn find_study(name: &str) -> anyhow::Result<Study> {
-    let studies = Study::built_in();
-    let names = studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    studies
-        .into_iter()
-        .find(|s| s.name == name)
-        .with_context(|| format!("study `{name}` is not known: it must be one of {names}"))
+/// The same of several, each once.
+fn all_planned(named: &NamedStudies, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
+    let mut names = named.studies.clone();
+    if named.all {
+        let papers = Study::built_in().into_iter().filter(Study::is_of_paper);
+        names = papers.map(|study| study.name).collect();
+    }
+    let mut plans: Vec<(Arc<Study>, Plan)> = Vec::new();
+    for name in &names {
+        if !plans.iter().any(|(study, _)| study.name == *name) {
+            plans.push(planned(name, choice, data_dir)?);
+        }
+    }
+    Ok(plans)
 }
 
 fn find_scale(name: &str) -> anyhow::Result<Scale> {

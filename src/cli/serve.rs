@@ -10,7 +10,7 @@ use tokio::sync::watch::Receiver;
 
 use super::{catalog, print, runtime, start_log, threads};
 use crate::device;
-use crate::experiment::{Scale, Study};
+use crate::experiment::{Library, Scale};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::settings::{Serve, Workers};
 use crate::store::Store;
@@ -35,7 +35,7 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
         let state = AppState {
             store,
             jobs,
-            studies: Study::built_in(),
+            library: Library::new(&args.data.data_dir),
             scales: Scale::built_in(),
             catalog: catalog(),
             outlines: Outlines::default(),

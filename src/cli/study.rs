@@ -1,6 +1,6 @@
-//! `umbra run`: a study without a server. The same queue and workers, with the terminal for a page.
+//! `umbra run`: studies without a server. The same queue and workers, with the terminal for a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,34 +8,42 @@ use anyhow::bail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::serve::start_jobs;
-use super::{planned, print, runtime};
-use crate::experiment::{RunId, RunSpec, Table};
+use super::{all_planned, print, runtime};
+use crate::experiment::forecast::distinct;
+use crate::experiment::{Plan, RunId, RunSpec, Table};
 use crate::jobs::Jobs;
 use crate::run_dir::State;
 use crate::settings::RunStudy;
-use crate::store::{Run, Store};
+use crate::store::{Run, RunFilter, Store};
 
 /// How often the bars are drawn anew.
 const REFRESH: Duration = Duration::from_millis(300);
 /// The exit code of a command that a person stopped, as shells have it.
 pub(super) const STOPPED: u8 = 130;
+/// Runs that have a bar each, at most.
+const MOST_BARS: usize = 40;
 
-/// Runs the study to its end and prints the table; fails if a run did.
+/// Runs the studies to their end and prints their tables; fails if a run did.
 ///
 /// # Errors
 /// A setting, study or scale that cannot be, or a data directory that a server uses.
 pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
-    let (study, plan) = planned(&args.study, &args.choice)?;
+    let plans = all_planned(&args.named, &args.choice, &args.data_dir.data_dir)?;
+    let named: Vec<(String, Plan)> = plans.iter().map(|(study, plan)| (study.name.clone(), plan.clone())).collect();
+    let runs = distinct(&named);
     runtime()?.block_on(async {
         let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
-        let Some(ended) = work_off(&store, &jobs, &plan.runs, args.json).await? else {
+        let Some(ended) = work_off(&store, &jobs, &runs, args.json).await? else {
             return Ok(STOPPED.into());
         };
-        let table = store.fill(&study, &plan).await?.table;
-        print(&if args.json {
-            serde_json::to_string_pretty(&table)?
-        } else {
-            render(&table)
+        let mut tables = Vec::new();
+        for (study, plan) in &plans {
+            tables.push(store.fill(study, plan).await?.table);
+        }
+        print(&match &tables[..] {
+            [table] if args.json => serde_json::to_string_pretty(table)?,
+            _ if args.json => serde_json::to_string_pretty(&tables)?,
+            _ => tables.iter().map(render).collect::<Vec<_>>().join("\n\n"),
         })?;
         report_failures(&ended)
     })
@@ -50,7 +58,7 @@ pub(super) async fn work_off(store: &Store, jobs: &Jobs, runs: &[RunSpec], quiet
     }
 }
 
-/// Waits until no run can go on, drawing a bar for each.
+/// Waits until no run can go on, drawing a bar for each, or one for all if they are many.
 async fn watch(store: &Store, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Vec<Run>> {
     let bars = if quiet {
         MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())
@@ -58,29 +66,58 @@ async fn watch(store: &Store, runs: &[RunSpec], quiet: bool) -> anyhow::Result<V
         MultiProgress::new()
     };
     let mut drawn: BTreeMap<RunId, ProgressBar> = BTreeMap::new();
-    for spec in runs {
-        let bar = bars.add(ProgressBar::new(1).with_style(style()).with_prefix(spec.label.clone()));
-        drawn.insert(spec.id.clone(), bar);
-    }
-    loop {
-        let mut now = Vec::new();
+    let mut all = None;
+    if runs.len() > MOST_BARS {
+        all = Some(bars.add(ProgressBar::new(runs.len() as u64).with_style(style_of_all())));
+    } else {
         for spec in runs {
-            now.extend(store.run(&spec.id).await?);
+            let bar = bars.add(ProgressBar::new(1).with_style(style()).with_prefix(spec.label.clone()));
+            drawn.insert(spec.id.clone(), bar);
         }
-        now.iter().for_each(|run| draw(&drawn[&run.id], run));
-        let failed = |id: &Option<RunId>| {
-            now.iter()
-                .any(|r| Some(&r.id) == id.as_ref() && matches!(r.state, State::Failed | State::Cancelled))
-        };
+    }
+    let wanted = RunFilter {
+        ids: Some(runs.iter().map(|run| run.id.clone()).collect()),
+        limit: runs.len() as u64,
+        ..RunFilter::default()
+    };
+    loop {
+        let now = store.runs(&wanted).await?;
+        now.iter()
+            .filter_map(|run| Some((drawn.get(&run.id)?, run)))
+            .for_each(|(bar, run)| draw(bar, run));
+        let lost = lost(&now);
         let open = now
             .iter()
-            .filter(|r| r.state == State::Running || r.state == State::Queued && !failed(&r.parent))
+            .filter(|r| r.state == State::Running || r.state == State::Queued && !lost.contains(&r.id))
             .count();
+        if let Some(bar) = &all {
+            bar.set_position((now.len() - open) as u64);
+            let running = now.iter().filter(|run| run.state == State::Running);
+            bar.set_message(running.map(|run| run.label.as_str()).collect::<Vec<_>>().join(", "));
+        }
         if open == 0 {
             return Ok(now);
         }
         tokio::time::sleep(REFRESH).await;
     }
+}
+
+/// The runs that failed or were cancelled, and those that wait for them in vain, be it through another.
+fn lost(runs: &[Run]) -> BTreeSet<RunId> {
+    let mut sorted: Vec<&Run> = runs.iter().collect();
+    sorted.sort_by_key(|run| run.stage); // Parents first.
+    let mut lost = BTreeSet::new();
+    for run in sorted {
+        let ended = matches!(run.state, State::Failed | State::Cancelled);
+        if ended || run.state == State::Queued && run.parent.as_ref().is_some_and(|parent| lost.contains(parent)) {
+            lost.insert(run.id.clone());
+        }
+    }
+    lost
+}
+
+fn style_of_all() -> ProgressStyle {
+    ProgressStyle::with_template("{pos} of {len} runs {bar:24} {eta} left at this pace  {msg}").expect("the template is a constant")
 }
 
 fn style() -> ProgressStyle {

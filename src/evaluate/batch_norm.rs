@@ -31,6 +31,15 @@ impl BatchNorm {
         }
     }
 
+    /// Statistics of all features there are, with the biased variance: nothing is estimated.
+    ///
+    /// # Shapes
+    /// features: `[pictures, dim]`
+    pub fn of(features: &Tensor<2>) -> Self {
+        let (variance, mean) = features.clone().var_mean_bias(0);
+        BatchNorm { mean, variance }
+    }
+
     /// Normalises a training batch by its own statistics and takes them into the running ones.
     ///
     /// # Shapes
@@ -122,6 +131,14 @@ mod tests {
         close(&saved["bn.running_var"].data, &[0.9 + 0.2, 0.9 + 1.8]);
         let expected = [(1.0 - 0.2) / 1.1f32.sqrt(), (1.0 - 0.4) / 2.7f32.sqrt()];
         close(&numbers(norm.evaluate(Tensor::from_data([[1.0_f32, 1.0]], &device))), &expected);
+    }
+
+    #[test]
+    fn features_are_normalised_by_all_of_them_also_where_one_is_constant() {
+        let rows = Tensor::<2>::from_floats([[1.0, 7.0], [3.0, 7.0]], &Device::flex());
+        let norm = BatchNorm::of(&rows);
+        close(&numbers(norm.evaluate(rows)), &[-1.0, 0.0, 1.0, 0.0]);
+        close(&norm.save()["bn.running_mean"].data, &[2.0, 7.0]);
     }
 
     #[test]

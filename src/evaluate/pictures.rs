@@ -125,7 +125,7 @@ impl Gallery {
         let values = self.space.patch_values();
         let decibels = self.rows(&predicted).map(|(picture, predicted, masked)| {
             let truth = self.space.cut(picture);
-            let restored = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
+            let restored = self.space.restored(predicted, &truth, masked, denorm);
             Errors::of(&self.space.to_unit(&truth), &restored, masked, values).decibels(Region::Composite)
         });
         Some(decibels.sum::<f64>() / self.pictures.len() as f64)
@@ -150,7 +150,7 @@ impl Gallery {
     fn versions(&self, (picture, predicted, masked): (&[f32], &[f32], &[bool]), denorm: Denorm) -> [Vec<u8>; 4] {
         const GREY: f32 = 0.5;
         let truth = self.space.cut(picture);
-        let predicted = self.space.to_unit(&self.space.denormalise(predicted, &truth, masked, denorm));
+        let predicted = self.space.restored(predicted, &truth, masked, denorm);
         let original = self.space.to_unit(&truth);
         let hidden = |i: usize| masked[i / self.space.patch_values()];
         let mix = |other: &dyn Fn(usize) -> f32| {

@@ -129,8 +129,13 @@ impl PixelSpace {
         mean.into_iter().cycle().take(unit.len()).collect()
     }
 
-    /// Brings predictions `[patches, p*p*3]` back from the space of the target, with the true patches at hand.
-    pub fn denormalise(&self, predicted: &[f32], truth: &[f32], masked: &[bool], denorm: Denorm) -> Vec<f32> {
+    /// Predictions `[patches, p*p*3]` as values from 0 to 1.
+    pub fn restored(&self, predicted: &[f32], truth: &[f32], masked: &[bool], denorm: Denorm) -> Vec<f32> {
+        self.to_unit(&self.denormalise(predicted, truth, masked, denorm))
+    }
+
+    /// Brings predictions back from the space of the target, with the true patches at hand.
+    fn denormalise(&self, predicted: &[f32], truth: &[f32], masked: &[bool], denorm: Denorm) -> Vec<f32> {
         if denorm == Denorm::Raw {
             return predicted.to_vec();
         }

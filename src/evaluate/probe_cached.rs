@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::batch_norm::BatchNorm;
 use super::frozen::{Features, Frozen};
 use super::linear_heads::{Heads, Pair, pairs};
 use super::parent::Parent;
@@ -18,12 +19,9 @@ use crate::data::augment::Augment;
 use crate::data::{Split, pick};
 use crate::experiment::settings::CachedSettings;
 use crate::train::{Ended, first_phase};
-use crate::weights::{HostTensor, Weights};
 
 /// Pictures read at a time; ours.
 const BATCH: usize = 256;
-/// Added to the variance of a feature; that of the probe's batch norm (MAE repository).
-const EPSILON: f64 = 1e-6;
 
 /// Probes the parent's encoder and reports `probe_cached.top1`, the pair that was chosen as `probe_cached.rate` and
 /// `probe_cached.weight_decay`, and the accuracy that chose it as `probe_cached.held_out_top1`.
@@ -52,8 +50,12 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let (Some(train), Some(val)) = (train, val) else {
         return Ok(Ended::Cancelled);
     };
-    let scale = Scale::of(&train.rows);
-    let (train, val) = (scale.apply(train), scale.apply(val));
+    let norm = BatchNorm::of(&train.rows);
+    let normalised = |features: Features| Features {
+        rows: norm.evaluate(features.rows),
+        ..features
+    };
+    let (train, val) = (normalised(train), normalised(val));
 
     let (judged, learned) = divided(&train, &pick::evenly(&dataset.train, classes, held_out));
     let Some((chosen, held_out_top1)) = choose(work, &learned, &judged, classes, &settings)? else {
@@ -64,7 +66,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         return Ok(Ended::Cancelled);
     };
     let mut model = head.save();
-    model.extend(scale.save());
+    model.extend(norm.save());
     model_file::write(work, &dataset, &model)?;
     for (name, value) in [
         ("top1", head.top1(&val)[0]),
@@ -149,45 +151,12 @@ fn divided(features: &Features, places: &[usize]) -> (Features, Features) {
     (part(places), part(&rest))
 }
 
-/// Mean and variance of every feature over the training pictures.
-struct Scale {
-    /// `[1, dim]`
-    mean: Tensor<2>,
-    /// `[1, dim]`
-    variance: Tensor<2>,
-}
-
-impl Scale {
-    /// # Shapes
-    /// rows: `[pictures, dim]`
-    fn of(rows: &Tensor<2>) -> Scale {
-        let (variance, mean) = rows.clone().var_mean_bias(0);
-        Scale { mean, variance }
-    }
-
-    fn apply(&self, features: Features) -> Features {
-        let rows = (features.rows - self.mean.clone()) / self.variance.clone().add_scalar(EPSILON).sqrt();
-        Features { rows, ..features }
-    }
-
-    /// Under the names of the probe's batch norm, which does the same at test.
-    fn save(&self) -> Weights {
-        let host = |tensor: &Tensor<2>| HostTensor {
-            shape: vec![tensor.dims()[1]],
-            ..HostTensor::from_tensor(tensor)
-        };
-        Weights::from([
-            ("bn.running_mean".to_owned(), host(&self.mean)),
-            ("bn.running_var".to_owned(), host(&self.variance)),
-        ])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::weights::HostTensor;
 
     #[test]
     fn held_out_pictures_and_the_rest_are_all_there_are() {
@@ -200,17 +169,5 @@ mod tests {
         assert_eq!((held_out.labels, rest.labels), (vec![1, 2], vec![0, 3]));
         assert_eq!(HostTensor::from_tensor(&rest.rows).data, [0.0, 3.0]);
         assert_eq!(HostTensor::from_tensor(&held_out.rows).data, [1.0, 2.0]);
-    }
-
-    #[test]
-    fn features_are_normalised_by_the_training_pictures_also_where_one_is_constant() {
-        let device = Device::flex();
-        let rows = Tensor::<2>::from_floats([[1.0, 7.0], [3.0, 7.0]], &device);
-        let scale = Scale::of(&rows);
-        let scaled = scale.apply(Features { rows, labels: vec![0, 1] });
-        let values = HostTensor::from_tensor(&scaled.rows).data;
-        assert!((values[0] + 1.0).abs() < 1e-3 && (values[2] - 1.0).abs() < 1e-3, "{values:?}");
-        assert_eq!((values[1], values[3]), (0.0, 0.0));
-        assert_eq!(scale.save()["bn.running_mean"].data, [2.0, 7.0]);
     }
 }

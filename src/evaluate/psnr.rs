@@ -217,7 +217,7 @@ impl Totals {
 /// The errors of each of [`SCORED`] in a picture cut into patches `[patches, p*p*3]`, normalised.
 pub(super) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
     let unit = space.to_unit(truth);
-    let pixels = |predicted: &[f32]| space.to_unit(&space.denormalise(predicted, truth, masked, denorm));
+    let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
     let restored = [
         pixels(predicted),
         pixels(&vec![0.0; predicted.len()]),

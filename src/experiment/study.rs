@@ -117,7 +117,15 @@ pub struct Row {
 /// The studies built into the binary, every file of the folder: its name and text.
 const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/studies.rs"));
 
+/// The place of the first of the paper's tables; what stands before it are Umbra's own comparisons.
+const FIRST_OF_PAPER: u32 = 11;
+
 impl Study {
+    /// Whether it is one of the paper's tables or its figure, which stand from here on.
+    pub fn is_of_paper(&self) -> bool {
+        self.place >= FIRST_OF_PAPER
+    }
+
     /// Reads a study; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         let study: Study = toml_file::read(file, text)?;

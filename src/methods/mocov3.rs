@@ -157,8 +157,7 @@ impl Method for MocoV3 {
 }
 
 impl MocoV3 {
-    /// `[batch, 3, side, side]` to `[batch, out]`
-    /// Features and their projections.
+    /// `[batch, 3, side, side]` to features `[batch, dim]` and their projections `[batch, out]`.
     fn project(&self, images: Tensor<4>, step: &StepInfo, view: u64) -> (Tensor<2>, Tensor<2>) {
         let drop = step.drop_path(self.drop_path, view);
         let features = self.encoder.represent(images, drop.as_ref());

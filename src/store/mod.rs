@@ -8,6 +8,7 @@ mod error;
 mod grounds;
 mod ingest;
 mod judged;
+mod past;
 mod progress;
 mod queue;
 mod results;

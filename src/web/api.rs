@@ -10,13 +10,15 @@ use super::fields::{InPath, InQuery};
 use super::runs_query::{PAGE_SIZE, RunsQuery};
 use super::study_choice::Choice;
 use super::view::RunView;
+use crate::experiment::Study;
 use crate::store::Run;
 
 type Answer = Result<Json<Value>, Failure>;
 
 /// The studies.
 pub async fn studies(State(app): App) -> Json<Value> {
-    Json(json!({ "studies": app.studies }))
+    let studies = app.library.all();
+    Json(json!({ "studies": studies.iter().map(AsRef::as_ref).collect::<Vec<&Study>>(), "faults": app.library.faults() }))
 }
 
 /// The scales.
@@ -32,14 +34,14 @@ pub async fn methods(State(app): App) -> Json<Value> {
 /// A study's table, its runs and their states.
 pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let study = app.study(path.text("name")?)?;
-    let plan = Choice::read(&query).plan(&app, study)?;
-    let filled = app.store.fill(study, &plan).await?;
+    let plan = Choice::read(&query).plan(&app, &study)?;
+    let filled = app.store.fill(&study, &plan).await?;
     let runs = plan.runs.iter().map(|spec| {
         let run = filled.runs.get(&spec.id);
         json!({ "id": spec.id, "label": spec.label, "stage": spec.stage, "state": run.map_or("not queued", |run| run.state.name()) })
     });
     Ok(Json(
-        json!({ "study": study, "table": filled.table, "runs": runs.collect::<Vec<_>>() }),
+        json!({ "study": study.as_ref(), "table": filled.table, "runs": runs.collect::<Vec<_>>() }),
     ))
 }
 

@@ -70,7 +70,7 @@ async fn runs(app: &AppState, wish: &Launch) -> Result<Vec<RunSpec>, Error> {
     };
     match (&wish.study, &wish.method) {
         (Some(name), None) if wish.stage.is_none() && wish.seed.is_none() && wish.parent.is_none() => {
-            Ok(plan(app.study(name)?, scale, &app.catalog, &request)?.runs)
+            Ok(plan(app.study(name)?.as_ref(), scale, &app.catalog, &request)?.runs)
         }
         (None, Some(method)) if wish.seeds.is_none() => {
             let parent = parent(app, wish).await?;

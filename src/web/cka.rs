@@ -1,6 +1,7 @@
 //! `/cka`: how alike features of whole and of masked pictures are, of several runs side by side.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -27,7 +28,7 @@ const OFFERED: u64 = 200;
 struct CkaPage<'a> {
     layout: Layout,
     /// Studies that have such runs.
-    studies: Vec<&'a Study>,
+    studies: Vec<Arc<Study>>,
     scales: &'a [Scale],
     study: String,
     scale: String,
@@ -81,8 +82,9 @@ pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoRe
     let page = CkaPage {
         layout: Layout::new("cka", &app),
         studies: app
-            .studies
-            .iter()
+            .library
+            .all()
+            .into_iter()
             .filter(|study| study.columns.iter().any(|c| c.stage == Stage::Cka))
             .collect(),
         scales: &app.scales,
@@ -137,7 +139,7 @@ async fn runs_of_study(app: &AppState, name: &str, query: &Fields, offered: &[Ru
         let last = offered.iter().filter(same).map(|run| run.seed).max();
         choice.seeds = last.map(|seed| (seed + 1).to_string()).unwrap_or_default();
     }
-    let plan = choice.plan(app, study)?;
+    let plan = choice.plan(app, &study)?;
     let known = app.store.runs_of(&plan).await?;
     let mut wanted: Vec<Vec<RunId>> = Vec::new();
     for row in &study.rows {

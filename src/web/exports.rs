@@ -33,14 +33,14 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
     let choice = Choice::read(&query);
-    let arrangement = View::read(&query, study).arrangement(study)?;
+    let arrangement = View::read(&query, &study).arrangement(&study)?;
     let table = app
         .store
-        .fill(study, &choice.plan(&app, study)?)
+        .fill(&study, &choice.plan(&app, &study)?)
         .await?
         .table
         .arranged(&arrangement);
-    let caption = Caption::of(study, &choice.scale, &choice.data);
+    let caption = Caption::of(&study, &choice.scale, &choice.data);
     let text = match ending {
         "csv" => table.to_csv(),
         "json" => serde_json::to_string_pretty(&table).map_err(|e| Error::Internal(e.into()))?,

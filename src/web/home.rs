@@ -1,5 +1,7 @@
 //! `/`: the studies, each with its launch, and what goes on.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 
@@ -22,6 +24,8 @@ const RECENT: u64 = 12;
 struct HomePage<'a> {
     layout: Layout,
     studies: Vec<Card<'a>>,
+    /// Files of own studies that cannot be read.
+    faults: Vec<String>,
     scales: &'a [Scale],
     choice: Choice,
     counts: Vec<(RunState, u64)>,
@@ -33,7 +37,9 @@ struct HomePage<'a> {
 
 /// A study and how far it is at each scale it was begun at.
 struct Card<'a> {
-    study: &'a Study,
+    study: Arc<Study>,
+    /// Whether a person made it.
+    own: bool,
     begun: Vec<(&'a str, Done)>,
 }
 
@@ -52,6 +58,7 @@ pub async fn home(State(app): App) -> Result<impl IntoResponse> {
     let page = HomePage {
         layout: Layout::new("home", &app),
         studies: cards(&app).await?,
+        faults: app.library.faults(),
         scales: &app.scales,
         choice: Choice::default(),
         total: counts.iter().map(|(_, n)| n).sum(),
@@ -65,15 +72,16 @@ pub async fn home(State(app): App) -> Result<impl IntoResponse> {
 
 async fn cards(app: &AppState) -> Result<Vec<Card<'_>>> {
     let mut cards = Vec::new();
-    for study in &app.studies {
+    for study in app.library.all() {
         let mut begun = Vec::new();
         for scale in &app.scales {
-            let done = done_at(app, study, scale).await?;
+            let done = done_at(app, &study, scale).await?;
             if done.known > 0 {
                 begun.push((scale.name.as_str(), done));
             }
         }
-        cards.push(Card { study, begun });
+        let own = app.library.is_own(&study.name);
+        cards.push(Card { study, own, begun });
     }
     Ok(cards)
 }

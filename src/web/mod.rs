@@ -30,6 +30,7 @@ mod login;
 mod matrices;
 mod named;
 mod page;
+mod plan;
 mod playground;
 mod playground_setup;
 mod psnr;
@@ -61,7 +62,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::experiment::{Catalog, Scale, Study};
+use crate::experiment::{Catalog, Library, Scale, Study};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
@@ -79,8 +80,8 @@ pub struct AppState {
     pub store: Store,
     /// Where orders go.
     pub jobs: Jobs,
-    /// The studies, in the order the first page lists them.
-    pub studies: Vec<Study>,
+    /// The studies.
+    pub library: Library,
     /// The scales, smallest first.
     pub scales: Vec<Scale>,
     /// The methods.
@@ -92,10 +93,9 @@ pub struct AppState {
 }
 
 impl AppState {
-    fn study(&self, name: &str) -> error::Result<&Study> {
-        let names = || self.studies.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = self.studies.iter().find(|study| study.name == name);
-        found.ok_or_else(|| Error::NotFound(format!("there is no such study: it must be one of {}", names())))
+    fn study(&self, name: &str) -> error::Result<Arc<Study>> {
+        let missing = || format!("there is no such study: it must be one of {}", self.library.names());
+        self.library.find(name).ok_or_else(|| Error::NotFound(missing()))
     }
 
     fn scale(&self, name: &str) -> Option<&Scale> {
@@ -158,6 +158,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
 fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
+        ("/plan", get(plan::plan).post(plan::queue)),
         ("/studies/{name}", get(study::study)),
         ("/studies/{name}/launch", post(study::launch)),
         ("/studies/{name}/{file}", get(exports::study_export)),
@@ -186,7 +187,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ),
         ("/queue", get(queue::queue)),
         ("/claims", get(claims::claims)),
-        ("/claims/{id}/launch", post(claims::launch)),
+        ("/claims/{study}/{claim}/launch", post(claims::launch)),
         ("/report.html", get(report::download)),
         ("/cka", get(cka::cka)),
         ("/psnr", get(psnr::psnr)),

@@ -1,5 +1,7 @@
 //! `/report.html`: tables, claims and figures of one scale as a page that stands alone, to keep, print or attach.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
@@ -53,7 +55,7 @@ struct Part<'a> {
 ///
 /// # Errors
 /// A setting that is not allowed, or a store that cannot be read.
-pub async fn report(store: &Store, studies: &[Study], scale: &Scale, catalog: &Catalog, request: &Request) -> Result<String> {
+pub async fn report(store: &Store, studies: &[Arc<Study>], scale: &Scale, catalog: &Catalog, request: &Request) -> Result<String> {
     let grounds = store.grounds().await?;
     let fits = |ground: &&Ground| ground.scale == scale.name && request.data.as_ref().is_none_or(|data| *data == ground.data);
     let ground = grounds.iter().find(fits);
@@ -64,9 +66,12 @@ pub async fn report(store: &Store, studies: &[Study], scale: &Scale, catalog: &C
     };
     let (mut parts, mut rest) = (Vec::new(), Vec::new());
     for study in studies {
-        match part(store, study, scale, catalog, &request).await? {
-            Some(part) => parts.push(part),
-            None => rest.push(study),
+        match part(store, study, scale, catalog, &request).await {
+            Ok(Some(part)) => parts.push(part),
+            Ok(None) => rest.push(study.as_ref()),
+            // A person's own study may not fit the scale, which is no reason to withhold the others.
+            Err(Error::Invalid(_)) if !study.is_of_paper() => rest.push(study.as_ref()),
+            Err(fault) => return Err(fault),
         }
     }
     let mut runs: Vec<&Run> = parts.iter().flat_map(|part| &part.runs).collect();
@@ -128,7 +133,7 @@ pub async fn download(State(app): App, InQuery(query): InQuery) -> Result<impl I
     let choice = Choice::read(&query);
     check_source(&choice.data)?;
     let scale = choice.scale_of(&app)?;
-    let text = report(&app.store, &app.studies, scale, &app.catalog, &choice.request()?).await?;
+    let text = report(&app.store, &app.library.all(), scale, &app.catalog, &choice.request()?).await?;
     let name = format!("attachment; filename=\"umbra-{}.html\"", scale.name);
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),

@@ -1,5 +1,7 @@
 //! `/runs`: every run, filtered, sorted, a hundred at a time.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 
@@ -20,7 +22,7 @@ struct RunsPage<'a> {
     layout: Layout,
     query: RunsQuery,
     methods: &'a [MethodInfo],
-    studies: &'a [Study],
+    studies: Vec<Arc<Study>>,
     runs: Vec<Run>,
     total: u64,
     counts: Vec<(RunState, u64)>,
@@ -81,7 +83,7 @@ pub async fn runs(State(app): App, InQuery(query): InQuery) -> Result<impl IntoR
         counts: app.store.counts().await?,
         query,
         methods: &app.catalog.methods,
-        studies: &app.studies,
+        studies: app.library.all(),
     };
     Ok(Page(page).into_response())
 }

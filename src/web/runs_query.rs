@@ -130,7 +130,7 @@ impl RunsQuery {
     pub async fn filter(&self, app: &AppState) -> Result<RunFilter> {
         let ids = match self.study.as_str() {
             "" => None,
-            name => Some(study_runs(app, app.study(name)?).await?),
+            name => Some(study_runs(app, app.study(name)?.as_ref()).await?),
         };
         let (_, sort, descending) = self.order();
         Ok(RunFilter {
@@ -157,7 +157,9 @@ async fn study_runs(app: &AppState, study: &Study) -> Result<Vec<RunId>> {
                 seeds: Some(SEEDS.max(scale.seeds)),
                 ..Request::default()
             };
-            ids.extend(plan(study, scale, &app.catalog, &request)?.runs.into_iter().map(|run| run.id));
+            // A person's own study need not be possible at every scale.
+            let runs = plan(study, scale, &app.catalog, &request).map(|plan| plan.runs).unwrap_or_default();
+            ids.extend(runs.into_iter().map(|run| run.id));
         }
     }
     Ok(ids)

@@ -92,19 +92,19 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
     let study = app.study(path.text("name")?)?;
     let mut choice = Choice::read(&query);
     if choice.scale.is_empty() {
-        choice.scale = usual_scale(&app, study).await?;
+        choice.scale = usual_scale(&app, &study).await?;
     }
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
-    show(&app, study, choice, None, launched).await
+    show(&app, &study, choice, None, launched).await
 }
 
 /// Queues the study's runs and shows the study again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
     let choice = Choice::read(&form);
-    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, study)) {
+    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, &study)) {
         Ok(plan) => plan,
-        Err(error) => return show(&app, study, choice, Some(error), None).await,
+        Err(error) => return show(&app, &study, choice, Some(error), None).await,
     };
     let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());

@@ -112,7 +112,7 @@ pub struct Done {
 
 /// How far a study is at a scale with its own pictures and seeds.
 pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
-    let ids = app.outlines.of(app, study, scale)?;
+    let ids = app.outlines.of(app, study, scale);
     let filter = RunFilter {
         limit: ids.len() as u64,
         ids: Some(ids.to_vec()),
@@ -131,21 +131,24 @@ pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Don
 #[derive(Clone, Debug, Default)]
 pub struct Outlines(Arc<Mutex<Known>>);
 
-/// By the names of study and scale.
-type Known = HashMap<(String, String), Arc<[RunId]>>;
+/// By the names of study and scale, with the study as it was then: a person may have changed it.
+type Known = HashMap<(String, String), (Study, Arc<[RunId]>)>;
 
 impl Outlines {
-    fn of(&self, app: &AppState, study: &Study, scale: &Scale) -> Result<Arc<[RunId]>, Invalid> {
+    fn of(&self, app: &AppState, study: &Study, scale: &Scale) -> Arc<[RunId]> {
         let key = (study.name.clone(), scale.name.clone());
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept().get(&key).cloned();
+        let known = kept().get(&key).filter(|(then, _)| then == study).map(|(_, ids)| ids.clone());
         if let Some(ids) = known {
-            return Ok(ids);
+            return ids;
         }
-        let plan = plan(study, scale, &app.catalog, &Request::default())?;
-        let ids: Arc<[RunId]> = plan.runs.into_iter().map(|run| run.id).collect();
-        kept().insert(key, ids.clone());
-        Ok(ids)
+        // A person's own study need not be possible at every scale.
+        let runs = plan(study, scale, &app.catalog, &Request::default())
+            .map(|plan| plan.runs)
+            .unwrap_or_default();
+        let ids: Arc<[RunId]> = runs.into_iter().map(|run| run.id).collect();
+        kept().insert(key, (study.clone(), ids.clone()));
+        ids
     }
 }
 

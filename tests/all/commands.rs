@@ -108,12 +108,13 @@ fn claims_are_judged_and_reported_on_the_command_line() {
         &["claim `nothing`", "mae-beats-scratch"],
     );
     let report = dir.path().join("report.html");
-    let file = report.to_str().unwrap();
-    let written = output(&["export", "report", "--scale", "smoke", "--data-dir", data_dir, "-o", file]);
+    // A bare name is a file of the folder that the command is given in.
+    let args = ["export", "report", "--scale", "smoke", "--data-dir", data_dir, "-o", "report.html"];
+    let written = crate::support::umbra(&args).current_dir(dir.path()).output().unwrap();
     assert!(written.status.success(), "{}", complaint(&written));
     let text = std::fs::read_to_string(&report).unwrap();
     assert!(
-        text.starts_with("<!doctype html>") && text.contains("id=\"mae-beats-scratch\""),
+        text.starts_with("<!doctype html>") && text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""),
         "{text}"
     );
 }

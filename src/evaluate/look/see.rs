@@ -83,7 +83,7 @@ fn mixed(space: &PixelSpace, visible: &[f32], hidden: &[f32], masked: &[bool]) -
 /// Pixels of a prediction and their quality, beside two controls that know nothing of the picture's content.
 fn reconstruction(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> Result<Reconstruction> {
     let unit = space.to_unit(truth);
-    let restored = space.to_unit(&space.denormalise(predicted, truth, masked, denorm));
+    let restored = space.restored(predicted, truth, masked, denorm);
     let composite = mixed(space, &unit, &restored, masked);
     let scores = masked.contains(&true).then(|| {
         let [model, zero, visible_mean] = errors(space, truth, predicted, masked, denorm).map(|errors| Decibels {

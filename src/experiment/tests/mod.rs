@@ -3,7 +3,9 @@
 mod arrange;
 mod claim;
 mod few;
+mod forecast;
 mod latex;
+mod library;
 mod next;
 mod resolve;
 mod run;

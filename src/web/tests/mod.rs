@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::{AppState, GuardConfig, Outlines, router};
-use crate::experiment::{Plan, RunSpec, Scale, Stage, Study, plan};
+use crate::experiment::{Library, Plan, RunSpec, Scale, Stage, Study, plan};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::methods::catalog;
 use crate::run_dir::{EventKind, EventLog, Lock, RunDir};
@@ -93,11 +93,11 @@ impl Site {
         let hold = jobs::hold(dir.path()).unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let jobs = jobs::start(store.clone(), hold, config).await.unwrap();
-        let (studies, scales, catalog) = (Study::built_in(), Scale::built_in(), catalog());
+        let (library, scales, catalog) = (Library::new(dir.path()), Scale::built_in(), catalog());
         let router = router(AppState {
             store: store.clone(),
             jobs: jobs.clone(),
-            studies,
+            library,
             scales,
             catalog,
             outlines: Outlines::default(),

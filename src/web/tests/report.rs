@@ -10,7 +10,7 @@ async fn the_report_has_every_table_and_every_claim() {
     for study in Study::built_in() {
         report.has(&[&format!("id=\"{}\"", study.name)]);
         for claim in &study.claims {
-            report.has(&[&format!("id=\"{}\"", claim.id)]);
+            report.has(&[&format!("id=\"{}-{}\"", study.name, claim.id)]);
         }
     }
     report.has(&[

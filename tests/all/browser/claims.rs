@@ -47,11 +47,11 @@ async fn a_person_sees_what_claims_are_worth_and_queues_what_one_needs() {
     browser.click(".bar nav a[href='/claims']").await;
     browser.until("the claims", "h1", |text| text == "Claims").await;
     assert!(browser.text("#counts").await.contains("3 seeds"));
-    let judged = browser.text("#mae-rebuilds").await;
+    let judged = browser.text("#mae-vs-scratch-mae-rebuilds").await;
     assert!(judged.contains("supported") && judged.contains("n = 3 pairs"), "{judged}");
     // Better finetuned, worse probed: one broken part is enough.
-    assert!(browser.text("#mae-beats-scratch").await.contains("contradicted"));
-    let drawn = "const mark = document.querySelector('#mae-rebuilds svg.interval circle'); return mark.getBoundingClientRect().width";
+    assert!(browser.text("#mae-vs-scratch-mae-beats-scratch").await.contains("contradicted"));
+    let drawn = "const mark = document.querySelector('#mae-vs-scratch-mae-rebuilds svg.interval circle'); return mark.getBoundingClientRect().width";
     let width = browser.client.execute(drawn, vec![]).await.unwrap();
     assert!(width.as_f64().unwrap() > 4.0, "the interval is not drawn: {width}");
 
@@ -61,7 +61,7 @@ async fn a_person_sees_what_claims_are_worth_and_queues_what_one_needs() {
         .await;
     assert_eq!(browser.count("article.claim").await, 1);
     browser.click("#counts a.verdict-not-enough").await;
-    let queue = "form[action='/claims/second-view-does-not-matter/launch'] button";
+    let queue = "form[action='/claims/table1/second-view-does-not-matter/launch'] button";
     browser
         .until("claims without numbers", "#claims", |text| text.contains("hardly matters"))
         .await;

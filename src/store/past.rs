@@ -1,0 +1,52 @@
+//! How long runs took, to say how long others will.
+
+use std::collections::HashSet;
+
+use crate::experiment::forecast::{Speed, Took};
+use crate::experiment::{Past, Plan, RunId, RunSpec, Together};
+
+use super::{Error, Result, Store};
+
+/// Runs that are read, at most: the newest.
+const MOST: i64 = 2000;
+
+impl Store {
+    /// What the plans of studies at a scale need together, how much of it is done, and how long the rest will take.
+    pub async fn together(&self, plans: &[(String, Plan)], scale: &str, speeds: Vec<Speed>) -> Result<Together> {
+        let past = Past::new(self.took(scale).await?, speeds);
+        let ids: Vec<&RunId> = plans.iter().flat_map(|(_, plan)| plan.runs.iter().map(|run| &run.id)).collect();
+        let ids = serde_json::json!(ids).to_string();
+        let finished = sqlx::query_scalar!(
+            "select run_id from run where state = 'finished' and run_id in (select value from json_each(?))",
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let finished: HashSet<String> = finished.into_iter().collect();
+        Ok(Together::of(plans, |id| finished.contains(id.as_str()), &past))
+    }
+
+    /// The runs of a scale that were finished in one go, the newest first.
+    pub async fn took(&self, scale: &str) -> Result<Vec<Took>> {
+        let rows = sqlx::query!(
+            r#"select run.spec, attempt.ended - attempt.started as "seconds!: f64"
+               from run join attempt on attempt.run_id = run.run_id and attempt.attempt = run.attempt
+               where run.scale = ? and run.state = 'finished' and attempt.outcome = 'finished'
+                 and attempt.resumed_step is null and attempt.ended is not null
+               order by attempt.ended desc limit ?"#,
+            scale,
+            MOST
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |spec: &str| serde_json::from_str::<RunSpec>(spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")));
+        rows.iter()
+            .map(|row| {
+                Ok(Took {
+                    run: read(&row.spec)?,
+                    seconds: row.seconds,
+                })
+            })
+            .collect()
+    }
+}
