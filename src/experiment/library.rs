@@ -84,6 +84,32 @@ impl Library {
         Ok(self.folder.join(format!("{name}.toml")))
     }
 
+    /// The text of a study to begin another one with: the same under a name that is free.
+    pub fn copy_of(&self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let taken = |name: &str| self.find(name).is_some();
+        let stem = name.strip_suffix("-copy").unwrap_or(name);
+        let numbered = (2..).map(|n| format!("{stem}-copy-{n}"));
+        let free = [format!("{stem}-copy")].into_iter().chain(numbered).find(|name| !taken(name))?;
+        // The head of the file, before the first table; places are for studies that come with Umbra.
+        let head = text.find("\n[").map_or(text.len(), |end| end + 1);
+        let lines = text[..head].lines().filter(|line| !line.starts_with("place ="));
+        let lines = lines.map(|line| match line.split_once(" = ") {
+            Some(("name", _)) => format!("name = \"{free}\"\n"),
+            _ => format!("{line}\n"),
+        });
+        Some(lines.collect::<String>() + &text[head..])
+    }
+
+    /// The text of a study's file.
+    pub fn text(&self, name: &str) -> Option<String> {
+        if let Some(text) = Study::built_in_text(name) {
+            return Some(text.to_owned());
+        }
+        let file = self.file(name).ok().filter(|_| self.is_own(name))?;
+        fs::read_to_string(file).ok()
+    }
+
     /// Reads a study as its file would be read.
     ///
     /// # Errors

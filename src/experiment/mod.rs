@@ -7,6 +7,7 @@ pub mod catalog;
 mod check;
 pub mod claim;
 pub mod forecast;
+pub mod grid;
 mod latex;
 pub mod library;
 pub mod next;

@@ -86,7 +86,7 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
         runs: Vec::new(),
         cells: Vec::new(),
     };
-    let seeds = request.seeds.unwrap_or(scale.seeds);
+    let seeds = request.seeds.or(study.seeds).unwrap_or(scale.seeds);
     if !(1..=1000).contains(&seeds) {
         return Err(Invalid::new(
             "seeds",

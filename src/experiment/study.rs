@@ -22,6 +22,9 @@ pub struct Study {
     /// Where the paper's numbers come from, and at which scale they were measured.
     #[serde(default)]
     pub paper: String,
+    /// Seeds it runs unless told otherwise, instead of the scale's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<u64>,
     /// Where it stands in lists of studies: the smallest first.
     #[serde(default)]
     pub place: u32,
@@ -139,6 +142,12 @@ impl Study {
         let mut studies: Vec<Study> = BUILT_IN.iter().map(read).collect();
         studies.sort_by_key(|study| study.place); // Stable: by name where places are equal.
         studies
+    }
+
+    /// The text of the built-in study of that name.
+    pub fn built_in_text(name: &str) -> Option<&'static str> {
+        let file = format!("configs/studies/{name}.toml");
+        BUILT_IN.iter().find(|(known, _)| *known == file).map(|(_, text)| *text)
     }
 
     fn check(&self) -> Result<(), String> {

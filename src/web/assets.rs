@@ -19,6 +19,7 @@ const FILES: &[(&str, &str, &str)] = &[
         "text/javascript; charset=utf-8",
         include_str!("../../static/playground.js"),
     ),
+    ("check.js", "text/javascript; charset=utf-8", include_str!("../../static/check.js")),
     (
         "embedding.js",
         "text/javascript; charset=utf-8",

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::{Error, Result};
 use super::fields::{Fields, InQuery, query_of};
-use super::named::named;
+use super::named::{named, titles};
 use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, colour_of};
 use crate::run_dir::State as RunState;
@@ -176,7 +176,7 @@ pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look
 
 async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<String> {
     let mut series = Vec::new();
-    for run in runs {
+    for (run, title) in runs.iter().zip(titles(runs)) {
         let seconds = match look.over_time {
             true => app.store.metrics(&run.id, SECONDS).await?,
             false => Vec::new(),
@@ -185,8 +185,8 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
             let points = app.store.metrics(&run.id, metric).await?;
             let name = match (runs.len(), metrics.len()) {
                 (1, _) => metric.clone(),
-                (_, 1) => run.label.clone(),
-                _ => format!("{} · {metric}", run.label),
+                (_, 1) => title.clone(),
+                _ => format!("{title} · {metric}"),
             };
             let colour = colour_of(if runs.len() == 1 { metric } else { run.id.as_str() });
             let x = |step: u64| if look.over_time { at(&seconds, step) } else { Some(step as f64) };

@@ -29,6 +29,7 @@ mod live;
 mod login;
 mod matrices;
 mod named;
+mod own;
 mod page;
 mod plan;
 mod playground;
@@ -159,7 +160,11 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/", get(home::home)),
         ("/plan", get(plan::plan).post(plan::queue)),
+        ("/studies", post(own::save)),
+        ("/studies/new", get(own::page).post(own::write_out)),
+        ("/studies/check", post(own::check)),
         ("/studies/{name}", get(study::study)),
+        ("/studies/{name}/delete", post(own::delete)),
         ("/studies/{name}/launch", post(study::launch)),
         ("/studies/{name}/{file}", get(exports::study_export)),
         ("/launch", get(launch::launch).post(launch::submit)),

@@ -42,16 +42,23 @@ pub async fn groups(app: &AppState, query: &Fields, most: usize) -> Result<Vec<V
     Ok(groups)
 }
 
-/// The labels of runs of one stage, without what they all have in common.
+/// The labels of runs, without what they all have in common.
 pub fn titles<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<String> {
     let runs: Vec<&Run> = runs.into_iter().collect();
-    let same = |of: fn(&Run) -> String| runs.iter().all(|run| of(run) == of(runs[0]));
-    let (same_scale, same_seed) = (same(|run| run.scale.clone()), same(|run| run.seed.to_string()));
+    let common = |part: fn(&Run) -> String| {
+        runs.first()
+            .map(|run| part(run))
+            .filter(|first| runs.iter().all(|run| part(run) == *first))
+    };
+    let parts: [fn(&Run) -> String; 3] = [
+        |run| run.stage.name().to_owned(),
+        |run| run.scale.clone(),
+        |run| format!("seed {}", run.seed),
+    ];
+    let dropped: Vec<String> = parts.into_iter().filter_map(common).collect();
     let title = |run: &&Run| {
-        let alone = |part: &str| {
-            part == run.stage.name() || (same_scale && part == run.scale) || (same_seed && part == format!("seed {}", run.seed))
-        };
-        run.label.split(" · ").filter(|part| !alone(part)).collect::<Vec<_>>().join(" · ")
+        let kept = run.label.split(" · ").filter(|part| !dropped.iter().any(|common| common == part));
+        kept.collect::<Vec<_>>().join(" · ")
     };
     runs.iter().map(title).collect()
 }

@@ -22,6 +22,8 @@ use crate::store::{Filled, Run};
 struct StudyPage<'a> {
     layout: Layout,
     study: &'a Study,
+    /// Whether a person made it.
+    own: bool,
     scales: &'a [Scale],
     choice: Choice,
     /// How many runs the launch before this page queued and found there already.
@@ -137,6 +139,7 @@ async fn show(app: &AppState, study: &Study, mut choice: Choice, error: Option<I
         Page(StudyPage {
             layout,
             study,
+            own: app.library.is_own(&study.name),
             scales: &app.scales,
             choice,
             launched,

@@ -4,6 +4,7 @@
 
 mod cka;
 mod claims;
+mod own;
 mod psnr;
 
 use std::net::{TcpListener, TcpStream};

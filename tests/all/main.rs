@@ -9,4 +9,5 @@ mod jobs;
 mod playground;
 mod resume;
 mod server;
+mod studies;
 mod support;

@@ -72,3 +72,16 @@ fn a_name_is_a_safe_file_name() {
             .contains("at most 65536")
     );
 }
+
+#[test]
+fn a_copy_has_a_free_name_and_is_otherwise_the_same() {
+    let (dir, library) = with(&[]);
+    let copy = library.copy_of("table7").unwrap();
+    let (copied, original) = (library.read(&copy).unwrap(), library.find("table7").unwrap());
+    assert_eq!((copied.name.as_str(), copied.place), ("table7-copy", 0));
+    assert_eq!((&copied.rows, &copied.columns), (&original.rows, &original.columns));
+    fs::write(dir.path().join("studies/table7-copy.toml"), copy).unwrap();
+    let again = library.read(&library.copy_of("table7-copy").unwrap()).unwrap();
+    assert_eq!(again.name, "table7-copy-2");
+    assert_eq!(library.copy_of("nothing"), None);
+}

@@ -4,6 +4,7 @@ mod arrange;
 mod claim;
 mod few;
 mod forecast;
+mod grid;
 mod latex;
 mod library;
 mod next;

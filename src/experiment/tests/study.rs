@@ -9,7 +9,7 @@ fn refused(text: &str, sentence: &str) {
 fn a_mistake_in_a_file_is_one_sentence_with_file_line_and_key() {
     refused(
         &STUDY.replace("title = \"Toy\"", "titel = \"Toy\""),
-        "a.toml, line 3 (`titel = \"Toy\"`): unknown field `titel`, expected one of `name`, `title`, `summary`, `paper`, `place`, `column`, `row`, `claim`",
+        "a.toml, line 3 (`titel = \"Toy\"`): unknown field `titel`, expected one of `name`, `title`, `summary`, `paper`, `seeds`, `place`, `column`, `row`, `claim`",
     );
     refused(
         &STUDY.replace("stage = \"psnr\"", "stage = \"knn\""),

@@ -7,6 +7,7 @@ mod guard;
 mod hostile;
 mod launching;
 mod many;
+mod own;
 mod pages;
 mod playground;
 mod psnr;

@@ -1,9 +1,15 @@
 //! What the process is told: flags and environment, in one place.
 
+mod bench;
+mod claims;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use bench::Bench;
+pub use claims::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 
 /// Launch, watch and compare self-supervised pretraining of Vision Transformers.
 #[derive(Debug, Parser)]
@@ -361,89 +367,6 @@ pub struct PlanStudies {
 /// `umbra methods`
 #[derive(Args, Debug)]
 pub struct Listing {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `umbra claims`
-#[derive(Args, Debug)]
-pub struct Claims {
-    /// `next`, and the name of the claim it is about; all claims are judged if left out.
-    #[command(subcommand)]
-    pub order: Option<ClaimOrder>,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub choice: ClaimChoice,
-}
-
-/// What to do about one claim.
-#[derive(Debug, Subcommand)]
-pub enum ClaimOrder {
-    /// List the runs that would decide a claim next.
-    Next(NextRuns),
-}
-
-/// On which runs claims are judged.
-#[derive(Args, Clone, Debug)]
-pub struct ClaimChoice {
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub runs: StudyChoice,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub data_dir: DataDir,
-}
-
-/// `umbra claims next`
-#[derive(Args, Debug)]
-pub struct NextRuns {
-    /// The claim, as `umbra claims` lists it.
-    pub claim: String,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub choice: ClaimChoice,
-    /// Run them now, as `umbra run` does.
-    #[arg(long)]
-    pub run: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub workers: Workers,
-}
-
-/// `umbra bench`
-#[derive(Args, Debug)]
-pub struct Bench {
-    /// The method, or `all` for every one that trains.
-    #[arg(long, default_value = "mae")]
-    pub method: String,
-    /// Keep the speed in the data directory, so that times can be expected by it.
-    #[arg(long)]
-    pub keep: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub data_dir: DataDir,
-    /// The scale whose model is measured.
-    #[arg(long, default_value = "laptop")]
-    pub scale: String,
-    /// Pictures a step.
-    #[arg(long, default_value_t = 256)]
-    pub batch: usize,
-    /// A setting, such as `train.recompute=true`; may be given more than once.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Steps, of which the first two are not counted.
-    #[arg(long, default_value_t = 12)]
-    pub steps: usize,
-    /// The device.
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads; all of the machine's if left out.
-    #[arg(long)]
-    pub threads: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

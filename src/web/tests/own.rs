@@ -1,0 +1,130 @@
+//! A person's own studies, and plans over several.
+
+use super::super::fields::query_of;
+use super::*;
+
+const GRID: &str =
+    "name=ratios&title=How+much&summary=Which%3F&method=mae&measure=finetune&measure=psnr&settings=method.mask_ratio+%3D+0.5%2C+0.75";
+
+#[tokio::test]
+async fn a_study_is_made_shown_launched_edited_and_deleted() {
+    let site = Site::new(|_| ()).await;
+    let empty = site.page("/studies/new").await;
+    assert!(empty.text.contains("name=\"settings\"") && empty.text.contains("value=\"rmae\""));
+
+    let checked = site.post("/studies/check", GRID).await;
+    assert!(
+        checked.text.contains("2 rows × 2 columns") && checked.text.contains("6 runs") && checked.text.contains("unknown"),
+        "{}",
+        checked.text
+    );
+    let written = site.post("/studies/new", GRID).await;
+    assert!(
+        written.text.contains("[row.set.pretrain.method]") && written.text.contains("mask_ratio = 0.75"),
+        "{}",
+        written.text
+    );
+
+    let saved = site.post("/studies", GRID).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    assert!(saved.headers["location"].to_str().unwrap().starts_with("/studies/ratios?"));
+    let page = site.page("/studies/ratios?scale=smoke").await;
+    assert!(
+        page.text.contains("MAE, mask_ratio 0.5") && page.text.contains("Delete the study"),
+        "{}",
+        page.text
+    );
+    assert!(site.page("/").await.text.contains("your own"));
+    for address in [
+        "/studies/ratios/export.csv?scale=smoke",
+        "/api/v1/studies/ratios?scale=smoke",
+        "/runs?study=ratios",
+    ] {
+        site.page(address).await;
+    }
+    let launched = site.post("/studies/ratios/launch", "scale=smoke").await;
+    assert_eq!(launched.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.store.counts().await.unwrap().iter().map(|(_, n)| n).sum::<u64>(), 6);
+
+    let again = site.post("/studies", GRID).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        again.text.contains("there is a study `ratios` of your own already"),
+        "{}",
+        again.text
+    );
+    let text = std::fs::read_to_string(site.dir.path().join("studies/ratios.toml")).unwrap();
+    let edited = query_of([("toml", text.replace("How much", "How little")), ("replace", "ratios".to_owned())]);
+    assert_eq!(site.post("/studies", &edited).await.status, StatusCode::SEE_OTHER);
+    assert!(site.page("/studies/new?edit=ratios").await.text.contains("How little"));
+    assert_eq!(site.post("/studies/ratios/delete", "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.get("/studies/ratios").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.post("/studies/table1/delete", "").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_table_is_duplicated_and_mistakes_are_said() {
+    let site = Site::new(|_| ()).await;
+    let copy = site.page("/studies/new?from=table7").await;
+    assert!(
+        copy.text.contains("table7-copy") && copy.text.contains("3 rows × 2 columns"),
+        "{}",
+        copy.text
+    );
+    assert_eq!(site.get("/studies/new?from=nothing").await.status, StatusCode::NOT_FOUND);
+    for (toml, sentence) in [
+        ("name = \"a\"\ntitle = 1\n", "study, line 2"),
+        ("", "missing field"),
+        (
+            "name = \"../a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"m\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"mae\"\n",
+            "is not allowed: it must be 1 to 60",
+        ),
+        (
+            "name = \"a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"m\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"moco\"\n",
+            "is not known: it must be one of",
+        ),
+    ] {
+        let form = query_of([("toml", toml.to_owned()), ("scale", "smoke".to_owned())]);
+        // An empty field is left out of a query, and is no file then.
+        let form = if toml.is_empty() { "toml=&scale=smoke".to_owned() } else { form };
+        assert!(site.post("/studies/check", &form).await.text.contains(sentence), "{toml}");
+        assert_eq!(
+            site.post("/studies", &form).await.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{toml}"
+        );
+    }
+    assert!(!site.dir.path().join("studies").exists(), "nothing was written");
+}
+
+#[tokio::test]
+async fn a_broken_file_is_a_sentence_on_the_page() {
+    let broken = |dir: &Path| {
+        std::fs::create_dir(dir.join("studies")).unwrap();
+        std::fs::write(dir.join("studies/mine.toml"), "name = 3\n").unwrap();
+    };
+    let site = Site::new(broken).await;
+    let home = site.page("/").await;
+    assert!(home.text.contains("mine.toml, line 1"), "{}", home.text);
+}
+
+#[tokio::test]
+async fn several_studies_are_planned_and_queued_together() {
+    let site = Site::new(|_| ()).await;
+    let page = site.page("/plan").await;
+    for text in ["159", "R-MAE among ways to pretrain", "Queue 159 runs", "unknown"] {
+        assert!(page.text.contains(text), "{text} is not in {}", page.text);
+    }
+    let queued = site.post("/plan", "scale=smoke&study=table7&study=table3&seeds=2").await;
+    let location = queued.headers["location"].to_str().unwrap().to_owned();
+    assert!(location.ends_with("&queued=28&shared=0"), "{location}");
+    let after = site.page(&location).await;
+    assert!(
+        after.text.contains("28 runs queued") && after.text.contains("Queue 28 runs"),
+        "{}",
+        after.text
+    );
+    let wrong = site.post("/plan", "scale=smoke&study=table7&seeds=0").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("1 to 1000"), "{}", wrong.text);
+}
