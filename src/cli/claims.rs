@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
-use super::{catalog, find_scale, print, runtime, settings};
+use super::{catalog, complain, find_scale, print, runtime, settings};
 use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Judgement, Library, Plan, Request, RunSpec, Study, plan};
+use crate::experiment::{Invalid, Judgement, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 use crate::store::{Ground, Judged, Next, Store};
 
@@ -28,8 +28,16 @@ pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
 async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
     let store = Store::open(&choice.data_dir.data_dir).await?;
     let mut all = Vec::new();
-    for study in Library::new(&choice.data_dir.data_dir).all() {
-        let (plan, seeds) = planned(&store, &study, choice).await?;
+    let library = Library::new(&choice.data_dir.data_dir);
+    for study in library.all() {
+        let (plan, seeds) = match planned(&store, &study, choice).await {
+            // A person's own study need not be possible at every scale.
+            Err(fault) if fault.is::<Invalid>() && library.is_own(&study.name) => {
+                complain(&fault.context(format!("study `{}` is passed over", study.name)));
+                continue;
+            }
+            planned => planned?,
+        };
         let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
         for (judgement, next) in claims {
             if choice.json {

@@ -128,3 +128,22 @@ async fn several_studies_are_planned_and_queued_together() {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.text.contains("1 to 1000"), "{}", wrong.text);
 }
+
+#[tokio::test]
+async fn a_study_that_cannot_be_at_a_scale_leaves_the_other_pages_whole() {
+    let site = Site::new(|dir| {
+        let text = Study::built_in_text("table7")
+            .unwrap()
+            .replace("name = \"table7\"", "name = \"odd\"");
+        let odd = "[row.set.pretrain.model]\nheads = 5\n\n[row.set.pretrain.few]";
+        std::fs::create_dir(dir.join("studies")).unwrap();
+        std::fs::write(dir.join("studies/odd.toml"), text.replacen("[row.set.pretrain.few]", odd, 1)).unwrap();
+    })
+    .await;
+    for address in ["/", "/claims", "/runs?study=odd", "/plan", "/cka", "/studies/new?edit=odd"] {
+        site.page(address).await;
+    }
+    let page = site.get("/studies/odd?scale=smoke").await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    page.has(&["model.heads", "does not divide the width"]);
+}
