@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
-use super::{catalog, find_scale, print, runtime, settings};
+use super::{catalog, complain, find_scale, print, runtime, settings};
 use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Judgement, Library, Plan, Request, RunSpec, Study, plan};
+use crate::experiment::{Invalid, Judgement, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 use crate::store::{Ground, Judged, Next, Store};
 
@@ -28,8 +28,16 @@ pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
 async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
     let store = Store::open(&choice.data_dir.data_dir).await?;
     let mut all = Vec::new();
-    for study in Library::new(&choice.data_dir.data_dir).all() {
-        let (plan, seeds) = planned(&store, &study, choice).await?;
+    let library = Library::new(&choice.data_dir.data_dir);
+    for study in library.all() {
+        let (plan, seeds) = match planned(&store, &study, choice).await {
+            // A person's own study need not be possible at every scale.
+            Err(fault) if fault.is::<Invalid>() && library.is_own(&study.name) => {
+                complain(&fault.context(format!("study `{}` is passed over", study.name)));
+                continue;
+            }
+            planned => planned?,
+        };
         let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
         for (judgement, next) in claims {
             if choice.json {
@@ -46,18 +54,13 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
 }
 
 async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
-    let studies = Library::new(&args.choice.data_dir.data_dir).all();
-    let names = || studies.iter().flat_map(|study| &study.claims).map(|claim| claim.id.as_str());
-    let has = |study: &&Arc<Study>| study.claims.iter().any(|claim| claim.id == args.claim);
-    let study = studies.iter().find(has).with_context(|| {
-        let names = names().collect::<Vec<_>>().join(", ");
-        format!("claim `{}` is not known: it must be one of {names}", args.claim)
-    })?;
+    let (study, id) = find(&args.claim, &args.choice)?;
+    let study = study.as_ref();
     let data_dir = &args.choice.data_dir.data_dir;
     let store = Store::open(data_dir).await?;
     let (plan, seeds) = planned(&store, study, &args.choice).await?;
     let judged = store.judge(study, &plan, seeds).await?;
-    let found = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == args.claim);
+    let found = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == id);
     let (judgement, next) = found.context("the study has the claim")?;
     if !args.run {
         print(&if args.choice.json {
@@ -79,7 +82,7 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     // The new seed may be one more than those that were judged before.
     let (plan, seeds) = planned(&store, study, &args.choice).await?;
     let judged = store.judge(study, &plan, seeds).await?;
-    for (judgement, next) in judged.claims.iter().filter(|(judgement, _)| judgement.claim.id == args.claim) {
+    for (judgement, next) in judged.claims.iter().filter(|(judgement, _)| judgement.claim.id == id) {
         print(&if args.choice.json {
             serde_json::to_string_pretty(&as_json(study, judgement, next))?
         } else {
@@ -87,6 +90,30 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
         })?;
     }
     report_failures(&ended)
+}
+
+/// The study that makes a claim, named by `claim` or `study/claim`.
+fn find(name: &str, choice: &ClaimChoice) -> anyhow::Result<(Arc<Study>, String)> {
+    let studies = Library::new(&choice.data_dir.data_dir).all();
+    let all = studies
+        .iter()
+        .flat_map(|study| study.claims.iter().map(move |claim| (study, &claim.id)));
+    let named = |(study, claim): &(&Arc<Study>, &String)| claim.as_str() == name || format!("{}/{claim}", study.name) == name;
+    let found: Vec<_> = all.clone().filter(named).collect();
+    match found[..] {
+        [(study, claim)] => Ok((Arc::clone(study), claim.clone())),
+        [] => {
+            let names = all.map(|(_, claim)| claim.as_str()).collect::<Vec<_>>().join(", ");
+            bail!("claim `{name}` is not known: it must be one of {names}")
+        }
+        _ => {
+            let names = found.iter().map(|(study, claim)| format!("{}/{claim}", study.name));
+            bail!(
+                "claim `{name}` is made by several studies: say {}",
+                names.collect::<Vec<_>>().join(" or ")
+            )
+        }
+    }
 }
 
 /// The study's runs, a seed more than those that are judged, and how many are: as many as were begun, unless told otherwise.

@@ -7,22 +7,40 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{planned, runtime};
+use super::{catalog, find_scale, planned, runtime, settings};
 use crate::evaluate::features as extract;
-use crate::experiment::{Arrangement, Caption, RunId};
+use crate::experiment::{Arrangement, Caption, Library, Request, RunId};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features};
 use crate::store::Store;
+use crate::web;
 
-/// Writes a study's table or a run's numbers.
+/// What is exported under this name is the report on a whole scale.
+const REPORT: &str = "report";
+
+/// Writes a study's table, a run's numbers or the report on a scale.
 ///
 /// # Errors
 /// An unknown name, a format the thing does not have, or a file that cannot be written.
 pub fn export(args: &Export) -> anyhow::Result<()> {
     match args.what.parse::<RunId>() {
         Ok(id) => export_run(&RunDir::of(&args.data_dir.data_dir, &id), args),
+        Err(_) if args.what == REPORT => put(args.output.as_deref(), export_report(args)?.as_bytes()),
         Err(_) => put(args.output.as_deref(), export_study(args)?.as_bytes()),
     }
+}
+
+fn export_report(args: &Export) -> anyhow::Result<String> {
+    let (scale, catalog) = (find_scale(&args.choice.scale)?, catalog());
+    let request = Request {
+        data: args.choice.data.clone(),
+        seeds: args.choice.seeds,
+        set: settings(&args.choice.set, &catalog)?,
+    };
+    runtime()?.block_on(async {
+        let store = Store::open(&args.data_dir.data_dir).await?;
+        Ok(web::report(&store, &Library::new(&args.data_dir.data_dir).all(), &scale, &catalog, &request).await?)
+    })
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {

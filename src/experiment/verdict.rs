@@ -178,13 +178,13 @@ impl Finding {
     pub fn effect(&self) -> Option<String> {
         let (difference, (low, high), decimals) = (self.difference?, self.interval?, self.decimals + 1);
         Some(format!(
-            "{} ({:.0} % interval {} to {}, {}, g = {:.1})",
+            "{} ({:.0} % interval {} to {}, {}, g = {})",
             self.points(difference.mean),
             self.level * 100.0,
             signed(low, decimals),
             signed(high, decimals),
             self.n()?,
-            difference.size
+            signed(difference.size, 1)
         ))
     }
 

@@ -181,7 +181,9 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&scratch, path)?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    // The parent of a bare name is empty text.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Makes a rename or a new entry in `dir` outlast a power cut.

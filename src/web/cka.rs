@@ -77,7 +77,7 @@ pub async fn cka(State(app): App, InQuery(query): InQuery) -> Result<impl IntoRe
         wanted = by_seed(wanted, &seed);
     }
     wanted.truncate(MOST);
-    let found = found(&app, wanted).await?;
+    let found = found(&app.store, wanted).await?;
     let drawing = Drawing::new(view, &found, query.get("base"));
     let page = CkaPage {
         layout: Layout::new("cka", &app),

@@ -12,7 +12,7 @@ use super::{App, AppState};
 use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
-use crate::store::Run;
+use crate::store::{Run, Store};
 
 /// The name of the matrix.
 pub const NAME: &str = "cka";
@@ -89,9 +89,9 @@ impl Found {
 ///
 /// # Errors
 /// Runs of one group that did not count the same.
-pub async fn found(app: &AppState, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> {
+pub async fn found(store: &Store, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> {
     let ids: Vec<RunId> = groups.iter().flatten().map(|run| run.id.clone()).collect();
-    let matrices = app.store.matrices(&ids, NAME).await?;
+    let matrices = store.matrices(&ids, NAME).await?;
     let of = |run: &Run| matrices.iter().find(|(id, _)| *id == run.id).map(|(_, matrix)| matrix);
     let mut found = Vec::new();
     for mut runs in groups {
@@ -270,7 +270,7 @@ pub fn address<'a>(runs: impl Iterator<Item = &'a Found>, drawing: &Drawing) -> 
 }
 
 async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
-    let found = found(app, groups(app, query, MOST).await?).await?;
+    let found = found(&app.store, groups(app, query, MOST).await?).await?;
     if found.is_empty() {
         return Err(Error::NotFound(
             "runs: name at least one run that compared features, such as ?runs=0123456789abcdef".to_owned(),

@@ -15,8 +15,8 @@ const FOLDED: usize = 4;
 
 /// A claim of a page.
 pub struct ClaimView {
-    /// The name in addresses.
-    pub id: String,
+    /// The study's name, then its own: two studies may have claims of one name.
+    pub names: (String, String),
     /// What is claimed.
     pub says: String,
     /// Where the paper says so.
@@ -80,8 +80,8 @@ pub struct NextView {
 }
 
 impl ClaimView {
-    /// The claim without what to run next.
-    pub fn of(judgement: &Judgement) -> ClaimView {
+    /// The claim of that study without what to run next.
+    pub fn of(study: &str, judgement: &Judgement) -> ClaimView {
         let Judgement { claim, verdict, findings } = judgement;
         let ends = findings.iter().filter_map(|finding| finding.interval.zip(finding.difference));
         let range = IntervalMark::range(ends.flat_map(|((low, high), difference)| {
@@ -96,7 +96,7 @@ impl ClaimView {
             .filter(|(_, n)| *n > 0)
             .map(|(verdict, n)| format!("{n} {}", verdict.text()));
         ClaimView {
-            id: claim.id.clone(),
+            names: (study.to_owned(), claim.id.clone()),
             says: claim.says.clone(),
             source: claim.source.clone(),
             note: claim.note.clone(),
@@ -110,11 +110,16 @@ impl ClaimView {
     }
 
     /// The claim with what to run next.
-    pub fn with_next(judgement: &Judgement, next: &Next, durations: &Durations) -> ClaimView {
+    pub fn with_next(study: &str, judgement: &Judgement, next: &Next, durations: &Durations) -> ClaimView {
         ClaimView {
             next: (!judgement.verdict.is_decided()).then(|| NextView::of(next, durations)),
-            ..ClaimView::of(judgement)
+            ..ClaimView::of(study, judgement)
         }
+    }
+
+    /// Where it stands on a page.
+    pub fn id(&self) -> String {
+        anchor(&self.names.0, &self.names.1)
     }
 
     /// Whether the comparisons are folded away at first.
@@ -149,6 +154,11 @@ impl NextView {
     }
 }
 
+/// Where the claim of a study stands on a page.
+pub fn anchor(study: &str, claim: &str) -> String {
+    format!("{study}-{claim}")
+}
+
 /// A sign for a verdict, so that colour is not the only cue.
 pub fn verdict_sign(verdict: Verdict) -> &'static str {
     match verdict {
@@ -161,7 +171,7 @@ pub fn verdict_sign(verdict: Verdict) -> &'static str {
 
 /// The claims of a study as its table stands.
 pub fn claims_of(study: &Study, table: &crate::experiment::Table) -> Vec<ClaimView> {
-    let judge = |claim| ClaimView::of(&crate::experiment::judge(claim, table));
+    let judge = |claim| ClaimView::of(&study.name, &crate::experiment::judge(claim, table));
     study.claims.iter().map(judge).collect()
 }
 

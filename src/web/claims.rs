@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use super::claim_view::ClaimView;
+use super::claim_view::{ClaimView, anchor};
 use super::error::{Error, Failure, Result};
 use super::fields::{Fields, InForm, InPath, InQuery, query_of};
 use super::filters;
@@ -33,6 +33,8 @@ struct ClaimsPage<'a> {
     counts: Vec<(Verdict, u64)>,
     only: Option<Verdict>,
     studies: Vec<Card>,
+    /// Studies that cannot be run as they stand.
+    faults: Vec<String>,
     /// How many runs the order before this page queued.
     launched: Option<u64>,
 }
@@ -93,6 +95,19 @@ impl<'a> Stand<'a> {
         Ok(app.store.judge(study, &plan, self.seeds).await?)
     }
 
+    /// Every study that claims anything, and why some cannot be judged: a person's own may not fit the scale.
+    async fn judge_all(&self, app: &AppState) -> Result<(Vec<(Arc<Study>, Judged)>, Vec<String>)> {
+        let (mut judged, mut faults) = (Vec::new(), Vec::new());
+        for study in app.library.all().into_iter().filter(|study| !study.claims.is_empty()) {
+            match self.judge(app, &study).await {
+                Ok(found) => judged.push((study, found)),
+                Err(Error::Invalid(fault)) => faults.push(format!("Study {}: {fault}.", study.name)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok((judged, faults))
+    }
+
     async fn durations(&self, app: &AppState) -> Result<Durations> {
         Ok(app.store.durations(&self.scale.name, &self.choice.data).await?)
     }
@@ -127,12 +142,8 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
     let stand = Stand::read(&app, &query).await?;
     let durations = stand.durations(&app).await?;
     let (mut studies, mut counts) = (Vec::new(), Verdict::ALL.map(|verdict| (verdict, 0)));
-    for study in app.library.all().into_iter().filter(|study| !study.claims.is_empty()) {
-        let judged = match stand.judge(&app, &study).await {
-            // A person's own study need not be possible at every scale.
-            Err(Error::Invalid(_)) if app.library.is_own(&study.name) => continue,
-            judged => judged?,
-        };
+    let (all, faults) = stand.judge_all(&app).await?;
+    for (study, judged) in all {
         for (judgement, _) in &judged.claims {
             counts
                 .iter_mut()
@@ -144,7 +155,7 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
             .iter()
             .filter(|(judgement, _)| only.is_none_or(|only| judgement.verdict == only));
         let claims: Vec<ClaimView> = shown
-            .map(|(judgement, next)| ClaimView::with_next(judgement, next, &durations))
+            .map(|(judgement, next)| ClaimView::with_next(&study.name, judgement, next, &durations))
             .collect();
         if !claims.is_empty() {
             studies.push(Card { study, claims });
@@ -160,6 +171,7 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
         counts: counts.to_vec(),
         only,
         studies,
+        faults,
         launched: query.parse("queued")?,
     };
     Ok(Page(page).into_response())
@@ -167,14 +179,12 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
 
 /// Queues what a claim wants next, and shows the claim again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
-    let (id, only) = (path.text("id")?, form.parse::<Verdict>("verdict")?);
+    let (id, only) = (path.text("claim")?, form.parse::<Verdict>("verdict")?);
     let stand = Stand::read(&app, &form).await?;
-    let found = app
-        .library
-        .all()
-        .into_iter()
-        .find(|study| study.claims.iter().any(|claim| claim.id == id));
-    let study = found.ok_or_else(|| Error::NotFound(format!("there is no claim {id}")))?;
+    let study = app.study(path.text("study")?)?;
+    if !study.claims.iter().any(|claim| claim.id == id) {
+        return Err(Error::NotFound(format!("there is no claim {id} in that study")));
+    }
     let judged = stand.judge(&app, &study).await?;
     let next = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == id);
     let next = next.map(|(_, next)| next).unwrap_or_default();
@@ -183,15 +193,20 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     }
     let submitted = app.jobs.submit(&next.fresh, 0).await?;
     let queued = submitted.queued.len() + next.again.len();
-    Ok(Redirect::to(&format!("/claims?{}&queued={queued}#{id}", stand.query(only))).into_response())
+    Ok(Redirect::to(&format!(
+        "/claims?{}&queued={queued}#{}",
+        stand.query(only),
+        anchor(&study.name, id)
+    ))
+    .into_response())
 }
 
 /// The same as JSON.
 pub async fn json(State(app): App, InQuery(query): InQuery) -> Result<Json<Value>, Failure> {
     let stand = Stand::read(&app, &query).await?;
     let mut claims = Vec::new();
-    for study in app.library.all() {
-        let judged = stand.judge(&app, &study).await?;
+    let (all, faults) = stand.judge_all(&app).await?;
+    for (study, judged) in all {
         for (judgement, next) in judged.claims {
             let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
             claims.push(json!({
@@ -201,7 +216,7 @@ pub async fn json(State(app): App, InQuery(query): InQuery) -> Result<Json<Value
         }
     }
     Ok(Json(
-        json!({ "scale": stand.scale.name, "data": stand.choice.data, "seeds": stand.seeds, "claims": claims }),
+        json!({ "scale": stand.scale.name, "data": stand.choice.data, "seeds": stand.seeds, "claims": claims, "faults": faults }),
     ))
 }
 

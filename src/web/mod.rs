@@ -39,6 +39,9 @@ mod playground_setup;
 mod psnr;
 mod psnr_examples;
 mod queue;
+mod report;
+mod report_facts;
+mod report_figures;
 mod run;
 mod run_groups;
 mod run_settings;
@@ -75,6 +78,7 @@ use uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
 pub use outlines::Outlines;
+pub use report::report;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -195,7 +199,8 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ),
         ("/queue", get(queue::queue)),
         ("/claims", get(claims::claims)),
-        ("/claims/{id}/launch", post(claims::launch)),
+        ("/claims/{study}/{claim}/launch", post(claims::launch)),
+        ("/report.html", get(report::download)),
         ("/cka", get(cka::cka)),
         ("/psnr", get(psnr::psnr)),
         ("/live", get(live::live)),

@@ -17,7 +17,7 @@ use super::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, colour_of};
 use crate::experiment::{RunId, Stage};
 use crate::run_dir::{Matrix, State as RunState};
-use crate::store::{Run, RunFilter};
+use crate::store::{Run, RunFilter, Store};
 
 /// Runs offered, newest first.
 const OFFERED: u64 = 200;
@@ -110,11 +110,15 @@ pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<Respon
 
 /// Those of the named runs that have scores.
 async fn scored(app: &AppState, query: &Fields) -> Result<Vec<Scored>> {
-    let mut runs = named(app, query, MOST).await?;
+    scored_runs(&app.store, named(app, query, MOST).await?).await
+}
+
+/// Those of the runs that have scores.
+pub async fn scored_runs(store: &Store, mut runs: Vec<Run>) -> Result<Vec<Scored>> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut found = Vec::new();
     for name in ["psnr", "psnr_zero", "psnr_visible_mean"] {
-        found.push(app.store.matrices(&ids, name).await?);
+        found.push(store.matrices(&ids, name).await?);
     }
     let matrix = |nth: usize, run: &Run| found[nth].iter().find(|(id, _)| *id == run.id).map(|(_, matrix)| matrix.clone());
     runs.retain(|run| (0..3).all(|nth| matrix(nth, run).is_some()));
@@ -205,6 +209,13 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
         views.push(chart(app, &trained, &["val/psnr".to_owned()], &look).await?);
     }
     Ok(views)
+}
+
+/// The chart over ratios of the usual measure, for paper; `None` without runs.
+pub fn usual_chart(scored: &[Scored], size: (u32, u32)) -> Option<String> {
+    let measures = measures(scored);
+    let usual = measures.iter().find(|measure| *measure == USUAL).or(measures.first())?;
+    Some(over_ratios(scored, usual, size, Theme::Light))
 }
 
 /// A line a run, and dashed the controls of the first.

@@ -109,7 +109,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
 }
 
 async fn cka(app: &AppState, run: &Run) -> Result<Vec<ChartView>> {
-    let found = found(app, vec![vec![run.clone()]]).await?;
+    let found = found(&app.store, vec![vec![run.clone()]]).await?;
     let views = [View::Heatmap, View::Lines];
     Ok(views
         .into_iter()

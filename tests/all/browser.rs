@@ -3,6 +3,7 @@
 //! Without Chromium and its driver the test says so and passes, unless `UMBRA_REQUIRE_BROWSER` is set.
 
 mod cka;
+mod claims;
 mod own;
 mod psnr;
 mod tables;

@@ -86,6 +86,40 @@ fn lists_are_readable_by_people_and_programs() {
 }
 
 #[test]
+fn claims_are_judged_and_reported_on_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let listed = output(&["claims", "--scale", "smoke", "--data-dir", data_dir]);
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(
+        text.contains("NOT ENOUGH DATA mae-beats-scratch") && text.contains("no seed yet (not queued)"),
+        "{text}"
+    );
+    let next = output(&["claims", "next", "rmae-rebuilds-better", "--json", "--data-dir", data_dir]);
+    let next: serde_json::Value = serde_json::from_slice(&next.stdout).unwrap();
+    assert_eq!(
+        (next["study"].as_str(), next["verdict"].as_str()),
+        (Some("table1"), Some("not_enough"))
+    );
+    // Two methods of two seeds, each pretrained and scored.
+    assert_eq!(next["next"]["runs"].as_array().unwrap().len(), 8, "{next}");
+    refuses(
+        &["claims", "next", "nothing", "--data-dir", data_dir],
+        &["claim `nothing`", "mae-beats-scratch"],
+    );
+    let report = dir.path().join("report.html");
+    // A bare name is a file of the folder that the command is given in.
+    let args = ["export", "report", "--scale", "smoke", "--data-dir", data_dir, "-o", "report.html"];
+    let written = crate::support::umbra(&args).current_dir(dir.path()).output().unwrap();
+    assert!(written.status.success(), "{}", complaint(&written));
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(
+        text.starts_with("<!doctype html>") && text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn bench_measures_speed_and_memory() {
     let ran = output(&[
         "bench", "--method", "mae", "--scale", "smoke", "--batch", "8", "--steps", "4", "--json",

@@ -36,8 +36,15 @@ async fn before_anything_ran_the_page_lists_all_claims_and_what_each_needs() {
     let site = Site::new(|_| ()).await;
     let page = site.page("/claims").await;
     page.has(&["Nothing has run here yet", "not enough data", "not queued", "0 supported"]);
-    for claim in Study::built_in().iter().flat_map(|study| &study.claims) {
-        page.has(&[&format!("id=\"{}\"", claim.id), &format!("action=\"/claims/{}/launch\"", claim.id)]);
+    let studies = Study::built_in();
+    for (study, claim) in studies
+        .iter()
+        .flat_map(|study| study.claims.iter().map(move |claim| (study, claim)))
+    {
+        page.has(&[
+            &format!("id=\"{}-{}\"", study.name, claim.id),
+            &format!("action=\"/claims/{}/{}/launch\"", study.name, claim.id),
+        ]);
     }
     // MAE and scratch, pretrained, finetuned and probed with two seeds.
     page.has(&["12 runs of seeds 0, 1"]);
@@ -91,7 +98,7 @@ async fn fewer_seeds_can_be_chosen_and_verdicts_filtered() {
         .has(&["1 seed<", "Lacks two seeds each."]);
     let page = site.page("/claims?verdict=supported").await;
     page.has(&["MAE rebuilds hidden patches"]);
-    assert!(!page.text.contains("id=\"mae-beats-scratch\""));
+    assert!(!page.text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""));
     assert_eq!(site.get("/claims?verdict=true").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(site.get("/claims?scale=huge").await.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(
@@ -103,11 +110,13 @@ async fn fewer_seeds_can_be_chosen_and_verdicts_filtered() {
 #[tokio::test]
 async fn what_a_claim_needs_is_queued_from_the_page() {
     let site = Site::new(|dir| fill_seeds(dir, 2)).await;
-    let answer = site.post("/claims/mae-beats-scratch/launch", "scale=smoke&data=builtin").await;
+    let answer = site
+        .post("/claims/mae-vs-scratch/mae-beats-scratch/launch", "scale=smoke&data=builtin")
+        .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(
         answer.header("location"),
-        "/claims?scale=smoke&data=builtin&queued=4#mae-beats-scratch",
+        "/claims?scale=smoke&data=builtin&queued=4#mae-vs-scratch-mae-beats-scratch",
         "two encoders of seed 2 and their probes; finetuning is decided"
     );
     let waiting = site.store.queue().await.unwrap();
@@ -115,13 +124,19 @@ async fn what_a_claim_needs_is_queued_from_the_page() {
     let page = site.page(answer.header("location").split('#').next().unwrap()).await;
     page.has(&["4 runs queued", "4 runs under way"]);
     // Asking again queues nothing twice.
-    site.post("/claims/mae-beats-scratch/launch", "scale=smoke&data=builtin").await;
+    site.post("/claims/mae-vs-scratch/mae-beats-scratch/launch", "scale=smoke&data=builtin")
+        .await;
     assert_eq!(site.store.queue().await.unwrap().len(), 4);
     let cancelled = &waiting[0].id;
     site.jobs.cancel(cancelled).await.unwrap();
-    let again = site.post("/claims/mae-beats-scratch/launch", "scale=smoke&data=builtin").await;
+    let again = site
+        .post("/claims/mae-vs-scratch/mae-beats-scratch/launch", "scale=smoke&data=builtin")
+        .await;
     assert!(again.header("location").contains("queued=1"), "what was cancelled is retried");
-    assert_eq!(site.post("/claims/no-such/launch", "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        site.post("/claims/mae-vs-scratch/no-such/launch", "").await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -134,5 +149,5 @@ async fn a_study_shows_its_own_claims() {
         "n = 3 pairs",
         "supported",
     ]);
-    assert!(!page.text.contains("id=\"masks-matter-most\""), "a claim of another study");
+    assert!(!page.text.contains("id=\"table5-masks-matter-most\""), "a claim of another study");
 }

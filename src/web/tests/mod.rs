@@ -12,6 +12,7 @@ mod own;
 mod pages;
 mod playground;
 mod psnr;
+mod report;
 mod tables;
 
 use std::net::SocketAddr;

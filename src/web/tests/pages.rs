@@ -153,7 +153,7 @@ async fn the_list_of_runs_is_filtered_and_sorted_by_its_address() {
 }
 
 #[tokio::test]
-async fn charts_exports_and_comparison_have_addresses_of_their_own() {
+async fn charts_and_comparison_have_addresses_of_their_own() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let (a, b) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
@@ -180,6 +180,12 @@ async fn charts_exports_and_comparison_have_addresses_of_their_own() {
     site.page(&format!("/compare?runs={a}&runs={b}"))
         .await
         .has(&["finetune.top1", "61.25", "train.min_lr"]);
+}
+
+#[tokio::test]
+async fn a_table_can_be_taken_along_in_every_format() {
+    let mut lock = None;
+    let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     site.page("/studies/mae-vs-scratch/export.csv?scale=smoke")
         .await
         .has(&["mae,finetune,0,", ",finished,61.25,%,83.1"]);

@@ -1,9 +1,15 @@
 //! What the process is told: flags and environment, in one place.
 
+mod bench;
+mod claims;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use bench::Bench;
+pub use claims::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 
 /// Launch, watch and compare self-supervised pretraining of Vision Transformers.
 #[derive(Debug, Parser)]
@@ -26,7 +32,7 @@ pub enum Command {
     /// Answer the playground's questions about models and pictures; what the server starts for it.
     #[command(hide = true)]
     Look(Look),
-    /// Write a study's table, or a run's numbers or model, to a file or the terminal.
+    /// Write a study's table, a run's numbers or model, or a report on a whole scale, to a file or the terminal.
     Export(Export),
     /// Write a run's features of your own pictures to a safetensors file.
     Features(Features),
@@ -180,7 +186,7 @@ pub struct Look {
 /// `umbra export`
 #[derive(Args, Debug)]
 pub struct Export {
-    /// A study's name, or a run's id.
+    /// A study's name, a run's id, or `report` for a page with all tables, claims and figures of a scale.
     pub what: String,
     /// csv, json, md; for a study also latex, and for a run safetensors, its model under timm's names.
     #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "latex", "safetensors"])]
@@ -361,89 +367,6 @@ pub struct PlanStudies {
 /// `umbra methods`
 #[derive(Args, Debug)]
 pub struct Listing {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `umbra claims`
-#[derive(Args, Debug)]
-pub struct Claims {
-    /// `next`, and the name of the claim it is about; all claims are judged if left out.
-    #[command(subcommand)]
-    pub order: Option<ClaimOrder>,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub choice: ClaimChoice,
-}
-
-/// What to do about one claim.
-#[derive(Debug, Subcommand)]
-pub enum ClaimOrder {
-    /// List the runs that would decide a claim next.
-    Next(NextRuns),
-}
-
-/// On which runs claims are judged.
-#[derive(Args, Clone, Debug)]
-pub struct ClaimChoice {
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub runs: StudyChoice,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub data_dir: DataDir,
-}
-
-/// `umbra claims next`
-#[derive(Args, Debug)]
-pub struct NextRuns {
-    /// The claim, as `umbra claims` lists it.
-    pub claim: String,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub choice: ClaimChoice,
-    /// Run them now, as `umbra run` does.
-    #[arg(long)]
-    pub run: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub workers: Workers,
-}
-
-/// `umbra bench`
-#[derive(Args, Debug)]
-pub struct Bench {
-    /// The method, or `all` for every one that trains.
-    #[arg(long, default_value = "mae")]
-    pub method: String,
-    /// Keep the speed in the data directory, so that times can be expected by it.
-    #[arg(long)]
-    pub keep: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
-    pub data_dir: DataDir,
-    /// The scale whose model is measured.
-    #[arg(long, default_value = "laptop")]
-    pub scale: String,
-    /// Pictures a step.
-    #[arg(long, default_value_t = 256)]
-    pub batch: usize,
-    /// A setting, such as `train.recompute=true`; may be given more than once.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Steps, of which the first two are not counted.
-    #[arg(long, default_value_t = 12)]
-    pub steps: usize,
-    /// The device.
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads; all of the machine's if left out.
-    #[arg(long)]
-    pub threads: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
