@@ -32,8 +32,9 @@ pub struct Difference {
     /// How many numbers the first group has, and the second.
     pub n: (usize, usize),
     /// In standard deviations, corrected for few numbers: Hedges' g. Of pairs in deviations of their differences (`d_z`), else in
-    /// the root of the mean of both variances; Lakens 2013, Delacre and others 2021.
-    pub size: f64,
+    /// the root of the mean of both variances; Lakens 2013, Delacre and others 2021. `None` of
+    /// two pairs, for which the correction leaves nothing.
+    pub size: Option<f64>,
 }
 
 impl Difference {
@@ -47,7 +48,7 @@ impl Difference {
             standard_error: (variance / n as f64).sqrt(),
             freedom: n as f64 - 1.0,
             n: (n, n),
-            size: mean / variance.sqrt() * small_sample(n as f64 - 1.0),
+            size: small_sample(n as f64 - 1.0).map(|corrected| mean / variance.sqrt() * corrected),
         }
         .if_it_varies()
     }
@@ -65,7 +66,7 @@ impl Difference {
             standard_error: (share_1 + share_2).sqrt(),
             freedom: (share_1 + share_2).powi(2) / (share_1.powi(2) / (n_1 - 1.0) + share_2.powi(2) / (n_2 - 1.0)),
             n: (first.len(), second.len()),
-            size: mean / f64::midpoint(variance_1, variance_2).sqrt() * small_sample(n_1 + n_2 - 2.0),
+            size: small_sample(n_1 + n_2 - 2.0).map(|corrected| mean / f64::midpoint(variance_1, variance_2).sqrt() * corrected),
         }
         .if_it_varies()
     }
@@ -130,9 +131,10 @@ fn moments(numbers: &[f64]) -> Option<(f64, f64)> {
     (numbers.len() > 1).then(|| (mean, squares / (n - 1.0)))
 }
 
-/// Hedges' correction of a standardised difference for few numbers: Hedges 1981, equation 6e's approximation.
-fn small_sample(freedom: f64) -> f64 {
-    1.0 - 3.0 / (4.0 * freedom - 1.0)
+/// Hedges' correction of a standardised difference for few numbers: Hedges 1981, equation 6e's approximation,
+/// from two degrees of freedom on; at one it is 0.
+fn small_sample(freedom: f64) -> Option<f64> {
+    (freedom > 1.5).then(|| 1.0 - 3.0 / (4.0 * freedom - 1.0))
 }
 
 fn students(freedom: f64) -> StudentsT {

@@ -178,13 +178,13 @@ impl Finding {
     pub fn effect(&self) -> Option<String> {
         let (difference, (low, high), decimals) = (self.difference?, self.interval?, self.decimals + 1);
         Some(format!(
-            "{} ({:.0} % interval {} to {}, {}, g = {})",
+            "{} ({:.0} % interval {} to {}, {}{})",
             self.points(difference.mean),
             self.level * 100.0,
             signed(low, decimals),
             signed(high, decimals),
             self.n()?,
-            signed(difference.size, 1)
+            difference.size.map(|size| format!(", g = {}", signed(size, 1))).unwrap_or_default()
         ))
     }
 

@@ -15,6 +15,7 @@ mod progress;
 mod queue;
 mod results;
 mod runs;
+mod specs;
 mod study;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,6 +47,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Store {
     pool: SqlitePool,
     path: PathBuf,
+    specs: specs::Specs,
 }
 
 impl Store {
@@ -84,6 +86,7 @@ impl Store {
         Ok(Store {
             pool,
             path: path.to_owned(),
+            specs: specs::Specs::default(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Runs: what pages list, filter and open.
 
+use std::sync::Arc;
+
 use sqlx::SqliteConnection;
 
 use crate::experiment::{RunId, RunSpec, Stage};
@@ -60,7 +62,7 @@ pub struct Run {
     /// How far it is.
     pub progress: Progress,
     /// The run with all its settings.
-    pub spec: RunSpec,
+    pub spec: Arc<RunSpec>,
 }
 
 impl Run {
@@ -90,7 +92,7 @@ impl Store {
     pub async fn run(&self, id: &RunId) -> Result<Option<Run>> {
         let id = id.as_str();
         let row = select_runs!("where run.run_id = ?", id).fetch_optional(&self.pool).await?;
-        row.map(Run::try_from).transpose()
+        row.map(|row| self.read(row)).transpose()
     }
 
     /// The runs a filter lets through.
@@ -139,7 +141,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(Run::try_from).collect()
+        rows.into_iter().map(|row| self.read(row)).collect()
     }
 
     /// How many runs a filter lets through, whatever its limit and offset.
@@ -181,7 +183,7 @@ impl Store {
         let rows = select_runs!("where run.parent_id = ? order by run.queued, run.run_id", id)
             .fetch_all(&self.pool)
             .await?;
-        rows.into_iter().map(Run::try_from).collect()
+        rows.into_iter().map(|row| self.read(row)).collect()
     }
 
     /// The waiting runs in the order they will be started; those that wait for a parent in vain come last.
@@ -193,7 +195,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(Run::try_from).collect()
+        rows.into_iter().map(|row| self.read(row)).collect()
     }
 }
 
@@ -249,11 +251,9 @@ impl RunRow {
     }
 }
 
-impl TryFrom<RunRow> for Run {
-    type Error = Error;
-
-    fn try_from(row: RunRow) -> Result<Run> {
-        let spec: RunSpec = serde_json::from_str(&row.spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")))?;
+impl Store {
+    fn read(&self, mut row: RunRow) -> Result<Run> {
+        let spec = self.specs.read(std::mem::take(&mut row.spec))?;
         let state: State = row.state.parse().map_err(Error::Broken)?;
         let progress = row.progress();
         let reason = if state == State::Queued {

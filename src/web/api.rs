@@ -81,7 +81,7 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
     let pictures =
         pictures.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/pictures/{}/{}.png", p.step, p.name) }));
     Ok(Json(json!({
-        "run": run_json(&run), "spec": run.spec, "results": results, "children": children,
+        "run": run_json(&run), "spec": *run.spec, "results": results, "children": children,
         "metrics": app.store.metric_names(&id).await?, "attempts": attempts.collect::<Vec<_>>(),
         "warnings": warnings.collect::<Vec<_>>(), "pictures": pictures.collect::<Vec<_>>(),
     })))

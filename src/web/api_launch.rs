@@ -113,7 +113,7 @@ async fn parent(app: &AppState, wish: &Launch) -> Result<Option<RunSpec>, Error>
         .await?
         .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
     if Some(&run.method) == wish.method.as_ref() {
-        return Ok(Some(run.spec));
+        return Ok(Some((*run.spec).clone()));
     }
     let message = format!("that run is a {} of {}: it must be of the same method", run.stage, run.method);
     Err(invalid("parent", message).into())

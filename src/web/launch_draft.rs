@@ -105,7 +105,7 @@ impl Selection {
         if run.method != self.method {
             return Err(invalid("parent", format!("that run is of the method {}, not {}", run.method, self.method)).into());
         }
-        Ok(Some(run.spec))
+        Ok(Some((*run.spec).clone()))
     }
 
     /// The run with this request on top, and its parent.

@@ -35,7 +35,7 @@ fn pairs_are_compared_as_scipy_does() {
     close(found.p_above(-1.0), 0.0010001343508142947);
     close(found.p_below(1.0), 0.02501952123992829);
     // d.mean() / d.std(ddof=1) * (1 - 3 / (4 * 3 - 1))
-    close(found.size, 1.2786607653714588);
+    close(found.size.unwrap(), 1.2786607653714588);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn groups_without_pairs_are_compared_as_scipy_does() {
     close(low, -0.065480536764643);
     close(high, 0.8488138700980028);
     // (a.mean() - b.mean()) / sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2) * (1 - 3 / (4 * 5 - 1))
-    close(found.size, 1.3906624564015815);
+    close(found.size.unwrap(), 1.3906624564015815);
 }
 
 /// The interval's half width in standard errors is the quantile itself.
@@ -97,7 +97,12 @@ fn swapping_the_sides_turns_the_difference_round() {
     close(there.mean, -back.mean);
     close(there.interval(0.95).0, -back.interval(0.95).1);
     close(there.p_above(0.3), back.p_below(-0.3));
-    close(there.size, -back.size);
+    close(there.size.unwrap(), -back.size.unwrap());
+    assert_eq!(
+        Difference::paired(&[1.0, 2.0]).unwrap().size,
+        None,
+        "two pairs have no corrected size"
+    );
 }
 
 #[test]

@@ -173,7 +173,7 @@ async fn what_the_events_say_is_what_the_store_answers() {
         )
         .await;
     let stored = shelf.store.run(&run.id).await.unwrap().unwrap();
-    assert_eq!((&stored.spec, stored.seed, stored.data.as_str()), (&run, u64::MAX, "builtin"));
+    assert_eq!((&*stored.spec, stored.seed, stored.data.as_str()), (&run, u64::MAX, "builtin"));
     assert_eq!((stored.state, stored.reason.as_deref()), (State::Failed, Some("a fault")));
     assert_eq!((stored.attempt, stored.priority, stored.progress.checkpoint_step), (1, 3, Some(2)));
     assert_eq!(

@@ -14,6 +14,8 @@ fn all_requests() -> Vec<(Method, String)> {
         ("{name}", "mae-vs-scratch"),
         ("{step}", "8"),
         ("{file}", "umbra.css"),
+        ("{study}", "table1"),
+        ("{claim}", "masked-beats-scratch"),
     ];
     let fill = |path: &str| parts.iter().fold(path.to_owned(), |path, (part, text)| path.replace(part, text));
     let paths: Vec<String> = routes()
