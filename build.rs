@@ -14,9 +14,10 @@ fn main() -> io::Result<()> {
     let mut names = names.collect::<io::Result<Vec<_>>>()?;
     names.retain(|name| name.ends_with(".toml"));
     names.sort();
+    // The folder of the package stands nowhere in the list: a checkout may be moved without its list being made anew.
     let line = |name: &String| {
-        let (shown, whole) = (format!("{FOLDER}/{name}"), format!("{root}/{FOLDER}/{name}"));
-        format!("    ({shown:?}, include_str!({whole:?})),\n")
+        let (shown, within) = (format!("{FOLDER}/{name}"), format!("/{FOLDER}/{name}"));
+        format!("    ({shown:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {within:?}))),\n")
     };
     let list: String = names.iter().map(line).collect();
     fs::write(Path::new(&out).join("studies.rs"), format!("&[\n{list}]\n"))?;

@@ -12,7 +12,7 @@ use super::{catalog, complain, find_scale, print, runtime, settings};
 use crate::experiment::next::seeds_to_plan;
 use crate::experiment::{Invalid, Judgement, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
-use crate::store::{Ground, Judged, Next, Store};
+use crate::store::{Judged, Next, Store};
 
 /// Judges all claims, or says what one wants next.
 ///
@@ -120,12 +120,11 @@ fn find(name: &str, choice: &ClaimChoice) -> anyhow::Result<(Arc<Study>, String)
 async fn planned(store: &Store, study: &Study, choice: &ClaimChoice) -> anyhow::Result<(Plan, u64)> {
     let (catalog, scale) = (catalog(), find_scale(&choice.runs.scale)?);
     let set = settings(&choice.runs.set, &catalog)?;
-    let grounds = store.grounds().await?;
-    let fits = |ground: &&Ground| ground.scale == scale.name && choice.runs.data.as_ref().is_none_or(|data| *data == ground.data);
+    let data = choice.runs.data.clone().unwrap_or_else(|| scale.source());
     let seeds = match choice.runs.seeds {
         Some(0) => bail!("--seeds 0: it must be a whole number from 1 to 999"),
         Some(seeds) => seeds.min(999),
-        None => grounds.iter().find(fits).map_or(1, Ground::begun),
+        None => store.most_seeds(&scale.name, &data).await?,
     };
     let request = Request {
         data: choice.runs.data.clone(),

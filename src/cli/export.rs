@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, planned, runtime, settings};
 use crate::evaluate::features as extract;
-use crate::experiment::{Arrangement, Caption, Library, Request, RunId};
+use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
-use crate::settings::{Export, Features};
-use crate::store::Store;
+use crate::settings::{Export, Features, StudyChoice};
+use crate::store::{Store, seeds_begun};
 use crate::web;
 
 /// What is exported under this name is the report on a whole scale.
@@ -44,14 +45,15 @@ fn export_report(args: &Export) -> anyhow::Result<String> {
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, plan) = planned(&args.what, &args.choice, &args.data_dir.data_dir)?;
+    let (study, filled) = runtime()?.block_on(async {
+        let store = Store::open(&args.data_dir.data_dir).await?;
+        let (study, plan) = begun(&store, args).await?;
+        let filled = store.fill(&study, &plan).await?;
+        anyhow::Ok((study, filled))
+    })?;
     let descending = args.dir.as_ref().map(|dir| dir == "desc");
     let arrangement = Arrangement::read(&args.columns, &args.rows, &args.sort, descending, &study.columns);
     let arrangement = arrangement.map_err(|e| anyhow!("--{e}"))?;
-    let filled = runtime()?.block_on(async {
-        let store = Store::open(&args.data_dir.data_dir).await?;
-        store.fill(&study, &plan).await
-    })?;
     let table = filled.table.arranged(&arrangement);
     match args.format.as_str() {
         "csv" => Ok(table.to_csv()),
@@ -64,6 +66,28 @@ fn export_study(args: &Export) -> anyhow::Result<String> {
         ))),
         other => bail!("--format {other} is for runs; a study has csv, json, md and latex"),
     }
+}
+
+/// A study and its plan, which has as many seeds as were begun unless the arguments say how many.
+async fn begun(store: &Store, args: &Export) -> anyhow::Result<(Arc<Study>, Plan)> {
+    if args.choice.seeds.is_some() {
+        return planned(&args.what, &args.choice, &args.data_dir.data_dir);
+    }
+    let scale = find_scale(&args.choice.scale)?;
+    let of_seeds = |seeds: u64| {
+        let seeds = Some(seeds.max(scale.seeds));
+        planned(
+            &args.what,
+            &StudyChoice {
+                seeds,
+                ..args.choice.clone()
+            },
+            &args.data_dir.data_dir,
+        )
+    };
+    let data = args.choice.data.clone().unwrap_or_else(|| scale.source());
+    let (_, most) = of_seeds(store.most_seeds(&scale.name, &data).await?)?;
+    of_seeds(seeds_begun(&most, &store.states(&most.ids()).await?))
 }
 
 fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {

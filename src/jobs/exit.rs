@@ -57,7 +57,7 @@ pub enum Verdict {
 }
 
 /// Exit code of a worker that was asked to stop and did.
-const CANCELLED: i32 = 10;
+const STOPPED: i32 = 10;
 /// Exit code of a worker that found the run's lock held.
 const HELD: i32 = 11;
 /// Exit code of a Rust program whose main thread panicked.
@@ -75,7 +75,8 @@ pub fn verdict(ending: &Ending) -> Verdict {
         // Whoever held the lock has let it go unseen.
         Exit::Unseen | Exit::Code(HELD) if ending.state == State::Running => Verdict::Lost,
         Exit::Unseen | Exit::Code(HELD) => Verdict::Stands,
-        Exit::Code(CANCELLED) => Verdict::Cancelled("the worker was asked to stop".to_owned()),
+        Exit::Code(STOPPED) if ending.state == State::Queued => Verdict::Stands,
+        Exit::Code(STOPPED) => Verdict::Cancelled("the worker was asked to stop".to_owned()),
         Exit::Code(code) => Verdict::Failed(of_code(code, ending.log)),
         Exit::Signal(signal) => Verdict::Failed(of_signal(signal, ending)),
     }

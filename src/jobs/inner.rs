@@ -103,21 +103,16 @@ impl Inner {
 
     /// The devices and who is on them.
     pub fn slots(&self) -> Vec<Slot> {
-        let workers = self.workers();
-        let run_on = |device: &str| {
-            workers
-                .iter()
-                .find(|(_, worker)| worker.device == device)
-                .map(|(run, _)| run.clone())
-        };
-        self.config
-            .devices
-            .iter()
-            .map(|device| Slot {
+        let mut workers: Vec<(RunId, String)> = self.workers().iter().map(|(run, at)| (run.clone(), at.device.clone())).collect();
+        // A device that is named twice takes two runs: each worker fills one of its places.
+        let slot = |device: &String| {
+            let at = workers.iter().position(|(_, taken)| taken == device);
+            Slot {
                 device: device.clone(),
-                run: run_on(device),
-            })
-            .collect()
+                run: at.map(|at| workers.remove(at).0),
+            }
+        };
+        self.config.devices.iter().map(slot).collect()
     }
 
     /// Runs a task until it ends or [`Inner::end_tasks`] is called.

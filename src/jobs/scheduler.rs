@@ -30,7 +30,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
 pub(super) async fn step(inner: &Arc<Inner>) -> anyhow::Result<()> {
     let _turn = inner.turn.lock().await;
     for slot in inner.slots().into_iter().filter(|slot| slot.run.is_none()) {
-        let Some(run) = inner.store.claim(&slot.device).await? else {
+        let places = inner.config.devices.iter().filter(|device| **device == slot.device).count();
+        let Some(run) = inner.store.claim(&slot.device, places).await? else {
             continue;
         };
         if let Err(error) = start(inner, &run, &slot.device).await {

@@ -70,8 +70,8 @@ pub enum Outcome {
     Finished,
     /// It cannot go on; the event log says why, or the terminal if there could be no log.
     Failed,
-    /// Somebody asked to stop; it can go on from its checkpoint.
-    Cancelled,
+    /// It was asked to stop and can go on from its checkpoint.
+    Stopped,
     /// Somebody else works on it; nothing was written.
     Held,
 }
@@ -82,7 +82,7 @@ impl Outcome {
         ExitCode::from(match self {
             Outcome::Finished => 0,
             Outcome::Failed => 1,
-            Outcome::Cancelled => 10,
+            Outcome::Stopped => 10,
             Outcome::Held => 11,
         })
     }
@@ -125,12 +125,7 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
                 seconds: began.elapsed().as_secs_f64(),
             },
         ),
-        Ok(Ended::Cancelled) => (
-            Outcome::Cancelled,
-            EventKind::Cancelled {
-                reason: "stopped; it can go on from its checkpoint".to_owned(),
-            },
-        ),
+        Ok(Ended::Cancelled) => (Outcome::Stopped, EventKind::Stopped),
         Err(error) => (Outcome::Failed, failure(&error)),
     };
     if let EventKind::Failed { reason, causes } = &last {

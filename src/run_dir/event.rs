@@ -130,6 +130,9 @@ pub enum EventKind {
         /// By whom or why.
         reason: String,
     },
+    /// The worker was asked to end, by a shutdown of the machine for instance: the run waits in the queue again and goes on
+    /// from its checkpoint. Where a person had asked, the server adds [`EventKind::Cancelled`].
+    Stopped,
 }
 
 impl EventKind {
@@ -143,6 +146,7 @@ impl EventKind {
                 | EventKind::Finished { .. }
                 | EventKind::Failed { .. }
                 | EventKind::Cancelled { .. }
+                | EventKind::Stopped
         )
     }
 }
@@ -277,6 +281,7 @@ impl History {
             EventKind::Finished { .. } => self.end(State::Finished, None, event.time),
             EventKind::Failed { reason, .. } => self.end(State::Failed, Some(reason), event.time),
             EventKind::Cancelled { reason } => self.end(State::Cancelled, Some(reason), event.time),
+            EventKind::Stopped => (self.state, self.reason, self.ended) = (State::Queued, None, None),
             _ => {}
         }
     }

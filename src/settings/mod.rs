@@ -73,7 +73,8 @@ impl DataDir {
 /// How workers are started.
 #[derive(Args, Clone, Debug)]
 pub struct Workers {
-    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`, `gl`; the best one found if left out.
+    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`, `gl`; the best one found if left out. One named
+    /// twice takes two runs at a time: small models often use a device better so.
     #[arg(long = "device", env = "UMBRA_DEVICES", value_delimiter = ',')]
     pub devices: Vec<String>,
     /// Threads of a worker; all of the machine's divided by the number of devices if left out.
@@ -113,7 +114,7 @@ pub struct StudyChoice {
     /// The pictures: `builtin`, a folder or an archive; the scale's own if left out.
     #[arg(long)]
     pub data: Option<String>,
-    /// How many seeds; the scale's own number if left out.
+    /// How many seeds; if left out, the scale's own number to run and as many as were begun to export.
     #[arg(long)]
     pub seeds: Option<u64>,
     /// A setting for every run that has it, such as `train.epochs=5`; may be given more than once.

@@ -27,6 +27,12 @@ impl Ground {
     }
 }
 
+/// How many seeds were begun at a scale on some pictures; at least one.
+pub fn most_seeds(grounds: &[Ground], scale: &str, data: &str) -> u64 {
+    let ground = grounds.iter().find(|ground| ground.scale == scale && ground.data == data);
+    ground.map_or(1, Ground::begun)
+}
+
 /// How long finished runs took, by kind of work and method, in seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Durations(HashMap<(Stage, String), f64>);
@@ -77,6 +83,11 @@ impl Store {
         }
         grounds.sort_by_key(|ground| std::cmp::Reverse(ground.finished));
         Ok(grounds)
+    }
+
+    /// How many seeds were begun at a scale on some pictures by all studies together; at least one.
+    pub async fn most_seeds(&self, scale: &str, data: &str) -> Result<u64> {
+        Ok(most_seeds(&self.grounds().await?, scale, data))
     }
 
     /// How long finished runs took on these pictures at that scale.

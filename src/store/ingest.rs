@@ -178,8 +178,9 @@ async fn insert_event(connection: &mut SqliteConnection, run: &RunId, event: &Ev
     match &event.kind {
         EventKind::Started { .. } => insert_attempt(connection, run, event).await,
         EventKind::Finished { .. } => end_attempt(connection, run, event.time, attempt, State::Finished, None).await,
-        EventKind::Failed { reason, .. } => end_attempt(connection, run, event.time, attempt, State::Failed, Some(reason)).await,
-        EventKind::Cancelled { reason } => end_attempt(connection, run, event.time, attempt, State::Cancelled, Some(reason)).await,
+        EventKind::Failed { reason, .. } => end_attempt(connection, run, event.time, attempt, State::Failed, Some(reason.as_str())).await,
+        EventKind::Cancelled { reason } => end_attempt(connection, run, event.time, attempt, State::Cancelled, Some(reason.as_str())).await,
+        EventKind::Stopped => end_attempt(connection, run, event.time, attempt, State::Cancelled, Some(STOPPED)).await,
         EventKind::Summary { name, value } => insert_summary(connection, run, name, *value).await,
         EventKind::Matrix { name, matrix } => insert_matrix(connection, run, name, matrix).await,
         EventKind::Picture { name, step, file } => insert_picture(connection, run, name, *step, file).await,
@@ -222,6 +223,9 @@ async fn insert_attempt(connection: &mut SqliteConnection, run: &RunId, event: &
     Ok(())
 }
 
+/// Why an attempt ended that was asked to.
+const STOPPED: &str = "stopped; it goes on from its checkpoint";
+
 /// Ends the latest attempt if it lives: a run may also fail or be cancelled between attempts.
 async fn end_attempt(
     connection: &mut SqliteConnection,
@@ -229,7 +233,7 @@ async fn end_attempt(
     time: f64,
     attempt: u32,
     outcome: State,
-    reason: Option<&String>,
+    reason: Option<&str>,
 ) -> Result<()> {
     let (run, outcome) = (run.as_str(), outcome.name());
     sqlx::query!(

@@ -28,14 +28,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
-pub use grounds::{Durations, Ground};
+pub use grounds::{Durations, Ground, most_seeds};
 pub use groups::{GroupBy, Grouped};
 pub use ingest::{Mark, News};
 pub use judged::{Judged, Next};
 pub use progress::Progress;
 pub use results::{Attempt, Load, PictureRow, Point, Warning};
 pub use runs::Run;
-pub use study::Filled;
+pub use study::{Filled, seeds_begun};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

@@ -5,17 +5,20 @@ use crate::experiment::RunId;
 use super::{Error, Result, Store};
 
 impl Store {
-    /// Gives the next ready run to a free device: the highest priority, then the longest wait. A run is
-    /// ready when its parent is finished. One statement, so that nobody else can claim the same run.
-    pub async fn claim(&self, device: &str) -> Result<Option<RunId>> {
+    /// Gives the next ready run to a device with a free one of its `places`: the highest priority, then the longest wait. A
+    /// run is ready when its parent is finished. One statement, so that nobody else can claim the same run.
+    pub async fn claim(&self, device: &str, places: usize) -> Result<Option<RunId>> {
+        let places = places as i64;
         let run = sqlx::query_scalar!(
             r#"insert into claim (run_id, device)
                select run.run_id, ?1 from run left join run as parent on parent.run_id = run.parent_id
                where run.state = 'queued' and (run.parent_id is null or parent.state = 'finished')
-                 and not exists (select 1 from claim where claim.run_id = run.run_id or claim.device = ?1)
+                 and not exists (select 1 from claim where claim.run_id = run.run_id)
+                 and (select count(*) from claim where claim.device = ?1) < ?2
                order by run.priority desc, run.queued, run.run_id limit 1
                returning run_id as "run_id!""#,
-            device
+            device,
+            places
         )
         .fetch_optional(&self.pool)
         .await?;

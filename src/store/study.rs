@@ -16,6 +16,12 @@ pub struct Filled {
     pub table: Table,
 }
 
+/// How many seeds of a plan were begun: one more than the largest of which a run is known.
+pub fn seeds_begun(plan: &Plan, states: &HashMap<RunId, State>) -> u64 {
+    let known = plan.runs.iter().filter(|run| states.contains_key(&run.id));
+    known.map(|run| run.seed + 1).max().unwrap_or(0)
+}
+
 impl Store {
     /// Those of the plan's runs that were ever queued.
     pub async fn runs_of(&self, plan: &Plan) -> Result<HashMap<RunId, Run>> {

@@ -9,6 +9,7 @@ use super::error::{Error, Failure};
 use super::fields::{InPath, InQuery};
 use super::runs_query::{PAGE_SIZE, RunsQuery};
 use super::study_choice::Choice;
+use super::study_tabs::with_seeds;
 use super::view::RunView;
 use crate::experiment::Study;
 use crate::store::Run;
@@ -34,7 +35,7 @@ pub async fn methods(State(app): App) -> Json<Value> {
 /// A study's table, its runs and their states.
 pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let study = app.study(path.text("name")?)?;
-    let plan = Choice::read(&query).outline(&app, &study)?;
+    let plan = with_seeds(&app, &study, Choice::read(&query)).await?.outline(&app, &study)?;
     let filled = app.store.fill(&study, &plan).await?;
     let runs = plan.runs.iter().map(|spec| {
         let run = filled.runs.get(&spec.id);

@@ -10,6 +10,7 @@ use super::error::{Error, Result};
 use super::fields::{InPath, InQuery};
 use super::study_choice::Choice;
 use super::study_sheet::sheet;
+use super::study_tabs::with_seeds;
 use super::study_view::View;
 use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
 use crate::experiment::table::Entry;
@@ -33,7 +34,7 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
         let known = FORMATS.map(|(ending, ..)| format!("export.{ending}")).join(", ");
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
-    let choice = Choice::read(&query);
+    let choice = with_seeds(&app, &study, Choice::read(&query)).await?;
     let table = sheet(&app, &study, &choice, &View::read(&query, &study)).await??.own.table;
     let caption = Caption::of(&study, &choice.scale, &choice.data);
     let text = match ending {

@@ -8,7 +8,9 @@ use axum::response::IntoResponse;
 use super::error::Result;
 use super::filters;
 use super::page::{Layout, Page};
-use super::study_choice::{Choice, Done, done_at};
+use super::study_choice::Choice;
+use super::study_tabs::{Tab, tabs_on};
+use super::study_view::View;
 use super::view::RunView;
 use super::{App, AppState};
 use crate::experiment::{Scale, Study};
@@ -23,7 +25,7 @@ const RECENT: u64 = 12;
 #[template(path = "home.html")]
 struct HomePage<'a> {
     layout: Layout,
-    studies: Vec<Card<'a>>,
+    studies: Vec<Card>,
     /// Files of own studies that cannot be read.
     faults: Vec<String>,
     scales: &'a [Scale],
@@ -35,12 +37,12 @@ struct HomePage<'a> {
     devices: Vec<Slot>,
 }
 
-/// A study and how far it is at each scale it was begun at.
-struct Card<'a> {
+/// A study and how far it is wherever it was begun.
+struct Card {
     study: Arc<Study>,
     /// Whether a person made it.
     own: bool,
-    begun: Vec<(&'a str, Done)>,
+    begun: Vec<Tab>,
 }
 
 /// The page.
@@ -70,16 +72,11 @@ pub async fn home(State(app): App) -> Result<impl IntoResponse> {
     Ok(Page(page).into_response())
 }
 
-async fn cards(app: &AppState) -> Result<Vec<Card<'_>>> {
+async fn cards(app: &AppState) -> Result<Vec<Card>> {
+    let grounds = app.store.grounds().await?;
     let mut cards = Vec::new();
     for study in app.library.all() {
-        let mut begun = Vec::new();
-        for scale in &app.scales {
-            let done = done_at(app, &study, scale).await?;
-            if done.known > 0 {
-                begun.push((scale.name.as_str(), done));
-            }
-        }
+        let begun = tabs_on(app, &grounds, &study, &Choice::default(), &View::default()).await?;
         let own = app.library.is_own(&study.name);
         cards.push(Card { study, own, begun });
     }

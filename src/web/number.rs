@@ -10,6 +10,7 @@ use super::page::{Layout, Page};
 use super::study_choice::Choice;
 use super::study_sheet::sheet;
 use super::study_table::paper_scale;
+use super::study_tabs::with_seeds;
 use super::study_view::View;
 use super::view::RunView;
 use super::{App, filters};
@@ -53,7 +54,7 @@ impl NumberPage<'_> {
 pub async fn number(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
     let study = study.as_ref();
-    let choice = Choice::read(&query);
+    let choice = with_seeds(&app, study, Choice::read(&query)).await?;
     let (row, column) = (query.get("row").unwrap_or_default(), query.get("column").unwrap_or_default());
     let columns = study.columns.iter().map(|known| (known.id.as_str(), known));
     let (place, column) = find("column", column, columns)?;

@@ -13,7 +13,7 @@ use super::page::{Layout, Page};
 use super::study_choice::{Choice, Done, check_source};
 use super::study_sheet::{Numbers, Sheet, sheet};
 use super::study_table::{Head, Line, Links, Place, Sorter};
-use super::study_tabs::{Tab, tabs};
+use super::study_tabs::{Tab, tabs, with_seeds};
 use super::study_view::View;
 use super::view::RunView;
 use super::{App, AppState, filters};
@@ -99,12 +99,13 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
     let mut choice = Choice::read(&query);
     if choice.scale.is_empty() {
         let usual = usual_choice(&app, &study).await?;
-        // Pictures or seeds that were asked for stay.
+        // Pictures that were asked for stay.
         choice.scale = usual.scale;
         if choice.data.is_empty() {
             choice.data = usual.data;
         }
     }
+    let choice = with_seeds(&app, &study, choice).await?;
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
     let view = View::read(&query, &study);
     show(&app, &study, choice, view, None, launched).await

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::AppState;
-use super::error::Result;
 use super::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
@@ -135,16 +134,6 @@ pub struct Done {
     pub known: u64,
     /// Runs in all.
     pub total: u64,
-}
-
-/// How far a study is at a scale with its own pictures and seeds.
-pub async fn done_at(app: &AppState, study: &Study, scale: &Scale) -> Result<Done> {
-    // A person's own study need not be possible at every scale.
-    let Ok(outline) = app.outlines.of(app, study, scale, &Request::default()) else {
-        return Ok(Done::default());
-    };
-    let states = app.store.states(&outline.ids()).await?;
-    Ok(Done::among(&outline, &states))
 }
 
 impl Done {

@@ -94,6 +94,20 @@ async fn a_worker_killed_by_a_signal_says_so_and_goes_on_when_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_the_system_ends_goes_on_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, jobs) = open(dir.path(), None).await;
+    let run = tiny_run(Stage::Pretrain, "mae", None, &[("train", "epochs", Value::Int(300))]);
+    jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
+    until(&store, &run.id, "a first step", |run| run.progress.step > 0).await;
+    rustix::process::kill_process(pid(dir.path(), &run.id), rustix::process::Signal::TERM).unwrap();
+    let done = ended(&store, &run.id).await;
+    assert_eq!((done.state, done.attempt), (State::Finished, 2), "{:?}", done.reason);
+    let resumed: Vec<_> = store.attempts(&run.id).await.unwrap().into_iter().map(|a| a.resumed_step).collect();
+    assert!(resumed[0].is_none() && resumed[1].is_some_and(|step| step > 0), "{resumed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_out_of_memory_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let (store, jobs) = open(dir.path(), Some(300 << 20)).await;

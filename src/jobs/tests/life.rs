@@ -107,10 +107,10 @@ async fn a_worker_that_cannot_be_started_fails_its_run() {
 
 #[tokio::test]
 async fn a_cancelled_worker_may_say_goodbye_and_is_killed_if_it_does_not() {
-    let polite = "trap 'say $((last+2)) cancelled ,\\\"reason\\\":\\\"saved\\\"; exit 10' TERM\n";
+    let polite = "trap 'say $((last+2)) stopped; exit 10' TERM\n";
     let deaf = "trap '' TERM\n";
     let killed = "cancelled by a person; the worker did not stop within 0.5 s and was killed";
-    for (trap, reason) in [(polite, "saved"), (deaf, killed)] {
+    for (trap, reason) in [(polite, "cancelled by a person"), (deaf, killed)] {
         let bench = Bench {
             grace: Duration::from_millis(500),
             ..Bench::new()
@@ -128,6 +128,52 @@ async fn a_cancelled_worker_may_say_goodbye_and_is_killed_if_it_does_not() {
         assert_eq!(jobs.until(&run, State::Cancelled).await.reason.as_deref(), Some(reason));
         jobs.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_worker_stopped_from_outside_waits_in_the_queue_and_goes_on() {
+    let bench = Bench::new();
+    // The first attempt is ended as by a machine that shuts down; the second one finishes.
+    let stopped = "[ -e again ] || { touch again; say $((last+2)) stopped; exit 10; }\n";
+    let jobs = bench.serve(&[BEGIN, stopped, FINISH].concat()).await;
+    let run = spec(Stage::Pretrain, 0, None);
+    jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
+    jobs.until(&run, State::Finished).await;
+    let kinds: Vec<EventKind> = crate::run_dir::EventReader::new(&bench.run_dir(&run).events_file())
+        .read(&Default::default())
+        .unwrap()
+        .events
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
+    let stops = kinds.iter().filter(|kind| matches!(kind, EventKind::Stopped)).count();
+    let starts = kinds.iter().filter(|kind| matches!(kind, EventKind::Started { .. })).count();
+    assert_eq!((stops, starts), (1, 2), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_device_named_twice_takes_two_runs_and_no_third() {
+    let bench = Bench {
+        devices: vec!["cpu".to_owned(), "cpu".to_owned()],
+        ..Bench::new()
+    };
+    let jobs = bench.serve(&[BEGIN, WAIT, FINISH].concat()).await;
+    let runs: Vec<RunSpec> = (0..3).map(|seed| spec(Stage::Pretrain, seed, None)).collect();
+    jobs.submit(&runs, 0).await.unwrap();
+    jobs.until(&runs[0], State::Running).await;
+    jobs.until(&runs[1], State::Running).await;
+    let at_work = |jobs: &Jobs| {
+        jobs.devices()
+            .into_iter()
+            .filter_map(|slot| slot.run)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(at_work(&jobs), [runs[0].id.clone(), runs[1].id.clone()].into());
+    scheduler::step(&jobs.inner).await.unwrap();
+    assert_eq!(jobs.find(&runs[2]).await.state, State::Queued, "both places are taken");
+    std::fs::write(bench.run_dir(&runs[1]).path().join("go"), "").unwrap();
+    jobs.until(&runs[2], State::Running).await;
+    assert_eq!(at_work(&jobs), [runs[0].id.clone(), runs[2].id.clone()].into());
 }
 
 #[tokio::test]

@@ -99,13 +99,13 @@ async fn a_run_is_claimed_once_and_only_when_its_parent_is_finished() {
     shelf.put_at(&parent, 1, vec![queued(0)]).await;
     shelf.put_at(&child, 2, vec![queued(9)]).await;
     shelf.put_at(&urgent, 3, vec![queued(5)]).await;
-    assert_eq!(shelf.store.claim("cpu").await.unwrap().as_ref(), Some(&urgent.id));
-    assert_eq!(shelf.store.claim("cpu").await.unwrap(), None, "the device is taken");
-    let (a, b) = tokio::join!(shelf.store.claim("gpu:0"), shelf.store.claim("gpu:1"));
+    assert_eq!(shelf.store.claim("cpu", 1).await.unwrap().as_ref(), Some(&urgent.id));
+    assert_eq!(shelf.store.claim("cpu", 1).await.unwrap(), None, "the device is taken");
+    let (a, b) = tokio::join!(shelf.store.claim("gpu:0", 1), shelf.store.claim("gpu:1", 1));
     let claimed: Vec<RunId> = [a.unwrap(), b.unwrap()].into_iter().flatten().collect();
     assert_eq!(claimed, [parent.id], "two devices never get the same run, and the child must wait");
     shelf.store.release(&urgent.id).await.unwrap();
-    assert_eq!(shelf.store.claim("cpu").await.unwrap(), Some(urgent.id));
+    assert_eq!(shelf.store.claim("cpu", 1).await.unwrap(), Some(urgent.id));
 }
 
 #[tokio::test]

@@ -36,6 +36,50 @@ async fn a_table_is_sorted_filtered_and_cut_by_its_address_and_its_links_keep_th
 }
 
 #[tokio::test]
+async fn a_study_shows_all_seeds_that_were_begun_on_whichever_pictures() {
+    let pictures = "/data/birds";
+    let planned = |seeds: u64| {
+        let request = crate::experiment::Request {
+            data: Some(pictures.to_owned()),
+            seeds: Some(seeds),
+            ..Default::default()
+        };
+        plan(&Study::built_in()[0], &Scale::built_in()[0], &catalog(), &request).unwrap()
+    };
+    // Another study may have more seeds there: its runs are no seeds of this one.
+    let other = RunSpec::new(Stage::Pretrain, "byol", 2, None, planned(1).runs[0].settings.clone(), &[]);
+    let site = Site::new(|dir| {
+        for run in planned(2).runs {
+            write_run(
+                dir,
+                &run,
+                vec![queued(), started(), summary("finetune.top1", 60.0 + run.seed as f64), finished()],
+            );
+        }
+        write_run(
+            dir,
+            &RunSpec {
+                scale: "smoke".to_owned(),
+                ..other
+            },
+            vec![queued()],
+        );
+    })
+    .await;
+    let all = planned(2).runs.len();
+    let address = "scale=smoke&#38;data=%2Fdata%2Fbirds&#38;seeds=2";
+    site.page("/")
+        .await
+        .has(&[address, &format!("smoke, birds: {all} of {all} runs done")]);
+    let study = site.page("/studies/mae-vs-scratch").await;
+    study.has(&["60.5 ± 0.7", "n=2", address, "name=\"seeds\" inputmode=\"numeric\" value=\"2\""]);
+    let one = site.page("/studies/mae-vs-scratch?scale=smoke&data=/data/birds&seeds=1").await;
+    one.has(&["60.0", "n=1"]);
+    let exported = site.page("/studies/mae-vs-scratch/export.md?scale=smoke&data=/data/birds").await;
+    exported.has(&["60.5 ± 0.7 (n=2)"]);
+}
+
+#[tokio::test]
 async fn a_number_leads_to_its_runs_and_each_run_back_to_its_tables() {
     let finetuned = |seed: u64| {
         let (study, scale) = (&Study::built_in()[0], &Scale::built_in()[0]);
