@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::study::Column;
+use super::study::{Better, Column};
 use super::table::{Table, TableRow};
 
 /// A part of a table, in an order of its own. The default is the whole table as its study has it.
@@ -70,7 +70,7 @@ impl Arrangement {
         });
         let column = |by: fn(String) -> By, column: &Column| Order {
             by: by(column.id.clone()),
-            descending: descending.unwrap_or(!column.lower_is_better),
+            descending: descending.unwrap_or(column.better != Better::Lower),
         };
         let suffixed = || {
             SUFFIXES

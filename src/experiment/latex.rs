@@ -1,4 +1,4 @@
-//! A study's table for a paper: a LaTeX float with the rules of the package booktabs.
+//! A study's table for a paper: a LaTeX float with the rules of the package booktabs, no wider than the text.
 
 use std::fmt::Write as _;
 
@@ -40,10 +40,12 @@ impl Table {
     pub fn to_latex(&self, caption: &Caption) -> String {
         let has_paper: Vec<bool> = (0..self.columns.len()).map(|column| self.has_paper(column)).collect();
         let usual = self.usual_n();
-        let mut text = String::from("% Needs \\usepackage{booktabs}.\n\\begin{table}\n  \\centering\n");
+        let mut text = String::from("% Needs \\usepackage{booktabs,graphicx}.\n\\begin{table}\n  \\centering\n");
         let _ = writeln!(text, "  \\caption{{{}}}", self.caption(caption, usual, has_paper.contains(&true)));
         let _ = writeln!(text, "  \\label{{{}}}", label(&caption.label));
         let widths: String = has_paper.iter().map(|has| if *has { "rr" } else { "r" }).collect();
+        // A table that is wider than the text is made smaller; others keep their size.
+        text.push_str("  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n");
         let _ = writeln!(text, "  \\begin{{tabular}}{{l{widths}}}\n    \\toprule");
         self.write_heads(&mut text, &has_paper);
         text.push_str("    \\midrule\n");
@@ -61,7 +63,7 @@ impl Table {
             }
             text.push_str(" \\\\\n");
         }
-        text.push_str("    \\bottomrule\n  \\end{tabular}\n\\end{table}\n");
+        text.push_str("    \\bottomrule\n  \\end{tabular}}\n\\end{table}\n");
         for row in self.rows.iter().filter(|row| !row.note.is_empty()) {
             let _ = writeln!(text, "% {}: {}", one_line(&row.title), one_line(&row.note));
         }
@@ -111,7 +113,7 @@ impl Table {
             let others = entries().any(|entry| !entry.values.is_empty() && entry.values.len() != usual);
             text.push_str(if others { ", unless said otherwise." } else { "." });
         }
-        if entries().any(|entry| entry.best) {
+        if self.has_best() {
             text.push_str(" Bold: the best of ours.");
         }
         if entries().any(|entry| entry.values.is_empty() && !entry.missing.is_empty()) {

@@ -36,7 +36,7 @@ pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};
-pub use study::{Column, Row, Study};
+pub use study::{Better, Column, Row, Study};
 pub use table::Table;
 pub use verdict::{Judgement, Verdict, judge};
 pub use views::ViewPlan;

@@ -57,15 +57,43 @@ pub struct Column {
     /// The unit, such as `%` or `dB`.
     #[serde(default)]
     pub unit: String,
-    /// Whether a smaller number is better.
-    #[serde(default)]
-    pub lower_is_better: bool,
+    /// Which numbers are better.
+    #[serde(default, skip_serializing_if = "Better::is_usual")]
+    pub better: Better,
     /// Digits after the point.
     #[serde(default = "one")]
     pub decimals: usize,
     /// Settings of the stage's runs in this column: section, key. A row's own win.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub set: Values,
+}
+
+/// Which numbers of a column are better, if any are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// Larger ones.
+    #[default]
+    Higher,
+    /// Smaller ones.
+    Lower,
+    /// None: the number describes, as a likeness of features does.
+    Neither,
+}
+
+impl Better {
+    /// For the head of the column.
+    pub fn text(self) -> &'static str {
+        match self {
+            Better::Higher => "higher is better",
+            Better::Lower => "lower is better",
+            Better::Neither => "neither higher nor lower is better",
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Better::Higher
+    }
 }
 
 fn one() -> usize {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::resolve::Plan;
 use super::run::RunId;
-use super::study::{Column, Study};
+use super::study::{Better, Column, Study};
 
 /// A study filled with numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -174,14 +174,19 @@ impl Table {
     /// Marks the best mean of each column that has at least two numbers to compare.
     pub(super) fn mark_best(&mut self) {
         for (index, column) in self.columns.iter().enumerate() {
-            let sign = if column.lower_is_better { -1.0 } else { 1.0 };
+            let sign = if column.better == Better::Lower { -1.0 } else { 1.0 };
             let means: Vec<Option<f64>> = self.rows.iter().map(|row| row.entries[index].mean().map(|m| m * sign)).collect();
             let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-            let contest = means.iter().flatten().count() > 1;
+            let contest = column.better != Better::Neither && means.iter().flatten().count() > 1;
             for (row, mean) in self.rows.iter_mut().zip(&means) {
                 row.entries[index].best = contest && *mean == Some(best);
             }
         }
+    }
+
+    /// Whether any number is marked as the best of its column.
+    pub fn has_best(&self) -> bool {
+        self.rows.iter().flat_map(|row| &row.entries).any(|entry| entry.best)
     }
 
     /// Long form: one line a seed.

@@ -96,14 +96,12 @@ fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {
         });
         (row.title.clone(), cells.collect())
     });
+    let bold = if table.has_best() { " Bold: the best of ours." } else { "" };
     let mut notes = vec![match usual {
         0 => format!("{}. No number yet.", caption.setting),
-        1 => format!(
-            "{}: one seed (n=1) where nothing else is said. Bold: the best of ours.",
-            caption.setting
-        ),
+        1 => format!("{}: one seed (n=1) where nothing else is said.{bold}", caption.setting),
         n => format!(
-            "{}: mean ± standard deviation over n={n} seeds where nothing else is said. Bold: the best of ours.",
+            "{}: mean ± standard deviation over n={n} seeds where nothing else is said.{bold}",
             caption.setting
         ),
     }];

@@ -127,11 +127,7 @@ impl Links<'_> {
         Head {
             title: column.title.clone(),
             unit: column.unit.clone(),
-            better: if column.lower_is_better {
-                "lower is better"
-            } else {
-                "higher is better"
-            },
+            better: column.better.text(),
             parts,
         }
     }

@@ -28,7 +28,7 @@ fn rows_are_sorted_and_those_without_a_number_come_last_either_way() {
         assert_eq!(rows("", sort, descending), expected, "{sort} {descending:?}");
     }
     let mut lower = study().columns;
-    lower[0].lower_is_better = true;
+    lower[0].better = Better::Lower;
     let order = Arrangement::read(&[], "", "finetune", None, &lower).unwrap().order.unwrap();
     assert!(!order.descending, "the best first, which is the lowest");
 }

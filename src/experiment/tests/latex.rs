@@ -13,11 +13,12 @@ fn caption() -> Caption {
 
 #[test]
 fn a_table_is_a_float_with_rules_bold_and_both_numbers() {
-    let expected = r"% Needs \usepackage{booktabs}.
+    let expected = r"% Needs \usepackage{booktabs,graphicx}.
 \begin{table}
   \centering
   \caption{Toy. Ours at scale quick on my\_data. Mean $\pm$ standard deviation over $n = 2$ seeds, unless said otherwise. Bold: the best of ours. A dash: not measured yet. Paper: arXiv 2208.04164, 100\% of ImageNet.}
   \label{tab:toy-1-quick}
+  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
   \begin{tabular}{lrrr}
     \toprule
     & \multicolumn{2}{c}{Finetuned (\%)} & \multicolumn{1}{c}{PSNR} \\
@@ -28,7 +29,7 @@ fn a_table_is_a_float_with_rules_bold_and_both_numbers() {
     MAE, finetuned for long & $79.0_{\,n=1}$ &  & -- \\
     Random \textbar{} none & -- &  &  \\
     \bottomrule
-  \end{tabular}
+  \end{tabular}}
 \end{table}
 ";
     assert_eq!(table(some).to_latex(&caption()), expected);

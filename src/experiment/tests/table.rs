@@ -52,7 +52,7 @@ fn the_best_mean_is_marked_if_there_are_two() {
         [false; 3]
     );
     let mut study = study();
-    study.columns[0].lower_is_better = true;
+    study.columns[0].better = Better::Lower;
     let plan = plan(&study, &scale(""), &catalog(), &Request::default()).unwrap();
     let by_row = |run: &RunId, _: &str| {
         plan.cells
@@ -61,6 +61,8 @@ fn the_best_mean_is_marked_if_there_are_two() {
             .map(|cell| if cell.row == "mae" { 2.0 } else { 1.0 })
     };
     assert_eq!(best(&Table::build(&study, &plan, by_row, |_| String::new())), [false, true, true]);
+    study.columns[0].better = Better::Neither;
+    assert_eq!(best(&Table::build(&study, &plan, by_row, |_| String::new())), [false; 3]);
 }
 
 #[test]
