@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ const AVERAGED: usize = 5;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Took {
     /// The run.
-    pub run: RunSpec,
+    pub run: Arc<RunSpec>,
     /// From its start to its end.
     pub seconds: f64,
 }
@@ -127,6 +128,11 @@ impl Past {
             .or_else(|| mean(&kind).map(|seconds| (seconds, Basis::SameKind)))
             .or_else(|| mean(&stage).map(|seconds| (seconds, Basis::SameStage)));
         by_runs.or_else(|| Some((self.by_speed(run)?, Basis::Speed)))
+    }
+
+    /// How long these runs will take one after another in seconds, if something is known of each.
+    pub fn expect_all(&self, runs: &[&RunSpec]) -> Option<f64> {
+        runs.iter().map(|run| Some(self.expect(run)?.0)).sum()
     }
 
     /// Training alone, where the number of pictures is known. Finetuning is supervised training of the same encoder.

@@ -17,6 +17,9 @@ struct Gelu;
 struct LayerNorm;
 
 #[derive(Debug)]
+struct BatchNorm;
+
+#[derive(Debug)]
 struct Linear;
 
 #[derive(Debug)]
@@ -52,6 +55,15 @@ impl<B: Kernels> Backward<B, 3> for LayerNorm {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (parents, (x, gamma, statistics), g) = taken::<B, _, 3>(ops, grads);
         register::<B, 3>(parents, B::layer_norm_backward(x, gamma, statistics, g), grads);
+    }
+}
+
+impl<B: Kernels> Backward<B, 3> for BatchNorm {
+    type State = (F<B>, NormTensors<B>, Statistics<B>, bool);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (parents, (x, norm, statistics, relu), g) = taken::<B, _, 3>(ops, grads);
+        register::<B, 3>(parents, B::batch_norm_backward(x, norm, statistics, g, relu), grads);
     }
 }
 
@@ -162,6 +174,16 @@ impl<B: Kernels, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         let (y, statistics) = B::layer_norm_forward(x.clone(), norm);
         match LayerNorm.prepare::<C>([x_node, gamma_node, beta_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, gamma, statistics), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn batch_norm(x: F<Self>, gamma: F<Self>, beta: F<Self>, epsilon: f32, relu: bool) -> F<Self> {
+        let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) = (x.into_parts(), gamma.into_parts(), beta.into_parts());
+        let norm = NormTensors { gamma, beta, epsilon };
+        let (y, statistics) = B::batch_norm_forward(x.clone(), norm.clone(), relu);
+        match BatchNorm.prepare::<C>([x_node, gamma_node, beta_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, norm, statistics, relu), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

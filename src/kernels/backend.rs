@@ -12,7 +12,7 @@ use super::slices::adamw::Step;
 /// A backend's float tensor.
 pub type F<B> = FloatTensor<B>;
 
-/// A layer norm's weights.
+/// A norm's weights.
 #[derive(Clone, Debug)]
 pub struct NormTensors<B: Backend> {
     pub gamma: F<B>,
@@ -20,7 +20,7 @@ pub struct NormTensors<B: Backend> {
     pub epsilon: f32,
 }
 
-/// Mean and one over the deviation of each row that was normalised.
+/// Mean and one over the deviation of each row or column that was normalised.
 #[derive(Clone, Debug)]
 pub struct Statistics<B: Backend> {
     pub mean: F<B>,
@@ -62,6 +62,16 @@ pub trait Kernels: Backend {
     /// The gradients of `x`, gamma and beta.
     fn layer_norm_backward(x: F<Self>, gamma: F<Self>, statistics: Statistics<Self>, g: F<Self>) -> [F<Self>; 3] {
         composed::layer_norm_backward::<Self>(x, gamma, statistics, g)
+    }
+
+    /// Columns of rows, each normalised over the rows, then ReLU if asked for. The statistics are one a column.
+    fn batch_norm_forward(x: F<Self>, norm: NormTensors<Self>, relu: bool) -> (F<Self>, Statistics<Self>) {
+        composed::batch_norm::<Self>(x, norm, relu)
+    }
+
+    /// The gradients of `x`, gamma and beta.
+    fn batch_norm_backward(x: F<Self>, norm: NormTensors<Self>, statistics: Statistics<Self>, g: F<Self>, relu: bool) -> [F<Self>; 3] {
+        composed::batch_norm_backward::<Self>(x, norm, statistics, g, relu)
     }
 
     fn linear_forward(x: F<Self>, weight: F<Self>, bias: F<Self>, residual: Option<(F<Self>, Factors)>) -> F<Self> {

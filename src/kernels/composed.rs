@@ -42,6 +42,35 @@ pub fn layer_norm_backward<B: Backend>(x: F<B>, gamma: F<B>, statistics: Statist
     [B::float_mul(centred, statistics.rstd), dgamma, sum_rows::<B>(g)]
 }
 
+pub fn batch_norm<B: Backend>(x: F<B>, norm: NormTensors<B>, relu: bool) -> (F<B>, Statistics<B>) {
+    let shape = dims::<B>(&x);
+    let x = rows::<B>(x);
+    let mean = B::float_mean_dim(x.clone(), 0);
+    let centred = B::float_sub(x, mean.clone());
+    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 0);
+    let rstd = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, norm.epsilon.into())));
+    let y = scale_and_shift::<B>(B::float_mul(centred, rstd.clone()), norm);
+    let y = if relu { B::relu(y) } else { y };
+    (reshape::<B>(y, shape), Statistics { mean, rstd })
+}
+
+pub fn batch_norm_backward<B: Backend>(x: F<B>, norm: NormTensors<B>, statistics: Statistics<B>, g: F<B>, relu: bool) -> [F<B>; 3] {
+    let (shape, g) = (dims::<B>(&x), rows::<B>(g));
+    let [mean, rstd] = [statistics.mean, statistics.rstd].map(|t| along_last::<B>(t, 2));
+    let normed = B::float_mul(B::float_sub(rows::<B>(x), mean), rstd.clone());
+    let g = if relu {
+        B::relu_backward(B::relu(scale_and_shift::<B>(normed.clone(), norm.clone())), g)
+    } else {
+        g
+    };
+    let shift = B::float_mean_dim(g.clone(), 0);
+    let along = B::float_mean_dim(B::float_mul(g.clone(), normed.clone()), 0);
+    let centred = B::float_sub(B::float_sub(g.clone(), shift), B::float_mul(normed.clone(), along));
+    let dx = B::float_mul(centred, B::float_mul(along_last::<B>(norm.gamma, 2), rstd));
+    let dgamma = sum_rows::<B>(B::float_mul(g.clone(), normed));
+    [reshape::<B>(dx, shape), dgamma, sum_rows::<B>(g)]
+}
+
 pub fn linear<B: Backend>(x: F<B>, weight: F<B>, bias: F<B>, residual: Option<(F<B>, Factors)>) -> F<B> {
     let mut shape = dims::<B>(&x);
     let last = shape.len() - 1;

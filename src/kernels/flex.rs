@@ -49,6 +49,32 @@ impl Kernels for Flex {
         [dx, vector(dgamma), vector(dbeta)]
     }
 
+    fn batch_norm_forward(x: FlexTensor, norm: NormTensors<Self>, relu: bool) -> (FlexTensor, Statistics<Self>) {
+        if !single_precision(&[&x, &norm.gamma, &norm.beta]) {
+            return composed::batch_norm::<Self>(x, norm, relu);
+        }
+        let (x, norm) = (dense(x), dense_norm(norm));
+        let normed = slices::batch_norm::forward(numbers(&x), norm_slices(&norm), relu);
+        (tensor(normed.y, x.shape()), statistics(normed.mean, normed.rstd))
+    }
+
+    fn batch_norm_backward(
+        x: FlexTensor,
+        norm: NormTensors<Self>,
+        statistics: Statistics<Self>,
+        g: FlexTensor,
+        relu: bool,
+    ) -> [FlexTensor; 3] {
+        if !single_precision(&[&x, &norm.gamma, &norm.beta, &g]) {
+            return composed::batch_norm_backward::<Self>(x, norm, statistics, g, relu);
+        }
+        let (x, norm) = (dense(x), dense_norm(norm));
+        let (mean, rstd) = (numbers(&statistics.mean), numbers(&statistics.rstd));
+        let work = |g: &mut [f32]| slices::batch_norm::backward(numbers(&x), norm_slices(&norm), mean, rstd, relu, g);
+        let (dx, (dgamma, dbeta)) = in_place(g, work);
+        [dx, vector(dgamma), vector(dbeta)]
+    }
+
     fn linear_forward(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, residual: Option<(FlexTensor, Factors)>) -> FlexTensor {
         let stream = residual.as_ref().map_or(&x, |(stream, _)| stream);
         if !single_precision(&[&x, &weight, &bias, stream]) {

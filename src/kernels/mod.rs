@@ -32,7 +32,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::gelu(x.into_dispatch()))
 }
 
-/// Weights of a layer norm.
+/// Weights of a norm.
 #[derive(Clone, Debug)]
 pub struct NormWeights {
     /// Factor, `[dim]`.
@@ -59,6 +59,16 @@ pub struct LinearWeights {
 pub fn layer_norm<const D: usize>(x: Tensor<D>, norm: NormWeights) -> Tensor<D> {
     let (gamma, beta) = (norm.gamma.into_dispatch(), norm.beta.into_dispatch());
     Tensor::from_dispatch(Dispatch::layer_norm(x.into_dispatch(), gamma, beta, norm.epsilon as f32))
+}
+
+/// Batch norm: each number of the last dimension by its mean and deviation over all rows of this batch (of the rows, not an
+/// estimate), and ReLU after it if asked for.
+///
+/// # Shapes
+/// x and output: `[.., dim]`
+pub fn batch_norm<const D: usize>(x: Tensor<D>, norm: NormWeights, relu: bool) -> Tensor<D> {
+    let (gamma, beta) = (norm.gamma.into_dispatch(), norm.beta.into_dispatch());
+    Tensor::from_dispatch(Dispatch::batch_norm(x.into_dispatch(), gamma, beta, norm.epsilon as f32, relu))
 }
 
 /// `x W + b`.

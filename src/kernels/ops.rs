@@ -47,6 +47,8 @@ pub trait TransformerOps: Backend {
 
     fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
 
+    fn batch_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32, relu: bool) -> FloatTensor<Self>;
+
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn norm_linear(
@@ -132,6 +134,16 @@ macro_rules! without_gradients {
 
             fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
                 Self::layer_norm_forward(x, NormTensors { gamma, beta, epsilon }).0
+            }
+
+            fn batch_norm(
+                x: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                epsilon: f32,
+                relu: bool,
+            ) -> FloatTensor<Self> {
+                Self::batch_norm_forward(x, NormTensors { gamma, beta, epsilon }, relu).0
             }
 
             fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {

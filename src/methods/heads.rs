@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::kernels;
+use crate::kernels::{self, LinearWeights, NormWeights};
 use crate::rng::{self, Purpose, stream};
 use crate::vit::{TOKEN_STD, layer_norm, linear, normalise, truncated_normal, uniform};
 
@@ -173,12 +173,14 @@ impl Head {
     }
 
     fn between(&self, place: usize, x: Tensor<2>) -> Tensor<2> {
+        let relu_follows = self.config.activation == Activation::Relu;
         let x = match self.config.hidden_norm {
-            Norm::Batch => self.batch_norms[place].forward(x),
+            Norm::Batch => kernels::batch_norm(x, self.batch_norms[place].weights(), relu_follows),
             Norm::Layer => normalise(&self.layer_norms[place], x),
             Norm::None => x,
         };
         match self.config.activation {
+            Activation::Relu if self.config.hidden_norm == Norm::Batch => x,
             Activation::Relu => relu(x),
             Activation::Gelu => kernels::gelu(x),
         }
@@ -200,26 +202,36 @@ impl BatchNorm {
         }
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        standardised(x) * self.gamma.val().unsqueeze() + self.beta.val().unsqueeze()
+    fn weights(&self) -> NormWeights {
+        NormWeights {
+            gamma: self.gamma.val(),
+            beta: self.beta.val(),
+            epsilon: BATCH_EPSILON,
+        }
     }
 }
 
-/// Every column less its mean, divided by its deviation (of the rows, not an estimate).
+/// Every column less its mean, divided by its deviation.
 ///
 /// # Shapes
 /// x and output: `[rows, dim]`
 fn standardised(x: Tensor<2>) -> Tensor<2> {
-    let centred = x.clone() - x.mean_dim(0);
-    let variance = (centred.clone() * centred.clone()).mean_dim(0);
-    centred / (variance + BATCH_EPSILON).sqrt()
+    let ([_, dim], device) = (x.dims(), x.device());
+    let neither = NormWeights {
+        gamma: Tensor::ones([dim], &device),
+        beta: Tensor::zeros([dim], &device),
+        epsilon: BATCH_EPSILON,
+    };
+    kernels::batch_norm(x, neither, false)
 }
 
 fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-    match layer.bias {
-        Some(_) => linear(layer, x),
-        None => x.matmul(layer.weight.val()),
+    if layer.bias.is_some() {
+        return linear(layer, x);
     }
+    let weight = layer.weight.val();
+    let bias = Tensor::zeros([weight.dims()[1]], &x.device());
+    kernels::linear(x, LinearWeights { weight, bias })
 }
 
 fn first_layer([inputs, outputs]: [usize; 2], bias: bool, first: FirstWeights, mut rng: ChaCha8Rng, device: &Device) -> Linear {

@@ -1,10 +1,6 @@
-//! On what runs were made: scales, pictures and seeds, and how long each kind of work took there.
+//! On what runs were made: scales, pictures and seeds.
 
-use std::collections::HashMap;
-
-use crate::experiment::{RunSpec, Stage};
-
-use super::{Error, Result, Store};
+use super::{Result, Store};
 
 /// A scale and a source of pictures that runs have in common: only their numbers can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,29 +27,6 @@ impl Ground {
 pub fn most_seeds(grounds: &[Ground], scale: &str, data: &str) -> u64 {
     let ground = grounds.iter().find(|ground| ground.scale == scale && ground.data == data);
     ground.map_or(1, Ground::begun)
-}
-
-/// How long finished runs took, by kind of work and method, in seconds.
-#[derive(Clone, Debug, Default)]
-pub struct Durations(HashMap<(Stage, String), f64>);
-
-impl Durations {
-    /// How long these runs will take one after another, in seconds; `None` if nothing like one of them was ever done.
-    pub fn of(&self, runs: &[&RunSpec]) -> Option<f64> {
-        let one = |run: &&RunSpec| {
-            let same = self.0.get(&(run.stage, run.method.clone())).copied();
-            same.or_else(|| {
-                let alike: Vec<f64> = self
-                    .0
-                    .iter()
-                    .filter(|((stage, _), _)| *stage == run.stage)
-                    .map(|(_, s)| *s)
-                    .collect();
-                (!alike.is_empty()).then(|| alike.iter().sum::<f64>() / alike.len() as f64)
-            })
-        };
-        runs.iter().map(one).sum()
-    }
 }
 
 impl Store {
@@ -88,23 +61,5 @@ impl Store {
     /// How many seeds were begun at a scale on some pictures by all studies together; at least one.
     pub async fn most_seeds(&self, scale: &str, data: &str) -> Result<u64> {
         Ok(most_seeds(&self.grounds().await?, scale, data))
-    }
-
-    /// How long finished runs took on these pictures at that scale.
-    pub async fn durations(&self, scale: &str, data: &str) -> Result<Durations> {
-        let rows = sqlx::query!(
-            r#"select stage, method, avg(ended - started) as "seconds!: f64" from run
-               where state = 'finished' and scale = ? and data = ? and started is not null and ended is not null
-               group by stage, method"#,
-            scale,
-            data
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let each = rows.into_iter().map(|row| {
-            let stage = row.stage.parse().map_err(Error::Broken)?;
-            Ok(((stage, row.method), row.seconds))
-        });
-        each.collect::<Result<_>>().map(Durations)
     }
 }

@@ -28,7 +28,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
-pub use grounds::{Durations, Ground, most_seeds};
+pub use grounds::{Ground, most_seeds};
 pub use groups::{GroupBy, Grouped};
 pub use ingest::{Mark, News};
 pub use judged::{Judged, Next};

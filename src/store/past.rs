@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use crate::experiment::forecast::{Speed, Took};
-use crate::experiment::{Past, Plan, RunId, RunSpec, Together};
+use crate::experiment::{Past, Plan, RunId, Together};
 
-use super::{Error, Result, Store};
+use super::{Result, Store};
 
 /// Runs that are read, at most: the newest.
 const MOST: i64 = 2000;
@@ -13,7 +13,7 @@ const MOST: i64 = 2000;
 impl Store {
     /// What the plans of studies at a scale need together, how much of it is done, and how long the rest will take.
     pub async fn together(&self, plans: &[(String, Plan)], scale: &str, speeds: Vec<Speed>) -> Result<Together> {
-        let past = Past::new(self.took(scale).await?, speeds);
+        let past = self.past(scale, speeds).await?;
         let ids: Vec<&RunId> = plans.iter().flat_map(|(_, plan)| plan.runs.iter().map(|run| &run.id)).collect();
         let ids = serde_json::json!(ids).to_string();
         let finished = sqlx::query_scalar!(
@@ -26,8 +26,13 @@ impl Store {
         Ok(Together::of(plans, |id| finished.contains(id.as_str()), &past))
     }
 
+    /// What ran at a scale before, and how fast training was measured to be.
+    pub async fn past(&self, scale: &str, speeds: Vec<Speed>) -> Result<Past> {
+        Ok(Past::new(self.took(scale).await?, speeds))
+    }
+
     /// The runs of a scale that were finished in one go, the newest first.
-    pub async fn took(&self, scale: &str) -> Result<Vec<Took>> {
+    async fn took(&self, scale: &str) -> Result<Vec<Took>> {
         let rows = sqlx::query!(
             r#"select run.spec, attempt.ended - attempt.started as "seconds!: f64"
                from run join attempt on attempt.run_id = run.run_id and attempt.attempt = run.attempt
@@ -39,14 +44,12 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let read = |spec: &str| serde_json::from_str::<RunSpec>(spec).map_err(|e| Error::Broken(format!("the settings of a run: {e}")));
-        rows.iter()
-            .map(|row| {
-                Ok(Took {
-                    run: read(&row.spec)?,
-                    seconds: row.seconds,
-                })
+        let took = rows.into_iter().map(|row| {
+            Ok(Took {
+                run: self.specs.read(row.spec)?,
+                seconds: row.seconds,
             })
-            .collect()
+        });
+        took.collect()
     }
 }

@@ -49,14 +49,6 @@ impl Store {
             .collect()
     }
 
-    /// The scales and sources of pictures that runs have, each pair once, in alphabetical order.
-    pub async fn settings_used(&self) -> Result<Vec<(String, String)>> {
-        let rows = sqlx::query!("select distinct scale, data from run order by scale, data")
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.into_iter().map(|row| (row.scale, row.data)).collect())
-    }
-
     /// Reads runs and results into the study's table.
     pub async fn fill(&self, study: &Study, plan: &Plan) -> Result<Filled> {
         let runs = self.runs_of(plan).await?;

@@ -7,8 +7,8 @@ use super::view::sign_of;
 use crate::charts::IntervalMark;
 use crate::experiment::claim::Bound;
 use crate::experiment::verdict::{Finding, Number};
-use crate::experiment::{Judgement, Study, Verdict};
-use crate::store::{Durations, Next};
+use crate::experiment::{Judgement, Past, Study, Verdict};
+use crate::store::Next;
 
 /// Comparisons beyond which they are folded away.
 const FOLDED: usize = 4;
@@ -110,9 +110,9 @@ impl ClaimView {
     }
 
     /// The claim with what to run next.
-    pub fn with_next(study: &str, judgement: &Judgement, next: &Next, durations: &Durations) -> ClaimView {
+    pub fn with_next(study: &str, judgement: &Judgement, next: &Next, past: &Past) -> ClaimView {
         ClaimView {
-            next: (!judgement.verdict.is_decided()).then(|| NextView::of(next, durations)),
+            next: (!judgement.verdict.is_decided()).then(|| NextView::of(next, past)),
             ..ClaimView::of(study, judgement)
         }
     }
@@ -134,7 +134,7 @@ impl ClaimView {
 }
 
 impl NextView {
-    fn of(next: &Next, durations: &Durations) -> NextView {
+    fn of(next: &Next, past: &Past) -> NextView {
         let runs = next.runs();
         let plural = |n: usize| if n == 1 { "" } else { "s" };
         let mut what = format!("{} run{}", runs.len(), plural(runs.len()));
@@ -144,7 +144,7 @@ impl NextView {
             let _ = write!(what, ", {} of them again", next.again.len());
         }
         NextView {
-            takes: durations.of(&runs).filter(|_| !runs.is_empty()).map(duration_text),
+            takes: past.expect_all(&runs).filter(|_| !runs.is_empty()).map(duration_text),
             what: (!runs.is_empty()).then_some(what),
             under_way: next.under_way as u64,
             estimate: next.estimate.map(|seeds| {

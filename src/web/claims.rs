@@ -14,9 +14,10 @@ use super::filters;
 use super::page::{Layout, Page};
 use super::study_choice::{Choice, check_source};
 use super::{App, AppState};
+use crate::experiment::forecast::Speed;
 use crate::experiment::next::seeds_to_plan;
 use crate::experiment::{Request, Scale, Study, Verdict, plan};
-use crate::store::{Durations, Ground, Judged};
+use crate::store::{Ground, Judged};
 
 #[derive(askama::Template)]
 #[template(path = "claims.html")]
@@ -108,10 +109,6 @@ impl<'a> Stand<'a> {
         Ok((judged, faults))
     }
 
-    async fn durations(&self, app: &AppState) -> Result<Durations> {
-        Ok(app.store.durations(&self.scale.name, &self.choice.data).await?)
-    }
-
     /// The query that leads here again.
     fn query(&self, only: Option<Verdict>) -> String {
         let verdict = only.map(|verdict| verdict.name().to_owned()).unwrap_or_default();
@@ -140,7 +137,7 @@ impl ClaimsPage<'_> {
 pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse + use<>> {
     let only = query.parse::<Verdict>("verdict")?;
     let stand = Stand::read(&app, &query).await?;
-    let durations = stand.durations(&app).await?;
+    let past = app.store.past(&stand.scale.name, Speed::kept(app.jobs.data_dir())).await?;
     let (mut studies, mut counts) = (Vec::new(), Verdict::ALL.map(|verdict| (verdict, 0)));
     let (all, faults) = stand.judge_all(&app).await?;
     for (study, judged) in all {
@@ -155,7 +152,7 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
             .iter()
             .filter(|(judgement, _)| only.is_none_or(|only| judgement.verdict == only));
         let claims: Vec<ClaimView> = shown
-            .map(|(judgement, next)| ClaimView::with_next(&study.name, judgement, next, &durations))
+            .map(|(judgement, next)| ClaimView::with_next(&study.name, judgement, next, &past))
             .collect();
         if !claims.is_empty() {
             studies.push(Card { study, claims });

@@ -101,22 +101,22 @@ pub async fn runs(State(app): App, InQuery(query): InQuery) -> Result<impl IntoR
     let query = RunsQuery::read(&query)?;
     let filter = query.filter(&app).await?;
     let is_grouped = !query.group.is_empty();
-    let mut used = app.store.settings_used().await?;
+    let mut used = app.store.grounds().await?;
     let scales = app
         .scales
         .iter()
         .map(|scale| scale.name.clone())
-        .filter(|name| used.iter().any(|(scale, _)| scale == name));
+        .filter(|name| used.iter().any(|ground| ground.scale == *name));
     let scales = scales.collect();
-    used.sort_by(|a, b| a.1.cmp(&b.1));
-    used.dedup_by(|a, b| a.1 == b.1);
+    used.sort_by(|a, b| a.data.cmp(&b.data));
+    used.dedup_by(|a, b| a.data == b.data);
     let page = RunsPage {
         layout: Layout::new("runs", &app),
         runs: if is_grouped { Vec::new() } else { app.store.runs(&filter).await? },
         total: app.store.count(&filter).await?,
         counts: app.store.counts().await?,
         scales,
-        sources: used.into_iter().map(|(_, data)| data).collect(),
+        sources: used.into_iter().map(|ground| ground.data).collect(),
         settings: settings(&app),
         groups: if is_grouped { Some(groups(&app, &query).await?) } else { None },
         measures: if is_grouped { app.store.measures().await? } else { Vec::new() },

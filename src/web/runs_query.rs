@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 use super::fields::{Fields, query_of};
 use crate::experiment::{Request, RunId, Stage, Study};
 use crate::run_dir::State;
-use crate::store::{RunFilter, Sort};
+use crate::store::{Ground, RunFilter, Sort};
 
 /// Runs on one page.
 pub const PAGE_SIZE: u64 = 100;
@@ -226,7 +226,7 @@ impl RunsQuery {
 /// The runs a study has at the scales and on the pictures that runs of this server have.
 pub async fn study_runs(app: &AppState, study: &Study, seeds: Option<u64>) -> Result<Vec<RunId>> {
     let mut ids: Vec<RunId> = Vec::new();
-    for (scale, data) in app.store.settings_used().await? {
+    for Ground { scale, data, .. } in app.store.grounds().await? {
         let Some(scale) = app.scale(&scale) else { continue };
         let request = Request {
             data: Some(data),

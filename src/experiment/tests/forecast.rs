@@ -45,7 +45,10 @@ fn a_time_is_expected_by_the_runs_that_are_most_alike() {
     let plan = planned(&study(), &scale(""));
     let [short, again, long] = [("mae", 0), ("mae", 1), ("mae_long", 0)].map(|(row, seed)| finetuned(&plan, row, seed));
     let other = finetuned(&plan, "random", 0);
-    let took = |run: &RunSpec, seconds| Took { run: run.clone(), seconds };
+    let took = |run: &RunSpec, seconds| Took {
+        run: run.clone().into(),
+        seconds,
+    };
     let past = Past::new(vec![took(short, 10.0)], Vec::new());
     assert_eq!(past.expect(again), Some((10.0, Basis::SameSettings)), "another seed");
     assert_eq!(past.expect(long), Some((20.0, Basis::SameKind)), "200 epochs after 100");
@@ -58,6 +61,8 @@ fn a_time_is_expected_by_the_runs_that_are_most_alike() {
     assert_eq!(both.expect(short), Some((11.0, Basis::SameSettings)), "the mean");
     let pretrain = plan.runs.iter().find(|run| run.stage == Stage::Pretrain).unwrap();
     assert_eq!(past.expect(pretrain), None, "nothing like it ran");
+    assert_eq!(past.expect_all(&[again, long]), Some(30.0));
+    assert_eq!(past.expect_all(&[again, pretrain]), None, "of one nothing is known");
     let elsewhere = planned(
         &study(),
         &Scale {

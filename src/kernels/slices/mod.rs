@@ -8,6 +8,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod batch_norm;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;

@@ -65,6 +65,25 @@ pub fn layer_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f
         .collect()
 }
 
+/// Batch norm of columns of rows as wide as `gamma`, and ReLU.
+pub fn batch_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64, relu: bool) -> Vec<f64> {
+    let d = gamma.len();
+    let rows = (x.len() / d) as f64;
+    let column = |i: usize| x.iter().skip(i).step_by(d);
+    let moments: Vec<(f64, f64)> = (0..d)
+        .map(|i| {
+            let mean = column(i).sum::<f64>() / rows;
+            (mean, column(i).map(|v| (v - mean).powi(2)).sum::<f64>() / rows)
+        })
+        .collect();
+    let value = |(place, v): (usize, &f64)| {
+        let ((mean, variance), i) = (moments[place % d], place % d);
+        let y = (v - mean) / (variance + epsilon).sqrt() * gamma[i] + beta[i];
+        if relu { y.max(0.0) } else { y }
+    };
+    x.iter().enumerate().map(value).collect()
+}
+
 /// `x` times the chance that a standard normal variable is below `x`, by Simpson's rule from 0.
 pub fn gelu(x: f64) -> f64 {
     const STEPS: usize = 200;

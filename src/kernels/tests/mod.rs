@@ -4,6 +4,7 @@
 mod plain;
 
 use burn::backend::Flex;
+use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
 use super::backend::{F, Kernels, MlpTensors, NormTensors};
@@ -48,6 +49,16 @@ const PAIRS: &[Pair] = &[
         name: "layer_norm",
         ours: |i| layer_norm(i.stream.clone(), i.norm()),
         burns: |i| plain::layer_norm(i.stream.clone(), i),
+    },
+    Pair {
+        name: "batch_norm",
+        ours: |i| batch_norm(i.stream.clone(), i.norm(), false),
+        burns: |i| plain::batch_norm(i.stream.clone(), i),
+    },
+    Pair {
+        name: "batch_norm with relu",
+        ours: |i| batch_norm(i.stream.clone(), i.norm(), true),
+        burns: |i| relu(plain::batch_norm(i.stream.clone(), i)),
     },
     Pair {
         name: "linear",
@@ -228,7 +239,12 @@ fn nothing_hides_a_nan() {
         (inputs.stream, inputs.mixed, inputs.qkv) = (spoil(inputs.stream), spoil(inputs.mixed), spoil(inputs.qkv));
         let y = numbers(ours(&inputs));
         let half = y.len() / 2;
-        assert!(y[..half].iter().all(|v| v.is_finite()), "{name}: the first picture is sound");
+        // A norm over the batch joins its pictures.
+        let alone = !name.starts_with("batch_norm");
+        assert!(
+            !alone || y[..half].iter().all(|v| v.is_finite()),
+            "{name}: the first picture is sound"
+        );
         assert!(y[half..].iter().any(|v| v.is_nan()), "{name}: the second is not");
     }
 }
@@ -272,6 +288,16 @@ fn the_composition_for_other_backends_gives_the_same() {
         assert_eq!(actual_bias.is_some(), bias().is_some());
         for (actual, expected) in actual_bias.into_iter().zip(expected_bias) {
             assert_close(&host(actual), &host(expected), "gradient of the bias");
+        }
+    }
+    for relu in [false, true] {
+        let (y, statistics) = composed::batch_norm::<Flex>(stream(), norm(), relu);
+        let (fused, fused_statistics) = Flex::batch_norm_forward(stream(), norm(), relu);
+        assert_close(&host(fused), &host(y), "batch norm");
+        let expected = composed::batch_norm_backward::<Flex>(stream(), norm(), statistics, g(), relu);
+        let actual = Flex::batch_norm_backward(stream(), norm(), fused_statistics, g(), relu);
+        for (actual, expected) in actual.into_iter().zip(expected) {
+            assert_close(&host(actual), &host(expected), "gradient of batch norm");
         }
     }
     let expected = composed::gelu_backward::<Flex>(stream(), g());

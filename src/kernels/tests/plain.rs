@@ -141,6 +141,15 @@ pub fn layer_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
     centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze()
 }
 
+pub fn batch_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
+    let [batch, tokens, dim] = x.dims();
+    let rows = x.reshape([batch * tokens, dim]);
+    let centred = rows.clone() - rows.mean_dim(0);
+    let variance = (centred.clone() * centred.clone()).mean_dim(0);
+    let normed = centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze();
+    normed.reshape([batch, tokens, dim])
+}
+
 pub fn linear(x: Tensor<3>, layer: LinearWeights) -> Tensor<3> {
     x.matmul(layer.weight.unsqueeze()) + layer.bias.unsqueeze()
 }
