@@ -17,7 +17,7 @@ const BLOCK: usize = 256;
 pub fn forward(x: &[f32], norm: Norm, relu: bool) -> Normed {
     let d = norm.gamma.len();
     let rows = (x.len() / d) as f32;
-    let mut mean = over_blocks(x, d, |block, sums| column_sums(block, sums));
+    let mut mean = over_blocks(x, d, column_sums);
     mean.iter_mut().for_each(|mean| *mean /= rows);
     let mut rstd = over_blocks(x, d, |block, sums| column_squares(block, &mean, sums));
     rstd.iter_mut().for_each(|sum| *sum = 1.0 / (*sum / rows + norm.epsilon).sqrt());
@@ -37,7 +37,7 @@ pub fn backward(x: &[f32], norm: Norm, mean: &[f32], rstd: &[f32], relu: bool, g
         .zip(g.par_chunks_mut(BLOCK * d))
         .map(|(x, g)| {
             let (mut dgamma, mut dbeta) = (vec![0.0; d], vec![0.0; d]);
-            cut_and_sum(x, norm, mean, rstd, relu, g, &mut dgamma, &mut dbeta);
+            cut_and_sum(x, norm, (mean, rstd), relu, g, (&mut dgamma, &mut dbeta));
             (dgamma, dbeta)
         })
         .collect();
@@ -107,12 +107,10 @@ multiversion!(
 fn cut_and_sum_body<const FUSED: bool>(
     x: &[f32],
     norm: Norm,
-    mean: &[f32],
-    rstd: &[f32],
+    (mean, rstd): (&[f32], &[f32]),
     relu: bool,
     g: &mut [f32],
-    dgamma: &mut [f32],
-    dbeta: &mut [f32],
+    (dgamma, dbeta): (&mut [f32], &mut [f32]),
 ) {
     let d = norm.gamma.len();
     let (norm, mean, rstd) = (cut(norm, d), &mean[..d], &rstd[..d]);
@@ -133,12 +131,10 @@ multiversion!(
     fn cut_and_sum(
         x: &[f32],
         norm: Norm<'_>,
-        mean: &[f32],
-        rstd: &[f32],
+        statistics: (&[f32], &[f32]),
         relu: bool,
         g: &mut [f32],
-        dgamma: &mut [f32],
-        dbeta: &mut [f32],
+        sums: (&mut [f32], &mut [f32]),
     ) = cut_and_sum_body
 );
 

@@ -290,18 +290,32 @@ fn the_composition_for_other_backends_gives_the_same() {
             assert_close(&host(actual), &host(expected), "gradient of the bias");
         }
     }
+    let expected = composed::gelu_backward::<Flex>(stream(), g());
+    assert_close(&host(Flex::exact_gelu_backward(stream(), g())), &host(expected), "gradient of gelu");
+}
+
+#[test]
+fn a_batch_norm_for_other_backends_is_the_same() {
+    let inputs = Inputs::new(3, 5, &Device::flex());
+    let (x, g) = (
+        || primitive(inputs.stream.clone()),
+        || primitive(waves([3, 5, 6], 0.41, &Device::flex())),
+    );
+    let norm = || NormTensors::<Flex> {
+        gamma: primitive(inputs.gamma.clone()),
+        beta: primitive(inputs.beta.clone()),
+        epsilon: 1e-6,
+    };
     for relu in [false, true] {
-        let (y, statistics) = composed::batch_norm::<Flex>(stream(), norm(), relu);
-        let (fused, fused_statistics) = Flex::batch_norm_forward(stream(), norm(), relu);
+        let (y, statistics) = composed::batch_norm::<Flex>(x(), norm(), relu);
+        let (fused, fused_statistics) = Flex::batch_norm_forward(x(), norm(), relu);
         assert_close(&host(fused), &host(y), "batch norm");
-        let expected = composed::batch_norm_backward::<Flex>(stream(), norm(), statistics, g(), relu);
-        let actual = Flex::batch_norm_backward(stream(), norm(), fused_statistics, g(), relu);
+        let expected = composed::batch_norm_backward::<Flex>(x(), norm(), statistics, g(), relu);
+        let actual = Flex::batch_norm_backward(x(), norm(), fused_statistics, g(), relu);
         for (actual, expected) in actual.into_iter().zip(expected) {
             assert_close(&host(actual), &host(expected), "gradient of batch norm");
         }
     }
-    let expected = composed::gelu_backward::<Flex>(stream(), g());
-    assert_close(&host(Flex::exact_gelu_backward(stream(), g())), &host(expected), "gradient of gelu");
 }
 
 #[test]
