@@ -44,8 +44,8 @@ impl Progress {
                 (self.images_per_second, self.eta_seconds) = (Some(*images_per_second), Some(*eta_seconds));
             }
             EventKind::Checkpoint { step } => self.checkpoint_step = Some(*step),
-            EventKind::Stopped => (self.phase, self.eta_seconds, self.queued) = (None, None, Some(event.time)),
-            EventKind::Finished { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. } => {
+            // One that was stopped keeps its place in the queue.
+            EventKind::Finished { .. } | EventKind::Failed { .. } | EventKind::Cancelled { .. } | EventKind::Stopped => {
                 (self.phase, self.eta_seconds) = (None, None);
             }
             _ => {}
