@@ -72,13 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_priority_keeps_the_place_in_the_queue_and_a_retry_does_not() {
+    fn a_change_of_priority_and_a_stop_keep_the_place_in_the_queue_and_a_retry_does_not() {
         let (low, high) = (EventKind::Queued { priority: 0 }, EventKind::Queued { priority: 9 });
         let failed = EventKind::Failed {
             reason: "a fault".to_owned(),
             causes: vec![],
         };
         assert_eq!(after(&[low.clone(), high.clone()]).queued, Some(0.0));
+        assert_eq!(after(&[low.clone(), EventKind::Stopped]).queued, Some(0.0));
         assert_eq!(after(&[low, failed, high]).queued, Some(2.0));
     }
 
