@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_prototypes_learn_from_the_stated_epoch_on() {
-        let model = model(&[("method", "freeze_last_layer", Setting::Float(4.0))]); // Of 8 epochs, in 10 steps.
+        let model = model(&[("method", "freeze_last_layer", Setting::Float(3.0))]); // Of 6 epochs, in 10 steps.
         let learns = |at: u64| {
             let loss = model
                 .loss(&inputs(&[16, 16, 8, 8, 8, 8, 8, 8, 8, 8], &Device::flex()), &step(at))

@@ -60,9 +60,10 @@ pub async fn groups(app: &AppState, query: &RunsQuery) -> Result<Vec<Group>> {
     let mut members: BTreeMap<Option<String>, Vec<Grouped>> = BTreeMap::new();
     if query.group == "study" {
         let runs = app.store.grouped(&filter, &GroupBy::Column("stage"), &query.measure).await?;
+        let grounds = app.store.grounds().await?;
         let mut alone: HashSet<RunId> = runs.iter().map(|run| run.id.clone()).collect();
         for study in app.library.all() {
-            let ids: HashSet<RunId> = study_runs(app, &study, query.seeds).await?.into_iter().collect();
+            let ids: HashSet<RunId> = study_runs(app, &grounds, &study, query.seeds).into_iter().collect();
             let own: Vec<Grouped> = runs.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
             own.iter().for_each(|run| {
                 alone.remove(&run.id);

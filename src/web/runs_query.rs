@@ -178,7 +178,7 @@ impl RunsQuery {
     pub async fn filter(&self, app: &AppState) -> Result<RunFilter> {
         let ids = match self.study.as_str() {
             "" => None,
-            name => Some(study_runs(app, app.study(name)?.as_ref(), self.seeds).await?),
+            name => Some(study_runs(app, &app.store.grounds().await?, app.study(name)?.as_ref(), self.seeds)),
         };
         let (_, sort, descending) = self.order();
         Ok(RunFilter {
@@ -223,13 +223,13 @@ impl RunsQuery {
     }
 }
 
-/// The runs a study has at the scales and on the pictures that runs of this server have.
-pub async fn study_runs(app: &AppState, study: &Study, seeds: Option<u64>) -> Result<Vec<RunId>> {
+/// The runs a study has at the scales and on the pictures of these grounds.
+pub fn study_runs(app: &AppState, grounds: &[Ground], study: &Study, seeds: Option<u64>) -> Vec<RunId> {
     let mut ids: Vec<RunId> = Vec::new();
-    for Ground { scale, data, .. } in app.store.grounds().await? {
-        let Some(scale) = app.scale(&scale) else { continue };
+    for Ground { scale, data, .. } in grounds {
+        let Some(scale) = app.scale(scale) else { continue };
         let request = Request {
-            data: Some(data),
+            data: Some(data.clone()),
             seeds: Some(seeds.unwrap_or(SEEDS).max(scale.seeds)),
             ..Request::default()
         };
@@ -241,5 +241,5 @@ pub async fn study_runs(app: &AppState, study: &Study, seeds: Option<u64>) -> Re
                 .unwrap_or_default(),
         );
     }
-    Ok(ids)
+    ids
 }
