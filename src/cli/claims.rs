@@ -120,7 +120,7 @@ fn find(name: &str, choice: &ClaimChoice) -> anyhow::Result<(Arc<Study>, String)
 async fn planned(store: &Store, study: &Study, choice: &ClaimChoice) -> anyhow::Result<(Plan, u64)> {
     let (catalog, scale) = (catalog(), find_scale(&choice.runs.scale)?);
     let set = settings(&choice.runs.set, &catalog)?;
-    let data = choice.runs.data.clone().unwrap_or_else(|| scale.source());
+    let data = scale.source_or(choice.runs.data.as_deref());
     let seeds = match choice.runs.seeds {
         Some(0) => bail!("--seeds 0: it must be a whole number from 1 to 999"),
         Some(seeds) => seeds.min(999),

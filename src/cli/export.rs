@@ -13,7 +13,7 @@ use crate::evaluate::features as extract;
 use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features, StudyChoice};
-use crate::store::{Store, seeds_begun};
+use crate::store::Store;
 use crate::web;
 
 /// What is exported under this name is the report on a whole scale.
@@ -73,21 +73,16 @@ async fn begun(store: &Store, args: &Export) -> anyhow::Result<(Arc<Study>, Plan
     if args.choice.seeds.is_some() {
         return planned(&args.what, &args.choice, &args.data_dir.data_dir);
     }
-    let scale = find_scale(&args.choice.scale)?;
     let of_seeds = |seeds: u64| {
-        let seeds = Some(seeds.max(scale.seeds));
-        planned(
-            &args.what,
-            &StudyChoice {
-                seeds,
-                ..args.choice.clone()
-            },
-            &args.data_dir.data_dir,
-        )
+        let choice = StudyChoice {
+            seeds: Some(seeds),
+            ..args.choice.clone()
+        };
+        planned(&args.what, &choice, &args.data_dir.data_dir)
     };
-    let data = args.choice.data.clone().unwrap_or_else(|| scale.source());
-    let (_, most) = of_seeds(store.most_seeds(&scale.name, &data).await?)?;
-    of_seeds(seeds_begun(&most, &store.states(&most.ids()).await?))
+    let (scale, data) = (find_scale(&args.choice.scale)?, args.choice.data.as_deref());
+    let plan = |seeds| of_seeds(seeds).map(|(_, plan)| plan);
+    of_seeds(store.seeds_begun(&scale, data, plan).await?)
 }
 
 fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {

@@ -56,6 +56,11 @@ impl Scale {
             .unwrap_or_default()
     }
 
+    /// The pictures asked for, or its own.
+    pub fn source_or(&self, asked: Option<&str>) -> String {
+        asked.map_or_else(|| self.source(), str::to_owned)
+    }
+
     /// The scales that come with Umbra, smallest first.
     pub fn built_in() -> Vec<Scale> {
         BUILT_IN

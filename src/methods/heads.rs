@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::kernels::{self, LinearWeights, NormWeights};
+use crate::kernels::{self, NormWeights};
 use crate::rng::{self, Purpose, stream};
 use crate::vit::{TOKEN_STD, layer_norm, linear, normalise, truncated_normal, uniform};
 
@@ -50,6 +50,15 @@ pub enum Activation {
     Relu,
     /// GELU with the exact normal distribution.
     Gelu,
+}
+
+impl Activation {
+    fn of(self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Activation::Relu => relu(x),
+            Activation::Gelu => kernels::gelu(x),
+        }
+    }
 }
 
 /// From which distribution the first weights come.
@@ -160,7 +169,7 @@ impl Head {
         let rows = shape[..D - 1].iter().product();
         let mut x = x.reshape([rows, shape[D - 1]]);
         for (place, layer) in self.layers.iter().enumerate() {
-            x = apply(layer, x);
+            x = linear(layer, x);
             if place + 1 < self.layers.len() {
                 x = self.between(place, x);
             }
@@ -173,16 +182,12 @@ impl Head {
     }
 
     fn between(&self, place: usize, x: Tensor<2>) -> Tensor<2> {
-        let relu_follows = self.config.activation == Activation::Relu;
-        let x = match self.config.hidden_norm {
-            Norm::Batch => kernels::batch_norm(x, self.batch_norms[place].weights(), relu_follows),
-            Norm::Layer => normalise(&self.layer_norms[place], x),
-            Norm::None => x,
-        };
-        match self.config.activation {
-            Activation::Relu if self.config.hidden_norm == Norm::Batch => x,
-            Activation::Relu => relu(x),
-            Activation::Gelu => kernels::gelu(x),
+        let batch_norm = |x, relu| kernels::batch_norm(x, self.batch_norms[place].weights(), relu);
+        match (self.config.hidden_norm, self.config.activation) {
+            (Norm::Batch, Activation::Relu) => batch_norm(x, true),
+            (Norm::Batch, Activation::Gelu) => Activation::Gelu.of(batch_norm(x, false)),
+            (Norm::Layer, activation) => activation.of(normalise(&self.layer_norms[place], x)),
+            (Norm::None, activation) => activation.of(x),
         }
     }
 }
@@ -223,15 +228,6 @@ fn standardised(x: Tensor<2>) -> Tensor<2> {
         epsilon: BATCH_EPSILON,
     };
     kernels::batch_norm(x, neither, false)
-}
-
-fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-    if layer.bias.is_some() {
-        return linear(layer, x);
-    }
-    let weight = layer.weight.val();
-    let bias = Tensor::zeros([weight.dims()[1]], &x.device());
-    kernels::linear(x, LinearWeights { weight, bias })
 }
 
 fn first_layer([inputs, outputs]: [usize; 2], bias: bool, first: FirstWeights, mut rng: ChaCha8Rng, device: &Device) -> Linear {

@@ -1,8 +1,9 @@
 //! A study's runs and its table, for pages, the terminal and exports alike.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use crate::experiment::{Plan, RunId, Study, Table};
+use crate::experiment::{Plan, RunId, Scale, Study, Table};
 use crate::run_dir::State;
 
 use super::{Error, Result, Run, RunFilter, Store};
@@ -23,6 +24,24 @@ pub fn seeds_begun(plan: &Plan, states: &HashMap<RunId, State>) -> u64 {
 }
 
 impl Store {
+    /// How many seeds of a study were begun at a scale on some pictures, but no fewer than the scale's own.
+    ///
+    /// `plan` makes the study's plan there for a number of seeds.
+    ///
+    /// # Errors
+    /// What `plan` says is wrong.
+    pub async fn seeds_begun<P: Borrow<Plan>, E: From<Error>>(
+        &self,
+        scale: &Scale,
+        data: Option<&str>,
+        plan: impl Fn(u64) -> std::result::Result<P, E>,
+    ) -> std::result::Result<u64, E> {
+        let most = self.most_seeds(&scale.name, &scale.source_or(data)).await?;
+        let plan = plan(most.max(scale.seeds))?;
+        let states = self.states(&plan.borrow().ids()).await?;
+        Ok(seeds_begun(plan.borrow(), &states).max(scale.seeds))
+    }
+
     /// Those of the plan's runs that were ever queued.
     pub async fn runs_of(&self, plan: &Plan) -> Result<HashMap<RunId, Run>> {
         let ids = plan.ids();

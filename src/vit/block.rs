@@ -149,9 +149,11 @@ fn norm_weights(norm: &LayerNorm) -> NormWeights {
 }
 
 pub(super) fn linear_weights(layer: &Linear) -> LinearWeights {
+    let weight = layer.weight.val();
+    let zeros = || Tensor::zeros([weight.dims()[1]], &weight.device());
     LinearWeights {
-        weight: layer.weight.val(),
-        bias: layer.bias.as_ref().expect("every layer of ours has a bias").val(),
+        bias: layer.bias.as_ref().map_or_else(zeros, Param::val),
+        weight,
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::Result;
 use super::filters;
 use super::page::{Layout, Page};
 use super::study_choice::Choice;
-use super::study_tabs::{Tab, tabs_on};
+use super::study_tabs::{Tab, tabs_of};
 use super::study_view::View;
 use super::view::RunView;
 use super::{App, AppState};
@@ -73,12 +73,13 @@ pub async fn home(State(app): App) -> Result<impl IntoResponse> {
 }
 
 async fn cards(app: &AppState) -> Result<Vec<Card>> {
-    let grounds = app.store.grounds().await?;
-    let mut cards = Vec::new();
-    for study in app.library.all() {
-        let begun = tabs_on(app, &grounds, &study, &Choice::default(), &View::default()).await?;
-        let own = app.library.is_own(&study.name);
-        cards.push(Card { study, own, begun });
-    }
-    Ok(cards)
+    let studies = app.library.all();
+    let all: Vec<&Study> = studies.iter().map(Arc::as_ref).collect();
+    let begun = tabs_of(app, &all, &Choice::default(), &View::default()).await?;
+    let card = |(study, begun): (Arc<Study>, Vec<Tab>)| Card {
+        own: app.library.is_own(&study.name),
+        study,
+        begun,
+    };
+    Ok(studies.into_iter().zip(begun).map(card).collect())
 }

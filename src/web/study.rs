@@ -13,7 +13,7 @@ use super::page::{Layout, Page};
 use super::study_choice::{Choice, Done, check_source};
 use super::study_sheet::{Numbers, Sheet, sheet};
 use super::study_table::{Head, Line, Links, Place, Sorter};
-use super::study_tabs::{Tab, tabs, with_seeds};
+use super::study_tabs::{Tab, tabs};
 use super::study_view::View;
 use super::view::RunView;
 use super::{App, AppState, filters};
@@ -105,7 +105,6 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
             choice.data = usual.data;
         }
     }
-    let choice = with_seeds(&app, &study, choice).await?;
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
     let view = View::read(&query, &study);
     show(&app, &study, choice, view, None, launched).await
@@ -137,6 +136,10 @@ async fn show(
     error: Option<Invalid>,
     launched: Option<(u64, u64)>,
 ) -> Result<Response> {
+    let tabs = tabs(app, study, &choice, &view).await?;
+    if let Some(current) = tabs.iter().find(|tab| tab.current) {
+        choice.seeds.clone_from(&current.choice.seeds);
+    }
     let (fault, table) = match error {
         Some(error) => (Some(error), None),
         None => match sheet(app, study, &choice, &view).await? {
@@ -149,7 +152,6 @@ async fn show(
     } else {
         StatusCode::OK
     };
-    let tabs = tabs(app, study, &choice, &view).await?;
     choice.fault = fault;
     let page = StudyPage {
         layout: Layout::new("home", app),

@@ -58,6 +58,11 @@ impl Choice {
         }
     }
 
+    /// The pictures asked for, unless they are the scale's own.
+    pub fn source(&self) -> Option<&str> {
+        Some(self.data.as_str()).filter(|data| !data.is_empty())
+    }
+
     /// Names and values for links and hidden fields; what is the scale's own is empty.
     pub fn pairs(&self) -> [(&'static str, String); 3] {
         [
@@ -84,9 +89,8 @@ impl Choice {
                     .map_err(|_| invalid("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?,
             ),
         };
-        let data = Some(self.data.clone()).filter(|data| !data.is_empty());
         Ok(Request {
-            data,
+            data: self.source().map(str::to_owned),
             seeds,
             ..Request::default()
         })

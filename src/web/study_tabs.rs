@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::AppState;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::study_choice::{Choice, Done};
 use super::study_view::View;
 use crate::experiment::{Plan, RunId, Scale, Study};
@@ -38,75 +38,98 @@ impl Tab {
     }
 }
 
-/// The tabs of a study, smallest scale first: those with runs, and the present one.
-pub async fn tabs(app: &AppState, study: &Study, choice: &Choice, view: &View) -> Result<Vec<Tab>> {
-    tabs_on(app, &app.store.grounds().await?, study, choice, view).await
+/// A scale with some pictures, and what the study wants there.
+struct Place<'a> {
+    choice: Choice,
+    scale: &'a Scale,
+    /// Whether the choice says how many seeds.
+    asked: bool,
+    current: bool,
+    outline: Arc<Plan>,
 }
 
-/// The same, given what runs were made on.
-pub async fn tabs_on(app: &AppState, grounds: &[Ground], study: &Study, choice: &Choice, view: &View) -> Result<Vec<Tab>> {
-    let mut plans = Vec::new();
+/// The tabs of a study, smallest scale first: those with runs, and the present one.
+pub async fn tabs(app: &AppState, study: &Study, choice: &Choice, view: &View) -> Result<Vec<Tab>> {
+    Ok(tabs_of(app, &[study], choice, view).await?.pop().unwrap_or_default())
+}
+
+/// The same of several studies, in their order.
+pub async fn tabs_of(app: &AppState, studies: &[&Study], choice: &Choice, view: &View) -> Result<Vec<Vec<Tab>>> {
+    let grounds = app.store.grounds().await?;
+    let places: Vec<Vec<Place>> = studies.iter().map(|study| places(app, &grounds, study, choice)).collect();
+    let ids: Vec<RunId> = places.iter().flatten().flat_map(|place| place.outline.ids()).collect();
+    let states = app.store.states(&ids).await?;
+    let tabs = |(study, places): (&&Study, Vec<Place>)| {
+        let tabs = places.into_iter().map(|place| place.tab(app, study, view, &states));
+        tabs.filter(|tab| tab.current || tab.done.known > 0).collect()
+    };
+    Ok(studies.iter().zip(places).map(tabs).collect())
+}
+
+fn places<'a>(app: &'a AppState, grounds: &[Ground], study: &Study, choice: &Choice) -> Vec<Place<'a>> {
+    let mut places = Vec::new();
     for scale in &app.scales {
         for data in sources(scale, grounds, choice) {
             let current = is_current(scale, &data, choice);
             let asked = current && !choice.seeds.is_empty();
-            let most = most_seeds(grounds, &scale.name, &source(scale, &data));
-            let tab = Choice {
+            let mut choice = Choice {
                 fault: None,
                 scale: scale.name.clone(),
                 data,
-                seeds: if asked { choice.seeds.clone() } else { beyond(scale, most) },
+                seeds: choice.seeds.clone(),
             };
-            if let Ok(outline) = tab.outline(app, study) {
-                plans.push((tab, scale, asked, current, outline));
+            if !asked {
+                choice.seeds = beyond(scale, most_seeds(grounds, &scale.name, &scale.source_or(choice.source())));
+            }
+            if let Ok(outline) = choice.outline(app, study) {
+                places.push(Place {
+                    choice,
+                    scale,
+                    asked,
+                    current,
+                    outline,
+                });
             }
         }
     }
-    let ids: Vec<RunId> = plans.iter().flat_map(|(.., outline)| outline.ids()).collect();
-    let states: HashMap<RunId, State> = app.store.states(&ids).await?;
-    let path = format!("/studies/{}", study.name);
-    let tab = |(mut tab, scale, asked, current, mut outline): (Choice, &Scale, bool, bool, Arc<Plan>)| {
-        if !asked {
-            tab.seeds = beyond(scale, seeds_begun(&outline, &states));
-            outline = tab.outline(app, study).unwrap_or(outline);
+    places
+}
+
+impl Place<'_> {
+    fn tab(self, app: &AppState, study: &Study, view: &View, states: &HashMap<RunId, State>) -> Tab {
+        let (mut choice, mut outline) = (self.choice, self.outline);
+        if !self.asked {
+            choice.seeds = beyond(self.scale, seeds_begun(&outline, states));
+            outline = choice.outline(app, study).unwrap_or(outline);
         }
         Tab {
-            href: view.alone().href(&path, &tab),
-            done: Done::among(&outline, &states),
-            current,
-            choice: tab,
+            href: view.alone().href(&format!("/studies/{}", study.name), &choice),
+            done: Done::among(&outline, states),
+            current: self.current,
+            choice,
         }
-    };
-    Ok(plans.into_iter().map(tab).filter(|tab| tab.current || tab.done.known > 0).collect())
+    }
 }
 
 /// The choice with as many seeds as the study has there, unless it says how many.
 pub async fn with_seeds(app: &AppState, study: &Study, choice: Choice) -> Result<Choice> {
-    let Some(scale) = app.scale(&choice.scale).filter(|_| choice.seeds.is_empty()) else {
+    // What is wrong with it is said where its table is made.
+    let sound = choice.seeds.is_empty() && choice.outline(app, study).is_ok();
+    let Some(scale) = app.scale(&choice.scale).filter(|_| sound) else {
         return Ok(choice);
     };
-    let most = beyond(scale, app.store.most_seeds(&scale.name, &source(scale, &choice.data)).await?);
-    let all = Choice {
-        seeds: most,
+    let with = |seeds: u64| Choice {
+        seeds: beyond(scale, seeds),
         ..choice.clone()
     };
-    // What is wrong with it is said where its table is made.
-    let Ok(outline) = all.outline(app, study) else { return Ok(choice) };
-    let states = app.store.states(&outline.ids()).await?;
-    Ok(Choice {
-        seeds: beyond(scale, seeds_begun(&outline, &states)),
-        ..choice
-    })
+    let outline = |seeds| Ok::<_, Error>(with(seeds).outline(app, study)?);
+    let seeds = app.store.seeds_begun(scale, choice.source(), outline).await?;
+    Ok(with(seeds))
 }
 
 /// A number of seeds as it is typed; empty where it is not more than the scale's own.
 fn beyond(scale: &Scale, seeds: u64) -> String {
     if seeds > scale.seeds { seeds.to_string() } else { String::new() }
-}
-
-/// The pictures that `data` names at a scale.
-fn source(scale: &Scale, data: &str) -> String {
-    if data.is_empty() { scale.source() } else { data.to_owned() }
 }
 
 /// The scale's own pictures, which are empty, then those of its runs and the present ones.

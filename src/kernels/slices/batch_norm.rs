@@ -6,7 +6,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use super::layer_norm::{Norm, Normed};
 use super::output::Output;
 use super::panels::task_rows;
-use super::simd::{add, multiply_add, multiversion, sum_in_order};
+use super::simd::{add_rows, multiply_add, multiversion, sum_in_order};
 
 /// Rows whose sums are taken one after another; fixed, so that a sum is the same for any number of threads.
 const BLOCK: usize = 256;
@@ -17,7 +17,7 @@ const BLOCK: usize = 256;
 pub fn forward(x: &[f32], norm: Norm, relu: bool) -> Normed {
     let d = norm.gamma.len();
     let rows = (x.len() / d) as f32;
-    let mut mean = over_blocks(x, d, column_sums);
+    let mut mean = over_blocks(x, d, add_rows);
     mean.iter_mut().for_each(|mean| *mean /= rows);
     let mut rstd = over_blocks(x, d, |block, sums| column_squares(block, &mean, sums));
     rstd.iter_mut().for_each(|sum| *sum = 1.0 / (*sum / rows + norm.epsilon).sqrt());
@@ -59,10 +59,6 @@ fn over_blocks(x: &[f32], d: usize, work: impl Fn(&[f32], &mut [f32]) + Sync) ->
         sums
     });
     sum_in_order(sums.collect::<Vec<_>>())
-}
-
-fn column_sums(block: &[f32], sums: &mut [f32]) {
-    block.chunks_exact(sums.len()).for_each(|row| add(row, sums));
 }
 
 #[inline(always)]
