@@ -13,12 +13,24 @@ use crate::rng::{Purpose, stream};
 const SEED: u64 = 0;
 
 /// What a choice is for; part of the address of its random numbers.
+///
+/// Choices of one purpose are parts of one another; those of two are independent.
 #[derive(Clone, Copy)]
-enum For {
+pub(super) enum For {
+    /// The division of one pool in two.
     Dividing = 0,
+    /// Fewer training pictures than there are.
     Train = 1,
+    /// Fewer validation pictures than there are.
     Val = 2,
-    Stage = 3,
+    /// What a pretraining sees.
+    Few = 3,
+    /// Whose labels are known.
+    Labels = 4,
+    /// The neighbours that vote.
+    Voters = 5,
+    /// What learning rates are judged on.
+    HeldOut = 6,
 }
 
 /// The address of a choice's random numbers: its seed and what it is for.
@@ -98,22 +110,22 @@ pub(super) fn subset(items: Vec<Item>, classes: usize, wanted: usize, split: Spl
 }
 
 /// Places of `wanted` pictures, as evenly over the classes as their numbers allow. There must be as many.
-pub(super) fn even(labels: &[u32], classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
-    evenly(labels.iter().copied(), classes, wanted, of_stage(seed))
+pub(super) fn even(labels: &[u32], classes: usize, wanted: usize, seed: u64, purpose: For) -> Vec<usize> {
+    evenly(labels.iter().copied(), classes, wanted, Address { seed, purpose })
 }
 
 /// Places of `wanted` pictures, whatever their classes. There must be as many.
 pub(super) fn random(pictures: usize, classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
     let mut places: Vec<usize> = (0..pictures).collect();
     // Two past the last class: the address of no class's own order and not that of the order of classes.
-    places.shuffle(&mut stream(seed, Purpose::Split, For::Stage as u64, classes as u64 + 1));
+    places.shuffle(&mut stream(seed, Purpose::Split, For::Few as u64, classes as u64 + 1));
     places.truncate(wanted);
     places
 }
 
 /// Places of `wanted` pictures of one class; `None` if it has fewer.
 pub(super) fn of_class(labels: &[u32], classes: usize, class: usize, wanted: usize, seed: u64) -> Option<Vec<usize>> {
-    let mut places = members(labels.iter().copied(), classes, of_stage(seed)).swap_remove(class);
+    let mut places = members(labels.iter().copied(), classes, of_few(seed)).swap_remove(class);
     let enough = places.len() >= wanted;
     places.truncate(wanted);
     enough.then_some(places)
@@ -121,11 +133,11 @@ pub(super) fn of_class(labels: &[u32], classes: usize, class: usize, wanted: usi
 
 /// All classes, in the order in which a choice of one class tries them.
 pub(super) fn classes_by_chance(classes: usize, seed: u64) -> Vec<usize> {
-    shuffled(classes, of_stage(seed))
+    shuffled(classes, of_few(seed))
 }
 
-fn of_stage(seed: u64) -> Address {
-    Address { seed, purpose: For::Stage }
+fn of_few(seed: u64) -> Address {
+    Address { seed, purpose: For::Few }
 }
 
 /// Places of `wanted` items: in every round each class gives as many as the others, until it has no more.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Dataset, Split, choose};
+use super::choose::{self, For};
+use super::{Dataset, Split};
 use crate::experiment::settings::{FewSettings, LabelsSettings};
 
 /// The list's first line, which a list need not have.
@@ -34,7 +35,7 @@ pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
     let places = match few.choice.as_str() {
         "one_class" => of_one_class(dataset, few)?,
         "random" => choose::random(train.len(), classes, wanted, seed),
-        _ => choose::even(train.labels(), classes, wanted, seed),
+        _ => choose::even(train.labels(), classes, wanted, seed, For::Few),
     };
     Ok(Some(sorted(places)))
 }
@@ -57,12 +58,19 @@ pub fn labelled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec
         dataset.classes.len(),
         wanted,
         labels.seed,
+        For::Labels,
     ))))
 }
 
-/// Places of `most` pictures or of all if there are not more, ascending, evenly over the classes; always the same ones.
-pub fn evenly(split: &Split, classes: usize, most: usize) -> Vec<usize> {
-    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0))
+/// Places of the pictures whose neighbours vote: `most` or all if there are not more, ascending, evenly over the classes;
+/// always the same ones.
+pub fn voters(split: &Split, classes: usize, most: usize) -> Vec<usize> {
+    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, For::Voters))
+}
+
+/// Places of the pictures that learning rates are judged on and not learned from; as [`voters`].
+pub fn held_out(split: &Split, classes: usize, most: usize) -> Vec<usize> {
+    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, For::HeldOut))
 }
 
 /// The list of a part, one picture a line: name, tabulator, class. It can be given as a list again.

@@ -98,6 +98,24 @@ fn a_share_of_the_labels_is_balanced_and_all_of_them_are_no_choice() {
 }
 
 #[test]
+fn choices_for_different_purposes_share_no_more_pictures_than_chance_would() {
+    let dataset = builtin(1000);
+    let sets = [
+        chosen(&dataset, &settings(300, "one_per_class")),
+        labelled(&dataset, &labels(0.3)).unwrap().unwrap(),
+        voters(&dataset.train, 10, 300),
+        held_out(&dataset.train, 10, 300),
+    ];
+    for (place, one) in sets.iter().enumerate() {
+        for other in &sets[..place] {
+            // Chance is 90, its deviation below 7.
+            let common = one.iter().filter(|picture| other.contains(picture)).count();
+            assert!((60..120).contains(&common), "{common}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_chosen_is_refused_with_what_can() {
     let dataset = builtin(100);
     let refused = |settings: &FewSettings| format!("{:#}", few(&dataset, settings).unwrap_err());

@@ -35,7 +35,7 @@ impl Knn {
         }
         let classes = dataset.classes.len();
         let part = |split: &Split| Validation {
-            split: split.only(&pick::evenly(split, classes, settings.images)),
+            split: split.only(&pick::voters(split, classes, settings.images)),
             ..validation.clone()
         };
         Some(Knn {

@@ -32,7 +32,7 @@ const COLUMNS: usize = 2;
 const TILE: usize = 96;
 /// Between tiles, in pixels.
 const GAP: usize = 4;
-/// Share of the patches hidden on the sheets of methods that do not say.
+/// Share of the patches hidden on the sheets of methods that do not say, or that hide none.
 const MASK_RATIO: f64 = 0.75;
 
 /// Some validation pictures with fixed masks, to see what a model makes of them.
@@ -59,7 +59,8 @@ impl Gallery {
             .run
             .value("method", "mask_ratio")
             .or_else(|| work.run.value("psnr", "mask_ratio"));
-        let ratio = ratio.and_then(|value| value.to_string().parse().ok()).unwrap_or(MASK_RATIO);
+        let ratio = ratio.and_then(|value| value.to_string().parse().ok()).filter(|ratio| *ratio > 0.0);
+        let ratio = ratio.unwrap_or(MASK_RATIO);
         let masks = Masks::for_evaluation(work.run.seed, &indices, space.patches(), ratio);
         let names = indices.iter().map(|index| (*index, dataset.val.label(*index as usize))).collect();
         Ok(Gallery {

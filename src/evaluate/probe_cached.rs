@@ -57,7 +57,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     };
     let (train, val) = (normalised(train), normalised(val));
 
-    let (judged, learned) = divided(&train, &pick::evenly(&dataset.train, classes, held_out));
+    let (judged, learned) = divided(&train, &pick::held_out(&dataset.train, classes, held_out));
     let Some((chosen, held_out_top1)) = choose(work, &learned, &judged, classes, &settings)? else {
         return Ok(Ended::Cancelled);
     };
@@ -97,14 +97,24 @@ fn choose(
     for (Pair { rate, weight_decay }, top1) in pairs.iter().zip(&found) {
         tracing::info!("learning rate {rate}, weight decay {weight_decay}: {top1:.2} % of the held-out pictures");
     }
-    // The first of equals is the one with the smallest rate.
-    let best = (0..found.len()).fold(0, |best, pair| if found[pair] > found[best] { pair } else { best });
-    let Pair { rate, .. } = pairs[best];
-    if rate > pairs[0].rate && rate == pairs[pairs.len() - 1].rate {
+    let best = best(&found);
+    let rate = pairs[best].rate;
+    if is_largest(rate, &pairs) {
         let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.rates");
         work.session.reporter.warning(message)?;
     }
     Ok(Some((pairs[best], found[best])))
+}
+
+/// The place of the best; of equals the first, which has the smallest rate.
+fn best(found: &[f64]) -> usize {
+    (0..found.len()).fold(0, |best, pair| if found[pair] > found[best] { pair } else { best })
+}
+
+/// Whether it is the largest of several rates, so that a larger one might be better.
+fn is_largest(rate: f64, pairs: &[Pair]) -> bool {
+    let others = || pairs.iter().map(|pair| pair.rate);
+    others().any(|other| other < rate) && others().all(|other| other <= rate)
 }
 
 /// Features of a split, before which so many of all pictures were read; nothing if somebody asked to stop.
@@ -157,6 +167,14 @@ mod tests {
 
     use super::*;
     use crate::weights::HostTensor;
+
+    #[test]
+    fn of_equal_rates_the_smallest_is_chosen_and_the_largest_of_several_is_warned_of() {
+        assert_eq!(best(&[10.0, 40.0, 40.0, f64::NAN]), 1);
+        let pairs = [0.1, 1.0, 10.0].map(|rate| Pair { rate, weight_decay: 0.0 });
+        assert!(is_largest(10.0, &pairs) && !is_largest(1.0, &pairs) && !is_largest(0.1, &pairs));
+        assert!(!is_largest(0.1, &pairs[..1]));
+    }
 
     #[test]
     fn held_out_pictures_and_the_rest_are_all_there_are() {

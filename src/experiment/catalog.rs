@@ -145,9 +145,22 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
     ]
 }
 
-/// What a stage's protocol changes in the sections' defaults. Sources: MAE repository, FINETUNE.md and
-/// LINPROBE.md; learning rates of finetuning are the paper's (section 5).
-pub fn protocol(stage: Stage) -> Recipe {
+/// What a stage's protocol and the method's recipe change in the sections' defaults, later ones last. Sources: MAE
+/// repository, FINETUNE.md and LINPROBE.md; learning rates of finetuning are the paper's (section 5).
+pub fn recipe(stage: Stage, method: &MethodInfo) -> impl DoubleEndedIterator<Item = &'static (&'static str, &'static str, Literal)> {
+    let own = match stage {
+        Stage::Pretrain => method.recipe,
+        Stage::Finetune if !method.trains => FROM_SCRATCH,
+        _ => &[],
+    };
+    protocol(stage).iter().chain(own)
+}
+
+/// Finetuning of an encoder that was never trained: its layers learn alike (ours; the paper's text would apply finetuning's
+/// decay of layers to them too).
+const FROM_SCRATCH: Recipe = &[("train", "layer_decay", Literal::Float(1.0))];
+
+fn protocol(stage: Stage) -> Recipe {
     use Literal::{Float, Int};
     match stage {
         Stage::Tokenizer | Stage::Pretrain | Stage::ProbeCached | Stage::Psnr | Stage::Cka | Stage::Compare => &[],

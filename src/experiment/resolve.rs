@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{Catalog, MethodInfo, protocol, sections, tokenizer_sections};
+use super::catalog::{Catalog, MethodInfo, recipe, sections, tokenizer_sections};
 use super::check::{
     accept, check_asked, check_inherited, check_parent, check_scale, check_times, check_together, check_values, every_section, sections_of,
 };
@@ -288,8 +288,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
         .iter()
         .map(|section| (section.name.to_owned(), defaults(section)))
         .collect();
-    let recipe = if stage == Stage::Pretrain { method.recipe } else { &[] };
-    for (section, key, value) in protocol(stage).iter().chain(recipe) {
+    for (section, key, value) in recipe(stage, method) {
         overlay_one(&mut settings, section, key, (*value).into());
     }
     overlay(&mut settings, &layers.scale.all);

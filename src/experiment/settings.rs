@@ -239,7 +239,7 @@ section! {
     /// The tokenizer whose tokens a method predicts, trained on the run's own training pictures as they are. It makes one
     /// token of each patch; runs that ask for the same tokenizer share it.
     TokenizerSettings = "tokenizer" {
-        /// Clusters of raw patches, a VQ-VAE, or a discrete VAE as BEiT's.
+        /// Clusters of raw patches, a VQ-VAE, or a discrete VAE with BEiT's loss; each sees one patch at a time.
         kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans", "vq", "dvae"] }, "ours; BEiT's has 250 million pictures behind it";
         /// Tokens that there are.
         vocabulary: usize = Literal::Int(256), Kind::Int { min: 2, max: 65_536 }, "ours; BEiT has 8192";

@@ -9,12 +9,12 @@ pub struct ViewPlan {
     pub augment: AugmentSettings,
     /// Side of the square view, in pixels.
     pub side: usize,
-    /// The view whose crop and flip this one shares, as drawn and as set there; none draws its own.
+    /// The view whose crop, flip and RandAugment this one shares, as drawn and as set there; none draws its own.
     pub geometry_of: Option<usize>,
 }
 
 impl ViewPlan {
-    /// A view with a crop and a flip of its own.
+    /// A view with a crop, a flip and a RandAugment of its own.
     pub fn new(augment: AugmentSettings, side: usize) -> ViewPlan {
         let geometry_of = None;
         ViewPlan {
@@ -24,13 +24,15 @@ impl ViewPlan {
         }
     }
 
-    /// The same view of this one, which is the first, with its colours as they were: for what is to be predicted.
+    /// The same view of this one, which is the first, with its colours as they were and nothing erased: for what is to be
+    /// predicted. RandAugment warps as well as it colours, so that it stays.
     pub fn without_colours(&self) -> ViewPlan {
         let plain = AugmentSettings {
             jitter: 0.0,
             grey: 0.0,
             blur: 0.0,
             solarise: 0.0,
+            erase: 0.0,
             ..self.augment.clone()
         };
         ViewPlan {

@@ -10,9 +10,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::contrast::{byol, negative_cosine};
 use super::copies::{excluded, masks_copies};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
-use super::masking::check_ratio;
+use super::masking::{check_ratio, keep_count};
 use super::paste::paste;
-use super::spread::{COLLAPSE, spread};
+use super::spread::{COLLAPSE, spread_by_place};
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
 use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
@@ -38,7 +38,8 @@ section! {
         /// What is compared: every patch token; the class token as well, with the weight of a patch; the class token
         /// alone; or the mean of the patch tokens.
         measure: String = Literal::Text("tokens"), Kind::Choice { of: &["tokens", "tokens_and_class", "class", "mean"] }, "paper Table 3";
-        /// Which patches are compared: all, or those hidden from or visible to the first view.
+        /// Which patches are compared: all, or those hidden from or visible to the first view, whose places differ from
+        /// picture to picture.
         positions: String = Literal::Text("all"), Kind::Choice { of: &["all", "hidden", "visible"] }, "open in the paper";
         /// The candidates beside a token's own counterpart.
         negatives: String = Literal::Text("same_position_batch"), Kind::Choice { of: &["same_position_batch", "same_image", "all_tokens", "sampled", "pooled_other_images"] }, "open in the paper";
@@ -154,6 +155,7 @@ impl Method for Cmae {
         if options.mask_ratio > 0.0 {
             check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
         }
+        check_compared(&options, vit.patches())?;
         let head = |name: &str, input: usize| Head::new(name, head_config(&options, vit.dim, input), run.seed, device);
         let output = width(options.head_output, 768, vit.dim);
         let encoder = Vit::new(&vit, run.seed, device).freeze_patches_if(options.freeze_patch_embed);
@@ -256,7 +258,7 @@ impl Cmae {
             _ => self.info_nce(queries, keys, step),
         };
         let mut terms = vec![("alignment", alignment)];
-        terms.extend(spread(&features.flatten(0, 1), &projected.flatten(0, 1)));
+        terms.extend(spread_by_place(&features, &projected));
         Losses::new(total, terms)
     }
 
@@ -322,6 +324,23 @@ impl Cmae {
             }
         }
     }
+}
+
+/// Refuses settings under which no patch is compared.
+fn check_compared(options: &CmaeOptions, patches: usize) -> Result<(), String> {
+    let seen = keep_count(patches, options.mask_ratio);
+    if options.mask_token && options.positions == "hidden" && seen == patches {
+        return Err("method.positions = hidden compares nothing, since nothing is hidden: method.mask_ratio must be above 0".to_owned());
+    }
+    let overlaps = !options.mask_token && options.no_mask_token_align == "overlap" && options.mask_ratio > 0.0;
+    if overlaps && keep_count(seen, OVERLAP_HIDDEN) == 0 {
+        return Err(format!(
+            "method.no_mask_token_align = overlap compares nothing, since the views share none of {patches} patches: \
+             method.mask_ratio = {} must be lower",
+            options.mask_ratio
+        ));
+    }
+    Ok(())
 }
 
 /// Every token of a view after the encoder, the class token first.

@@ -66,7 +66,7 @@ impl Activation {
 pub enum FirstWeights {
     /// torch's default: weights and biases uniform up to the root of one over the inputs.
     Uniform,
-    /// DINO's: weights normal with deviation 0.02 and cut at two deviations, biases zero.
+    /// DINO's: weights normal with deviation 0.02, biases zero; ours are cut at two deviations.
     Normal,
 }
 

@@ -47,12 +47,9 @@ pub struct Mae {
 impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let own = inputs.views.last().expect("a picture has a view").clone();
-        let shown = paste(inputs.views[0].clone(), self.options.cutmix, 0, step);
-        let target = if self.options.cutmix_target == "mixed" {
-            shown.clone()
-        } else {
-            own
-        };
+        let mixed = |images: Tensor<4>| paste(images, self.options.cutmix, 0, step);
+        let shown = mixed(inputs.views[0].clone());
+        let target = if self.options.cutmix_target == "mixed" { mixed(own) } else { own };
         let (batch, patches) = (shown.dims()[0], self.encoder.config().patches());
         let masks = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path, 0).as_ref());
@@ -254,6 +251,32 @@ mod tests {
             different.len() == values.len() && values.iter().all(|value| value.is_finite()),
             "{values:?}"
         );
+    }
+
+    #[test]
+    fn what_is_predicted_is_what_the_options_say() {
+        use super::super::tests::{inputs, step, tiny_run};
+        use crate::experiment::Value;
+        let device = Device::flex();
+        let text = |value: &str| Value::Text(value.to_owned());
+        for (target, mixed) in [("jittered", false), ("jittered", true), ("original", false), ("original", true)] {
+            let cutmix_target = if mixed { "mixed" } else { "original" };
+            let set = [
+                ("method", "cutmix", Value::Float(1.0)),
+                ("method", "colour_target", text(target)),
+                ("method", "cutmix_target", text(cutmix_target)),
+            ];
+            let run = tiny_run("mae", &set);
+            let mae = Mae::new(&run, 10, &device).unwrap();
+            let sides: Vec<usize> = Mae::views(&run).unwrap().iter().map(|view| view.side).collect();
+            let (batch, step) = (inputs(&sides, &device), step(0));
+            let (jittered, own) = (batch.views[0].clone(), batch.views[batch.views.len() - 1].clone());
+            let pasted = |images: &Tensor<4>| paste(images.clone(), 1.0, 0, &step);
+            let expected = if mixed { pasted(&own) } else { own };
+            let masks = Masks::random(step.seed, step.step, jittered.dims()[0], 16, 0.75);
+            let expected = mae.loss_towards(expected, pasted(&jittered), &masks, None).into_scalar::<f32>();
+            assert_eq!(mae.loss(&batch, &step).total.into_scalar::<f32>(), expected, "{target}, {mixed}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! The official code moves the teacher before it makes the keys. At the first step teacher and student are equal, so that
 //! this is moving it after every step with the next step's momentum, which is what is done here. First weights of the
 //! encoder are those of every method here (MAE's), so that methods start alike: the official ones take queries, keys and
-//! values as three matrices, another bound for the patch projection and 1e-6 for the class token.
+//! values as three matrices, a bias of zero for the patch projection and 1e-6 for the class token.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

@@ -54,7 +54,8 @@ impl Trainable for Rmae {
         let patches = self.encoder.config().patches();
         let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let second = self.second_masks(&first, step);
-        let terms = self.terms(images, &first, &second, step.drop_path(self.drop_path, 0).as_ref());
+        let drops = [0, 1].map(|view| step.drop_path(self.drop_path, view));
+        let terms = self.terms(images, [&first, &second], drops.each_ref().map(Option::as_ref));
         Losses::new(
             terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
             vec![("distance", terms.distance), ("constraint", terms.constraint)],
@@ -136,11 +137,11 @@ impl Rmae {
 
     /// `mean |d(z1) - d(z2)|²` and `mean |d(z2) - pixels|²` over the patches that the first view does not see and the
     /// second does.
-    fn terms(&self, images: Tensor<4>, first: &Masks, second: &Masks, drop: Option<&DropPath>) -> Terms {
+    fn terms(&self, images: Tensor<4>, [first, second]: [&Masks; 2], [drop1, drop2]: [Option<&DropPath>; 2]) -> Terms {
         let device = images.device();
         let target = target_patches(images.clone(), self.encoder.config().patch_size, self.options.norm_pix_loss);
-        let predict = |masks| self.decoder.predict(&self.encoder, images.clone(), masks, drop);
-        let (d1, d2) = (predict(first), predict(second));
+        let predict = |masks, drop| self.decoder.predict(&self.encoder, images.clone(), masks, drop);
+        let (d1, d2) = (predict(first, drop1), predict(second, drop2));
         let seen = second.hidden(&device).neg() + 1.0;
         let region = first.hidden(&device) * seen;
         let constrained = match self.options.constraint_region.as_str() {
@@ -192,7 +193,7 @@ mod tests {
             ("rmae_double_dagger", "whole", Masks::none(3, 16)),
         ] {
             let rmae = golden.rmae(options(second_view), &device);
-            let terms = rmae.terms(images.clone(), &first, &second, None);
+            let terms = rmae.terms(images.clone(), [&first, &second], [None; 2]);
             let expected = &golden.scalars[name];
             close(terms.distance.clone(), &expected["distance"], 1e-5, name);
             close(terms.constraint.clone(), &expected["constraint"], 1e-5, name);
@@ -223,7 +224,7 @@ mod tests {
                 },
                 &device,
             );
-            let terms = rmae.terms(golden.images(&device), &first, &first.complement(), None);
+            let terms = rmae.terms(golden.images(&device), [&first, &first.complement()], [None; 2]);
             let gradients = gradients(&rmae, &terms.distance.backward());
             gradients["decoder_pred.bias"].data.iter().map(|v| v.abs()).sum::<f32>()
         };
@@ -232,12 +233,38 @@ mod tests {
     }
 
     #[test]
+    fn lambda_weighs_the_constraint_which_may_hold_on_every_patch() {
+        use super::super::tests::{inputs, step, tiny_run};
+        let device = Device::flex();
+        let losses = |key: &'static str, value: crate::experiment::Value| {
+            let run = tiny_run("rmae", &[("method", key, value)]);
+            let losses = Rmae::new(&run, 10, &device).unwrap().loss(&inputs(&[16], &device), &step(0));
+            let term = |place: usize| losses.terms[place].1.clone().into_scalar::<f64>();
+            [losses.total.into_scalar::<f64>(), term(0), term(1)]
+        };
+        let [total, distance, constraint] = losses("lambda", crate::experiment::Value::Float(3.0));
+        assert!((total / (distance + 3.0 * constraint) - 1.0).abs() < 1e-6);
+        let golden = golden::load();
+        let (images, first) = (golden.images(&device), golden.masks());
+        let all = RmaeOptions {
+            constraint_region: "all".to_owned(),
+            ..options("complement")
+        };
+        let rmae = golden.rmae(all, &device);
+        let found = rmae.terms(images.clone(), [&first, &first.complement()], [None; 2]).constraint;
+        let predicted = rmae.reconstruct(images.clone(), &first.complement()).unwrap();
+        let difference = predicted - target_patches(images, 4, true);
+        let expected = (difference.clone() * difference).mean().into_scalar::<f64>();
+        assert!((found.into_scalar::<f64>() / expected - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_picture_with_no_common_patch_gives_no_nan() {
         let golden = golden::load();
         let device = Device::flex();
         let rmae = golden.rmae(options("independent"), &device);
         let first = golden.masks();
-        let terms = rmae.terms(golden.images(&device), &first, &first, None);
+        let terms = rmae.terms(golden.images(&device), [&first, &first], [None; 2]);
         assert_eq!(terms.distance.into_scalar::<f64>(), 0.0);
         assert_eq!(terms.constraint.into_scalar::<f64>(), 0.0);
     }

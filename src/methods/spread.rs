@@ -44,7 +44,22 @@ pub const COLLAPSE: &[Alarm] = &[
 /// # Shapes
 /// features: `[rows, dim]`; projections: `[rows, out]`
 pub fn spread(features: &Tensor<2>, projections: &Tensor<2>) -> Vec<(&'static str, Tensor<1>)> {
-    let [features, projections] = [features, projections].map(|rows| l2_normalise(rows.clone().inner()));
+    measures([features, projections].map(|rows| l2_normalise(rows.clone().inner())))
+}
+
+/// The same of several tokens a picture, each against the other pictures' at its place: tokens that tell their place and
+/// nothing of the picture are all one.
+///
+/// # Shapes
+/// features: `[batch, tokens, dim]`; projections: `[batch, tokens, out]`
+pub fn spread_by_place(features: &Tensor<3>, projections: &Tensor<3>) -> Vec<(&'static str, Tensor<1>)> {
+    measures([features, projections].map(|tokens| {
+        let tokens = l2_normalise(tokens.clone().inner());
+        (tokens.clone() - tokens.mean_dim(0)).flatten(0, 1)
+    }))
+}
+
+fn measures([features, projections]: [Tensor<2>; 2]) -> Vec<(&'static str, Tensor<1>)> {
     vec![
         (SPREAD, deviation(projections.clone())),
         (RANK, effective_rank(projections)),
@@ -114,6 +129,30 @@ mod tests {
         assert!((measured(line)[1] - 1.0).abs() < 1e-4);
         let [spread, rank] = measured(Tensor::<2>::ones([6, 8], &Device::flex()));
         assert!(spread.abs() < 1e-5 && rank.is_finite() && spread.is_finite(), "{spread} {rank}");
+    }
+
+    #[test]
+    fn tokens_that_tell_their_place_alone_are_all_one() {
+        let device = Device::flex();
+        let places = waves::<3>([1, 5, 8], 0.7, 0.3, &device).expand([6, 5, 8]);
+        let by_place = |tokens: Tensor<3>| {
+            let found = spread_by_place(&tokens.clone(), &tokens);
+            [0, 1].map(|term| found[term].1.clone().into_scalar::<f64>())
+        };
+        assert!(
+            spread(&places.clone().flatten(0, 1), &places.clone().flatten(0, 1))[0]
+                .1
+                .clone()
+                .into_scalar::<f64>()
+                > 0.3
+        );
+        let [spread, _] = by_place(places);
+        assert!(spread < 1e-5, "{spread}");
+        // One token a picture is measured as ever.
+        let pictures = waves::<2>([6, 8], 0.9, 0.1, &device);
+        let [spread, rank] = by_place(pictures.clone().unsqueeze_dim(1));
+        let [plain, plain_rank] = measured(pictures);
+        assert!((spread - plain).abs() < 1e-6 && (rank - plain_rank).abs() < 1e-4);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::rng::{Purpose, stream};
 /// Which tokens of the other view stand beside a token's own one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Negatives {
-    /// The token at the same place of every other picture: MoCo v3's loss at every patch. Chance is `ln batch`.
+    /// The token at the same place of every other picture: MoCo v3's loss at every patch. Chance is `ln batch`. Where only
+    /// some patches are compared, the n-th of a picture stands against the n-th of every other, wherever those are.
     SamePositionBatch,
     /// Every other token of the same picture. Chance is `ln tokens`.
     SameImage,

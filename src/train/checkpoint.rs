@@ -93,6 +93,10 @@ impl Checkpoints {
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
         let name = format!("step-{:08}", checkpoint.counters.step);
         let (scratch, place) = (self.dir.join(format!("{name}.tmp")), self.dir.join(&name));
+        if self.latest_set()?.is_some_and(|latest| latest == place) {
+            // The weights of a step are what they are. The set stays whole at every moment.
+            return write_counters(&place, &checkpoint.counters);
+        }
         self.write_set(&scratch, checkpoint)
             .with_context(|| format!("{}: the checkpoint cannot be written", scratch.display()))?;
         remove(&place)?;
@@ -110,8 +114,7 @@ impl Checkpoints {
         let no_notes = BTreeMap::new();
         weights::write(&scratch.join("model.safetensors"), &checkpoint.model, &no_notes)?;
         weights::write(&scratch.join("optimizer.safetensors"), &checkpoint.optimizer, &no_notes)?;
-        write_atomic(&scratch.join("counters.json"), &serde_json::to_vec_pretty(&checkpoint.counters)?)?;
-        Ok(())
+        write_counters(scratch, &checkpoint.counters)
     }
 
     /// The numbers of the latest set, or `None` before the first.
@@ -173,6 +176,11 @@ impl Checkpoints {
             .chain(&left_over)
             .try_for_each(|name| remove(&self.dir.join(name)))
     }
+}
+
+fn write_counters(set: &Path, counters: &Counters) -> Result<()> {
+    let path = set.join("counters.json");
+    write_atomic(&path, &serde_json::to_vec_pretty(counters)?).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn remove(dir: &Path) -> Result<()> {
@@ -241,6 +249,25 @@ mod tests {
         checkpoints.write(&at_step(3)).unwrap();
         assert!(!torn.exists());
         assert_eq!(checkpoints.counters().unwrap().unwrap().step, 3);
+    }
+
+    #[test]
+    fn a_step_that_is_written_again_keeps_its_set_and_takes_the_newer_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::at(dir.path().to_owned(), 2);
+        checkpoints.write(&at_step(2)).unwrap();
+        let written = |name: &str| {
+            fs::metadata(dir.path().join("step-00000002").join(name))
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let before = written("model.safetensors");
+        let mut again = at_step(2);
+        again.counters.seq = 77;
+        checkpoints.write(&again).unwrap();
+        assert_eq!(checkpoints.latest().unwrap().unwrap().counters, again.counters);
+        assert_eq!(written("model.safetensors"), before);
     }
 
     #[test]

@@ -37,9 +37,10 @@ use report::Reporter;
 use schedule::{Rates, Schedule};
 use supply::Supply;
 
-/// Points that a curve has at most; a point is the mean over the steps since the one before.
+/// Points that a curve has at most; a point is the mean over the steps since the one before, of which a GPU reads a part.
 const CURVE_POINTS: u64 = 500;
-/// Steps between two looks at the loss on a GPU, which has to finish its work for each.
+/// Steps between two looks at the loss on a GPU, which has to finish its work for each. Curves, the loss of an epoch and
+/// alarms know these steps alone there.
 const GPU_READ_EVERY: u64 = 10;
 /// Steps in which a GPU meets every operation of training: the optimizer has no state yet in the first.
 const TUNING_STEPS: u64 = 2;
@@ -161,12 +162,14 @@ impl Session<'_> {
     pub fn train(&mut self, course: &mut dyn Course, train: &TrainSettings, length: Length, load: Load) -> Result<Ended> {
         let (steps, schedule) = (length.steps(), Schedule::new(train));
         let pictures = (train.batch_size * train.accumulation) as f64;
-        let mut counters = self.resume(course)?;
+        let resumed = self.resume(course)?;
+        let is_new = resumed.is_none();
+        let mut counters = resumed.unwrap_or_default();
         let (first, mut saved_at) = (counters.step, Instant::now());
         let tuned = first + TUNING_STEPS;
         self.reporter.phase(first_phase(&self.device, "training"))?;
         self.reporter.begin(first);
-        if first == 0 {
+        if is_new {
             course.look(&At::of(&length, 0), self.reporter, &mut counters.values)?;
         }
         let mut supply = Supply::new(load(first * length.accumulation)?, train.batch_size);
@@ -207,14 +210,15 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn resume(&mut self, course: &mut dyn Course) -> Result<Counters> {
+    /// Takes up the latest checkpoint, if there is one.
+    fn resume(&mut self, course: &mut dyn Course) -> Result<Option<Counters>> {
         let Some(saved) = self.checkpoints.latest()? else {
-            return Ok(Counters::default());
+            return Ok(None);
         };
         let fit = course.learner().restore(saved.counters.step, &saved.model, &saved.optimizer);
         fit.and_then(|()| course.restore_extra(&saved.model))
             .map_err(|e| Error::msg(format!("the checkpoint of step {} does not fit this run: {e}", saved.counters.step)))?;
-        Ok(saved.counters)
+        Ok(Some(saved.counters))
     }
 
     /// One update of the weights.

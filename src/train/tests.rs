@@ -257,6 +257,19 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
 }
 
 #[test]
+fn a_run_that_was_stopped_before_its_first_step_looks_once_all_the_same() {
+    let (whole, parts, stop) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), AtomicBool::new(false));
+    train_in(whole.path(), &mut Toy::new(&stop), None).unwrap();
+    let mut first = Toy {
+        stop_at: Some(0),
+        ..Toy::new(&stop)
+    };
+    assert_eq!(train_in(parts.path(), &mut first, None).unwrap(), Ended::Cancelled);
+    train_in(parts.path(), &mut Toy::new(&stop), None).unwrap();
+    assert_eq!(metrics(parts.path()), metrics(whole.path()));
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_the_run_with_the_step_and_every_term() {
     let (dir, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
     let mut course = Toy {
@@ -284,6 +297,7 @@ fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
             data: vec![0.0; 3],
         },
     );
+    checkpoint.counters.step += 1;
     checkpoints.write(&checkpoint).unwrap();
     let error = train_in(dir.path(), &mut Toy::new(&stop), None).unwrap_err().to_string();
     assert!(

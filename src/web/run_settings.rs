@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::AppState;
-use crate::experiment::catalog::protocol;
-use crate::experiment::{RunSpec, Section, Stage, Value};
+use crate::experiment::catalog::recipe;
+use crate::experiment::{RunSpec, Section, Value};
 
 /// A section of the run's settings.
 pub struct SectionView {
@@ -81,14 +81,7 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Va
 
 /// What the stage's protocol or the method's recipe says, where either does.
 pub fn usual(app: &AppState, run: &RunSpec, section: &str, key: &str) -> Option<Value> {
-    let recipe = match app.catalog.get(&run.method) {
-        Some(method) if run.stage == Stage::Pretrain => method.recipe,
-        _ => &[],
-    };
-    let said = protocol(run.stage)
-        .iter()
-        .chain(recipe)
-        .rev()
-        .find(|(s, k, _)| *s == section && *k == key);
+    let mut said = recipe(run.stage, app.catalog.get(&run.method)?).rev();
+    let said = said.find(|(s, k, _)| *s == section && *k == key);
     said.map(|(.., value)| (*value).into())
 }

@@ -1,9 +1,9 @@
 //! How a picture is varied before the model sees it, and how it becomes numbers.
 //!
 //! The steps, their order and their random distributions are those of timm's training transform:
-//! crop, flip, RandAugment or colours, conversion to normalised floats, erasing. Crop and flip are drawn
-//! from one generator of the view, everything after them from another, so that views can share the first
-//! and differ in the second; a view depends on nothing else.
+//! crop, flip, RandAugment or colours, conversion to normalised floats, erasing. Crop, flip and RandAugment, which
+//! warps, are drawn from one generator of the view, everything after them from another, so that views can show the
+//! same places and differ in the rest; a view depends on nothing else.
 
 mod blur;
 mod colour;
@@ -94,14 +94,14 @@ pub struct Augment {
 struct View {
     recipe: Recipe,
     side: usize,
-    /// The view whose crop and flip it has, often itself.
+    /// The view whose crop, flip and RandAugment it has, often itself.
     geometry: usize,
 }
 
 /// The generators of one view of one picture.
 #[derive(Clone, Debug)]
 pub struct Draws {
-    /// Of crop and flip.
+    /// Of crop, flip and RandAugment.
     geometry: ChaCha8Rng,
     /// Of everything after them.
     colour: ChaCha8Rng,
@@ -170,10 +170,10 @@ impl Augment {
         if happens(shape.flip, rng) {
             geometry::flip(&mut view);
         }
-        let rng = &mut draws.colour;
-        if recipe.rand_augment > 0.0 {
-            rand_augment::rand_augment(&mut view, recipe.rand_augment, self.fill, rng);
+        if shape.rand_augment > 0.0 {
+            rand_augment::rand_augment(&mut view, shape.rand_augment, self.fill, rng);
         }
+        let rng = &mut draws.colour;
         if happens(recipe.jitter, rng) {
             colour::jitter(&mut view, &recipe.strength, rng);
         }

@@ -147,6 +147,7 @@ fn views_that_share_crop_and_flip_differ_in_their_colours_alone() {
     let cropped = AugmentSettings {
         crop: "resized".to_owned(),
         flip: 0.5,
+        rand_augment: 9.0,
         ..still()
     };
     let shared = |augment: AugmentSettings| ViewPlan {

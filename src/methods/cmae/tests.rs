@@ -54,6 +54,22 @@ fn every_switch_gives_a_loss_and_gradients() {
 }
 
 #[test]
+fn settings_under_which_nothing_is_compared_are_refused() {
+    let refused = |set: &[(&str, Set)]| {
+        let set: Vec<_> = set.iter().map(|(key, value)| ("method", *key, value.clone())).collect();
+        Cmae::new(&tiny_run("cmae", &set), 10, &Device::flex()).unwrap_err()
+    };
+    let hidden = refused(&[("positions", text("hidden")), ("mask_ratio", Set::Float(0.0))]);
+    assert!(hidden.contains("method.mask_ratio must be above 0"), "{hidden}");
+    let overlap = [
+        ("mask_token", Set::Bool(false)),
+        ("no_mask_token_align", text("overlap")),
+        ("mask_ratio", Set::Float(0.93)),
+    ];
+    assert!(refused(&overlap).contains("method.mask_ratio = 0.93 must be lower"));
+}
+
+#[test]
 fn both_views_have_one_crop() {
     let plans = Cmae::views(&tiny_run("cmae", &[])).unwrap();
     assert_eq!(plans.iter().map(|plan| plan.geometry_of).collect::<Vec<_>>(), [None, Some(0)]);

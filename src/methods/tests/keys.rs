@@ -13,7 +13,7 @@ const PINNED: &[(&str, &str, &str, &str)] = &[
     ("laptop", "beit", "finetune", "c9f404cdcbca8d4b"),
     ("cifar", "mae", "finetune", "92cd9527500cfbc5"),
     ("cifar", "dino", "probe", "f26171c3c4bcd759"),
-    ("cifar", "supervised", "finetune", "b6211e43ea993298"),
+    ("cifar", "supervised", "finetune", "8e7404e77025fe14"),
 ];
 
 #[test]

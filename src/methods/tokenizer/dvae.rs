@@ -1,5 +1,8 @@
 //! The discrete VAE of DALL·E (arXiv 2102.12092, section 2.1), from which BEiT has its tokens.
 //!
+//! DALL·E's networks are convolutions over whole pictures. Ours read and write each patch alone, so that a token knows
+//! nothing of its neighbours.
+//!
 //! A reader scores every code of a patch, noise and a softmax draw one softly (Gumbel, arXiv 1611.01144), and a writer
 //! makes the patch of the codes so mixed. The softmax hardens while it learns.
 

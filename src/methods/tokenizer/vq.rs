@@ -117,9 +117,10 @@ impl Trainable for Vq {
             sums: self.sums.val().without_autodiff().into_data().iter::<f32>().collect(),
         };
         codes.follow(&seen, &self.settings, step);
+        let before: Vec<f32> = self.codebook.val().without_autodiff().into_data().iter::<f32>().collect();
         let shape = self.codebook.dims();
         let table = |values| held(Tensor::from_data(TensorData::new(values, shape), &device));
-        self.codebook = table(codes.means());
+        self.codebook = table(codes.means(&before));
         self.sizes = held(Tensor::from_data(TensorData::new(codes.sizes, [shape[0]]), &device));
         self.sums = table(codes.sums);
         self
@@ -129,6 +130,9 @@ impl Trainable for Vq {
         0
     }
 }
+
+/// Vectors, on a moving mean, below which a code stands for nothing (ours).
+const LEAST_SIZE: f32 = 1e-5;
 
 /// Moving means of how many vectors each code stands for, and of their sum.
 struct Codes {
@@ -158,12 +162,15 @@ impl Codes {
         }
     }
 
-    /// The codes: the mean of what each stands for.
-    fn means(&self) -> Vec<f32> {
+    /// The codes: the mean of what each stands for. Where codes never begin anew, one may stand for nothing at all: it stays.
+    fn means(&self, before: &[f32]) -> Vec<f32> {
         let dim = self.sums.len() / self.sizes.len();
-        let means = self.sums.chunks_exact(dim).zip(&self.sizes);
-        // Where codes never begin anew, one may stand for nothing at all.
-        means.flat_map(|(sum, size)| sum.iter().map(|v| v / size.max(1e-5))).collect()
+        let codes = self.sums.chunks_exact(dim).zip(before.chunks_exact(dim)).zip(&self.sizes);
+        let mean = |((sum, before), size): ((&[f32], &[f32]), &f32)| match *size {
+            size if size < LEAST_SIZE => before.to_vec(),
+            size => sum.iter().map(|v| v / size).collect(),
+        };
+        codes.flat_map(mean).collect()
     }
 }
 
@@ -220,7 +227,21 @@ mod tests {
         codes.follow(&seen, &settings(0.0), &step());
         // Sizes 0.5 * 2 + 0.5 * 2 and 0.5 * 4; sums 0.5 * (2, 0) + 0.5 * (8, 2) and 0.5 * (8, 4).
         assert_eq!(codes.sizes, [2.0, 2.0]);
-        assert_eq!(codes.means(), [2.5, 0.5, 2.0, 1.0]);
+        assert_eq!(codes.means(&[0.0; 4]), [2.5, 0.5, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn a_code_that_never_stood_for_anything_stays_where_it_was_drawn() {
+        let mut codes = Codes {
+            sizes: vec![0.0; 2],
+            sums: vec![0.0; 4],
+        };
+        let seen = Seen {
+            rows: vec![3.0, 1.0],
+            codes: vec![0],
+        };
+        codes.follow(&seen, &settings(0.0), &step());
+        assert_eq!(codes.means(&[7.0, 7.0, -0.3, 0.4]), [3.0, 1.0, -0.3, 0.4]);
     }
 
     #[test]
@@ -234,7 +255,7 @@ mod tests {
             codes: vec![0, 0],
         };
         codes.follow(&seen, &settings(0.1), &step());
-        let fresh = codes.means()[2..].to_vec();
+        let fresh = codes.means(&[0.0; 4])[2..].to_vec();
         assert!(fresh == [3.0, 1.0] || fresh == [5.0, 1.5], "{fresh:?}");
         assert_eq!(codes.sizes, [2.0, 1.0]);
     }
