@@ -36,7 +36,7 @@ pub struct Claim {
     /// `order`, `gap`: what `above` is above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<String>,
-    /// `equal`: the first is like each of the others.
+    /// `equal`: any two of these are alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same: Vec<String>,
     /// `equal`: the largest difference that still counts as none, in points: the unit of the column.
@@ -96,7 +96,7 @@ impl Claim {
     /// The pieces, all of which the claim says at once.
     pub fn parts(&self) -> Vec<Part> {
         let pairs: Vec<(&String, &String)> = match self.kind {
-            ClaimKind::Equal => self.same.iter().skip(1).map(|other| (&self.same[0], other)).collect(),
+            ClaimKind::Equal => each_with_each(&self.same),
             _ if !self.chain.is_empty() => self.chain.windows(2).map(|two| (&two[0], &two[1])).collect(),
             _ => self
                 .above
@@ -209,6 +209,13 @@ impl Claim {
         }
         Ok(())
     }
+}
+
+/// Every two names once, the earlier one first. Comparing only the first with the others would say nothing of those among each
+/// other, which may be up to twice the margin apart.
+fn each_with_each(names: &[String]) -> Vec<(&String, &String)> {
+    let later = |(i, first)| names[i + 1..].iter().map(move |second| (first, second));
+    names.iter().enumerate().flat_map(later).collect()
 }
 
 fn listed(keys: &[&str]) -> String {

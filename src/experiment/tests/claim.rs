@@ -80,6 +80,19 @@ fn columns_of_one_row_can_be_compared_within_a_margin_or_by_a_gap() {
 }
 
 #[test]
+fn what_is_alike_is_compared_each_with_each() {
+    let sides = "above = [\"mae\", \"mae_long\"]\nbelow = [\"random\"]";
+    let equal = CLAIM
+        .replace(sides, "same = [\"mae\", \"mae_long\", \"random\"]\nmargin_points = 0.5")
+        .replace("\"order\"", "\"equal\"");
+    let pair = |a: &str, b: &str| named(&format!("{a}/finetune"), &format!("{b}/finetune"), Bound::Within(0.5));
+    assert_eq!(
+        parts(&equal),
+        [pair("mae", "mae_long"), pair("mae", "random"), pair("mae_long", "random")]
+    );
+}
+
+#[test]
 fn a_mistake_in_a_claim_is_one_sentence() {
     refused(
         "\"mae-above-random\"",

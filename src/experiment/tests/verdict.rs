@@ -135,6 +135,24 @@ fn an_equivalence_holds_within_its_margin_only() {
 }
 
 #[test]
+fn an_equivalence_of_three_holds_between_any_two() {
+    let equal = claim(ClaimKind::Equal, "same = [\"a\", \"b\", \"c\"]\nmargin_points = 0.5");
+    let around = |mean: f64| [(0, mean), (1, mean + 0.02), (2, mean - 0.01), (3, mean + 0.01)];
+    let noise = |mean: f64| [(0, mean + 0.01), (1, mean - 0.02), (2, mean), (3, mean + 0.02)];
+    let judged = |b: f64, c: f64| {
+        let rows = (around(80.0), noise(b), [(0, c), (1, c), (2, c + 0.02), (3, c - 0.02)]);
+        judge(&equal, &numbers(&[("a", &rows.0), ("b", &rows.1), ("c", &rows.2)]))
+    };
+    assert_eq!(judged(80.2, 79.9).verdict, Verdict::Supported);
+    // Each is within the margin of the first, and they are 0.8 apart.
+    let apart = judged(80.4, 79.6);
+    let verdicts: Vec<_> = apart.findings.iter().map(|finding| finding.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Supported, Verdict::Supported, Verdict::Contradicted]);
+    assert_eq!(apart.verdict, Verdict::Contradicted);
+    assert_eq!(apart.findings[2].what(), "B − C, Finetuned");
+}
+
+#[test]
 fn a_gap_must_be_as_large_as_it_says() {
     let gap = |least: f64| claim(ClaimKind::Gap, &format!("above = [\"a\"]\nbelow = [\"b\"]\nleast_points = {least}"));
     let (a, b) = (drawn(85.0, 6, 7), drawn(80.0, 6, 8));
