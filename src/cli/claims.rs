@@ -9,7 +9,7 @@ use serde_json::json;
 use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
 use super::{catalog, complain, find_scale, print, runtime, settings};
-use crate::experiment::next::seeds_to_plan;
+use crate::experiment::next::{estimate_text, seeds_to_plan};
 use crate::experiment::{Invalid, Judgement, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 use crate::store::{Judged, Next, Store};
@@ -161,9 +161,7 @@ fn described(study: &Study, judgement: &Judgement) -> String {
 
 fn wishes(judgement: &Judgement, next: &Next) -> String {
     let runs: Vec<String> = next.runs().iter().map(|run| format!("    {}  {}", run.id, run.label)).collect();
-    let estimate = next.estimate.map(|seeds| {
-        format!("\nEstimate: about {seeds} seeds in all, if differences and spreads stay as they are (80 % chance; rough, for the spread of few seeds is itself uncertain).")
-    });
+    let estimate = next.estimate.map(|seeds| format!("\n{}", estimate_text(seeds)));
     let head = match (judgement.verdict.is_decided(), runs.len()) {
         (true, _) => "It is decided: nothing to run.".to_owned(),
         (false, 0) if next.under_way > 0 => format!("{} runs that it needs wait or work already.", next.under_way),

@@ -136,6 +136,10 @@ pub fn judge(claim: &Claim, table: &Table) -> Judgement {
     for (finding, against) in findings.iter_mut().zip(holm(&against)) {
         finding.settle(against);
     }
+    let standing = findings.iter().filter(|finding| finding.verdict != Verdict::Contradicted).count();
+    for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::NotSeparated) {
+        finding.estimate(standing);
+    }
     let all = |verdict: Verdict| findings.iter().all(|finding| finding.verdict == verdict);
     let any = |verdict: Verdict| findings.iter().any(|finding| finding.verdict == verdict);
     let verdict = match () {
@@ -243,16 +247,20 @@ impl Finding {
             Some(_) if against < LEVEL => Verdict::Contradicted,
             Some(_) => Verdict::NotSeparated,
         };
-        if self.verdict == Verdict::NotSeparated {
-            self.seeds_to_separate = self.difference.and_then(|difference| match self.part.bound {
-                Bound::AtLeast(least) => difference.seeds_to_separate((difference.mean - least).abs(), LEVEL),
-                Bound::Within(margin) => {
-                    let distance = difference.mean.abs() - margin;
-                    let level = if distance < 0.0 { LEVEL_EQUAL } else { LEVEL };
-                    difference.seeds_to_separate(distance.abs(), level)
-                }
-            });
-        }
+    }
+
+    /// Sets the estimate of seeds. What tends to the opposite must pass Holm's correction among the parts that are not yet
+    /// contradicted, `standing` of them: the next of these is judged at that share of the level.
+    fn estimate(&mut self, standing: usize) {
+        let Some(difference) = self.difference else { return };
+        let (mean, against) = (difference.mean, LEVEL / standing as f64);
+        self.seeds_to_separate = match self.part.bound {
+            Bound::AtLeast(least) if mean < least => difference.seeds_to_separate(&[least - mean], against),
+            Bound::AtLeast(least) => difference.seeds_to_separate(&[mean - least], LEVEL),
+            Bound::Within(margin) if mean.abs() > margin => difference.seeds_to_separate(&[mean.abs() - margin], against),
+            // Both ends must be told apart; near the middle, each with a chance of 90 %.
+            Bound::Within(margin) => difference.seeds_to_separate(&[margin - mean, margin + mean], LEVEL_EQUAL),
+        };
     }
 }
 

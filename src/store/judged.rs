@@ -30,7 +30,7 @@ pub struct Next {
     pub under_way: usize,
     /// The seeds of the numbers that are wanted.
     pub seeds: BTreeSet<u64>,
-    /// About how many seeds in all would decide the claim: an estimate.
+    /// About how many seeds in all would decide each of its comparisons: an estimate.
     pub estimate: Option<usize>,
 }
 

@@ -6,6 +6,7 @@ use super::filters::duration_text;
 use super::view::sign_of;
 use crate::charts::IntervalMark;
 use crate::experiment::claim::Bound;
+use crate::experiment::next::estimate_text;
 use crate::experiment::verdict::{Finding, Number};
 use crate::experiment::{Judgement, Past, Study, Verdict};
 use crate::store::Next;
@@ -147,9 +148,7 @@ impl NextView {
             takes: past.expect_all(&runs).filter(|_| !runs.is_empty()).map(duration_text),
             what: (!runs.is_empty()).then_some(what),
             under_way: next.under_way as u64,
-            estimate: next.estimate.map(|seeds| {
-                format!("Estimate: about {seeds} seeds in all, if differences and spreads stay as they are (80 % chance; rough, for the spread of few seeds is itself uncertain).")
-            }),
+            estimate: next.estimate.map(estimate_text),
         }
     }
 }

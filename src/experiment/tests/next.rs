@@ -1,6 +1,6 @@
 use super::verdict::{Numbers, claim, numbers};
 use super::*;
-use crate::experiment::next::{Wanted, runs_of, seeds_estimate, seeds_to_plan, wanted};
+use crate::experiment::next::{Wanted, estimate_text, runs_of, seeds_estimate, seeds_to_plan, wanted};
 
 /// What an order of `a` above `b` wants next: seed and row.
 fn wants(a: Numbers, b: Numbers) -> Vec<(u64, String)> {
@@ -77,4 +77,27 @@ fn the_estimate_is_of_the_part_that_needs_most() {
     assert_eq!(seeds_estimate(&judged), Some(each[1]));
     let little = judge(&chain, &numbers(&[("a", &a), ("b", &b), ("c", &[])]));
     assert_eq!(seeds_estimate(&little), None);
+}
+
+#[test]
+fn the_estimate_allows_for_what_an_undecided_claim_is_judged_by() {
+    // Alone b would be above a at four seeds; of several comparisons it has not been at four.
+    let (a, b) = (
+        [(0, 80.0), (1, 80.3), (2, 79.8), (3, 80.1)],
+        [(0, 80.5), (1, 80.6), (2, 80.6), (3, 80.4)],
+    );
+    let high: Vec<_> = b.iter().map(|(seed, value)| (*seed, value + 5.0 + 0.1 * *seed as f64)).collect();
+    let estimate = |above: &str| {
+        let order = claim(ClaimKind::Order, &format!("above = [{above}]\nbelow = [\"b\"]"));
+        let rows = ["c", "d", "e", "f", "g", "h"].map(|row| (row, high.as_slice()));
+        let table = numbers(&[[("a", a.as_slice()), ("b", b.as_slice())].as_slice(), &rows].concat());
+        seeds_estimate(&judge(&order, &table))
+    };
+    assert_eq!(estimate("\"a\""), None, "it is decided");
+    let (four, seven) = (
+        estimate("\"a\", \"c\", \"d\", \"e\""),
+        estimate("\"a\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\""),
+    );
+    assert!(four > Some(4) && seven > four, "{four:?}, {seven:?}");
+    assert!(estimate_text(7).contains("about 7 seeds in all") && estimate_text(7).contains("80 % chance for each comparison"));
 }

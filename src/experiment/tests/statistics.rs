@@ -119,7 +119,7 @@ fn holm_corrects_as_in_his_example() {
 #[test]
 fn a_smaller_difference_needs_more_seeds() {
     let found = paired();
-    let seeds = |distance| found.seeds_to_separate(distance, 0.025);
+    let seeds = |distance| found.seeds_to_separate(&[distance], 0.025);
     // 1 - scipy.stats.nct.cdf(t.ppf(.975, n - 1), n - 1, d_z * sqrt(n)): .655 of four seeds, .832 of five.
     assert_eq!(seeds(found.mean), Some(5));
     assert!(
@@ -128,4 +128,25 @@ fn a_smaller_difference_needs_more_seeds() {
         [0.2, 0.4, 0.8].map(seeds)
     );
     assert_eq!(seeds(1e-4), None, "more than an estimate goes to");
+    assert_eq!(seeds(100.0), Some(5), "four are there already and did not decide it");
+    let groups = |first: &[f64], second: &[f64]| Difference::welch(first, second).unwrap().seeds_to_separate(&[100.0], 0.025);
+    assert_eq!(groups(&A, &B), Some(5));
+    assert_eq!(
+        groups(&A, &B[..2]),
+        Some(4),
+        "the smaller group first becomes as large as the other"
+    );
+}
+
+/// Two tests that must both succeed need more seeds than one: the chance that either falls short counts.
+#[test]
+fn an_equivalence_has_its_chance_as_a_whole() {
+    let spread: Vec<f64> = (0..6).map(|seed| f64::from(seed % 2) - 0.5).collect();
+    let found = Difference::paired(&spread).unwrap();
+    close(found.mean, 0.0);
+    let seeds = |distances: &[f64]| found.seeds_to_separate(distances, 0.05).unwrap();
+    // s = .5477; the least n with 1 - 2 * t.sf(.3 / (s / n**.5) - t.ppf(.95, n - 1), n - 1) >= .8; without the 2, 23.
+    assert_eq!(seeds(&[0.3, 0.3]), 31);
+    assert_eq!(seeds(&[0.3]), 23);
+    assert_eq!(seeds(&[0.3, 5.0]), seeds(&[0.3]), "an end that is far away costs nothing");
 }
