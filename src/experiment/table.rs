@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::claim::Place;
 use super::resolve::Plan;
 use super::run::RunId;
 use super::study::{Better, Column, Study};
@@ -109,6 +110,27 @@ impl Table {
         self.rows.iter().any(|row| row.entries[column].paper.is_some())
     }
 
+    /// The entry at a place, if the table has the place.
+    pub(super) fn entry(&self, place: &Place) -> Option<&Entry> {
+        let at = self.columns.iter().position(|column| column.id == place.column)?;
+        self.rows.iter().find(|row| row.id == place.row)?.entries.get(at)
+    }
+
+    /// The headings of a place: of its row and of its column.
+    pub(super) fn head(&self, place: &Place) -> (String, String) {
+        let row = self.rows.iter().find(|row| row.id == place.row);
+        let column = self.column(&place.column);
+        (
+            row.map_or(&place.row, |row| &row.title).clone(),
+            column.map_or(&place.column, |column| &column.title).clone(),
+        )
+    }
+
+    /// The column of that id.
+    pub(super) fn column(&self, id: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.id == id)
+    }
+
     /// How many seeds most of the numbers are of; the larger count of two that are as frequent.
     pub fn usual_n(&self) -> usize {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
@@ -189,17 +211,17 @@ impl Table {
         self.rows.iter().flat_map(|row| &row.entries).any(|entry| entry.best)
     }
 
-    /// Long form: one line a seed.
+    /// Long form: one line a seed. The paper's numbers stay numbers: their question mark has a column of its own.
     pub fn to_csv(&self) -> String {
-        let mut text = String::from("row,column,seed,run,state,value,unit,paper\n");
+        let mut text = String::from("row,column,seed,run,state,value,unit,paper,uncertain\n");
         for row in &self.rows {
             for (column, entry) in self.columns.iter().zip(&row.entries) {
-                let mark = if entry.uncertain { " ?" } else { "" };
-                let paper = entry.paper.map(|p| format!("{p}{mark}")).unwrap_or_default();
+                let mark = if entry.uncertain { "?" } else { "" };
+                let paper = entry.paper.map(|p| p.to_string()).unwrap_or_default();
                 for v in &entry.values {
                     let _ = writeln!(
                         text,
-                        "{},{},{},{},finished,{},{},{paper}",
+                        "{},{},{},{},finished,{},{},{paper},{mark}",
                         quoted(&row.id),
                         quoted(&column.id),
                         v.seed,
@@ -211,7 +233,7 @@ impl Table {
                 for m in &entry.missing {
                     let _ = writeln!(
                         text,
-                        "{},{},{},{},{},,{},{paper}",
+                        "{},{},{},{},{},,{},{paper},{mark}",
                         quoted(&row.id),
                         quoted(&column.id),
                         m.seed,

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::claim::{Bound, Claim, Part, Place};
+use super::claim::{Bound, Claim, Part};
 use super::run::RunId;
 use super::statistics::{Difference, Pairing, holm};
 use super::table::{Entry, Table};
@@ -110,6 +110,8 @@ pub struct Finding {
     pub level: f64,
     /// The same difference of the paper's numbers.
     pub paper: Option<f64>,
+    /// Whether one of these two numbers may be another row's.
+    pub uncertain: bool,
     /// The numbers, first and second place, with seed and run.
     pub numbers: (Vec<Number>, Vec<Number>),
     /// Why there is not enough: who, and what they have too little of.
@@ -198,6 +200,12 @@ impl Finding {
         format!("{text} {}", self.unit).trim_end().to_owned()
     }
 
+    /// The same difference of the paper's numbers, with a question mark if one of them may be another row's: `+0.10 points ?`.
+    pub fn paper_text(&self) -> Option<String> {
+        let mark = if self.uncertain { " ?" } else { "" };
+        self.paper.map(|paper| format!("{}{mark}", self.points(paper)))
+    }
+
     /// `n = 3 pairs`, or `n = 3 and 2` where seeds make no pairs.
     pub fn n(&self) -> Option<String> {
         let Difference { pairing, n, .. } = self.difference?;
@@ -276,7 +284,7 @@ fn signed(number: f64, decimals: usize) -> String {
 }
 
 fn find(part: Part, table: &Table) -> Finding {
-    let (upper, lower) = (entry(table, &part.upper), entry(table, &part.lower));
+    let (upper, lower) = (table.entry(&part.upper), table.entry(&part.lower));
     let (numbers, paper) = match (upper, lower) {
         (Some(upper), Some(lower)) => (
             (numbers(upper), numbers(lower)),
@@ -289,14 +297,14 @@ fn find(part: Part, table: &Table) -> Finding {
         Bound::AtLeast(_) => 1.0 - 2.0 * LEVEL,
         Bound::Within(_) => 1.0 - 2.0 * LEVEL_EQUAL,
     };
-    let heads = (head(table, &part.upper), head(table, &part.lower));
+    let heads = (table.head(&part.upper), table.head(&part.lower));
     let ((row_1, column_1), (row_2, column_2)) = &heads;
     let (names, around) = if part.upper.column == part.lower.column {
         ((row_1.clone(), row_2.clone()), column_1.clone())
     } else {
         ((column_1.clone(), column_2.clone()), row_1.clone())
     };
-    let (unit, decimals) = column(table, &part.upper.column).map_or(("points", 1), |column| {
+    let (unit, decimals) = table.column(&part.upper.column).map_or(("points", 1), |column| {
         let unit = match column.unit.as_str() {
             "%" => "points",
             "dB" => "dB",
@@ -319,6 +327,7 @@ fn find(part: Part, table: &Table) -> Finding {
         difference,
         level,
         paper,
+        uncertain: paper.is_some() && [upper, lower].into_iter().flatten().any(|entry| entry.uncertain),
         numbers,
         lacks,
         seeds_to_separate: None,
@@ -372,24 +381,4 @@ fn numbers(entry: &Entry) -> Vec<Number> {
             value: value.value,
         })
         .collect()
-}
-
-fn column<'a>(table: &'a Table, id: &str) -> Option<&'a super::Column> {
-    table.columns.iter().find(|column| column.id == id)
-}
-
-fn entry<'a>(table: &'a Table, place: &Place) -> Option<&'a Entry> {
-    let at = table.columns.iter().position(|column| column.id == place.column)?;
-    table.rows.iter().find(|row| row.id == place.row)?.entries.get(at)
-}
-
-/// The headings of a place.
-fn head(table: &Table, place: &Place) -> (String, String) {
-    let row = table
-        .rows
-        .iter()
-        .find(|row| row.id == place.row)
-        .map_or(&place.row, |row| &row.title);
-    let column = column(table, &place.column).map_or(&place.column, |column| &column.title);
-    (row.clone(), column.clone())
 }

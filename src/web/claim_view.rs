@@ -48,7 +48,7 @@ pub struct FindingView {
     pub details: String,
     /// What the claim says of it.
     pub said: String,
-    /// The paper's difference.
+    /// The paper's difference, with a question mark where it is uncertain.
     pub paper: Option<String>,
     /// The interval drawn.
     pub mark: String,
@@ -201,7 +201,7 @@ fn line(finding: &Finding, range: (f64, f64)) -> Option<FindingView> {
         effect: mean.to_owned(),
         details: details.trim_end_matches(')').to_owned(),
         said: finding.said(),
-        paper: finding.paper.map(|paper| finding.points(paper)),
+        paper: finding.paper_text(),
         mark: mark.svg(),
         verdict: finding.verdict,
         runs: [links(&finding.numbers.0), links(&finding.numbers.1)],

@@ -80,11 +80,11 @@ fn markdown_has_our_number_and_the_papers_side_by_side() {
 fn csv_has_a_line_a_seed_and_quotes_what_it_must() {
     let text = table(some).to_csv();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "row,column,seed,run,state,value,unit,paper");
+    assert_eq!(lines[0], "row,column,seed,run,state,value,unit,paper,uncertain");
     let run = &table(some).rows[0].entries[0].values[1].run;
-    assert_eq!(lines[2], format!("mae,finetune,1,{run},finished,82,%,83.1"));
+    assert_eq!(lines[2], format!("mae,finetune,1,{run},finished,82,%,83.1,"));
     let missing = lines.iter().find(|line| line.starts_with("mae_long,finetune,1,")).unwrap();
-    assert!(missing.ends_with(",\"running, \"\"step 3\"\"\",,%,"), "{missing}");
+    assert!(missing.ends_with(",\"running, \"\"step 3\"\"\",,%,,"), "{missing}");
     assert_eq!(
         lines.len(),
         1 + 3 * 2 + 2 * 2,
@@ -102,5 +102,5 @@ fn a_number_of_the_paper_that_may_be_another_rows_has_a_question_mark() {
     assert_eq!(table.rows[1].entries[0].paper_text(2), None);
     assert!(table.to_markdown().contains(" | 83.1 ? | "), "{}", table.to_markdown());
     let line = table.to_csv().lines().nth(1).unwrap().to_owned();
-    assert!(line.ends_with(",finished,80,%,83.1 ?"), "{line}");
+    assert!(line.ends_with(",finished,80,%,83.1,?"), "the number stays a number: {line}");
 }

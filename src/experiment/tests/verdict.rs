@@ -180,6 +180,19 @@ fn seeds_that_both_have_make_pairs_and_others_make_groups() {
 }
 
 #[test]
+fn what_the_paper_is_uncertain_of_keeps_its_question_mark() {
+    let (a, b) = ([(0, 81.0), (1, 81.5)], [(0, 80.0), (1, 80.1)]);
+    let mut table = numbers(&[("a", &a), ("b", &b)]);
+    let text = |table: &Table| judge(&order(), table).findings[0].paper_text();
+    assert_eq!(text(&table).as_deref(), Some("−1.00 points"));
+    table.rows[1].entries[0].uncertain = true;
+    assert_eq!(text(&table).as_deref(), Some("−1.00 points ?"));
+    assert!(judge(&order(), &table).findings[0].uncertain);
+    table.rows[0].entries[0].paper = None;
+    assert!(!judge(&order(), &table).findings[0].uncertain, "there is no difference to doubt");
+}
+
+#[test]
 fn too_few_numbers_are_said_by_name() {
     let lacks = |a: Numbers, b: Numbers| {
         let judged = judge(&order(), &numbers(&[("a", a), ("b", b)]));
