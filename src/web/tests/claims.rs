@@ -139,6 +139,20 @@ async fn what_a_claim_needs_is_queued_from_the_page() {
     );
 }
 
+/// What no interval can tell stands where claims are explained, on the page and in the report.
+#[tokio::test]
+async fn what_intervals_leave_out_is_said() {
+    let site = Site::new(|dir| fill_seeds(dir, 2)).await;
+    for path in ["/claims", "/report.html?scale=smoke"] {
+        site.page(path).await.has(&[
+            "An interval is over seeds alone",
+            "on the one draw of them that all seeds share",
+            "about 15 % instead of 5 %",
+            "Deciding the number of seeds beforehand",
+        ]);
+    }
+}
+
 #[tokio::test]
 async fn a_study_shows_its_own_claims() {
     let site = Site::new(|dir| fill_seeds(dir, 3)).await;
