@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use axum::extract::{FromRequest, FromRequestParts, Query, RawForm, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawForm, RawPathParams, Request};
 use axum::http::request::Parts;
 
 use super::error::{Error, Result};
@@ -48,12 +48,8 @@ impl Fields {
         parsed.transpose()
     }
 
-    fn decode(encoded: &str) -> Result<Fields> {
-        let uri = format!("/?{encoded}")
-            .parse()
-            .map_err(|_| Error::BadRequest("the fields are not form-encoded text".to_owned()))?;
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|e| Error::BadRequest(e.body_text()))?;
-        Ok(Fields(pairs))
+    fn decode(encoded: &str) -> Fields {
+        Fields(form_urlencoded::parse(encoded.as_bytes()).into_owned().collect())
     }
 }
 
@@ -64,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InQuery {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        Fields::decode(parts.uri.query().unwrap_or_default()).map(InQuery)
+        Ok(InQuery(Fields::decode(parts.uri.query().unwrap_or_default())))
     }
 }
 
@@ -80,7 +76,7 @@ impl<S: Send + Sync> FromRequest<S> for InForm {
             _ => Error::BadRequest(e.body_text()),
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the form is not UTF-8 text".to_owned()))?;
-        Fields::decode(text).map(InForm)
+        Ok(InForm(Fields::decode(text)))
     }
 }
 
@@ -152,13 +148,21 @@ mod tests {
     #[test]
     fn fields_come_back_as_they_were_encoded() {
         let value = "a b&c=d/ü%2e".to_owned();
-        let fields = Fields::decode(&query_of([("x", value.clone()), ("empty", String::new())])).unwrap();
+        let fields = Fields::decode(&query_of([("x", value.clone()), ("empty", String::new())]));
         assert_eq!(fields, Fields(vec![("x".to_owned(), value)]));
     }
 
     #[test]
+    fn a_form_may_be_as_long_as_a_body() {
+        let value = "a = 1\n".repeat(BODY_LIMIT / 16);
+        let encoded = query_of([("toml", value.clone())]);
+        assert!((1 << 18..BODY_LIMIT).contains(&encoded.len()), "{} bytes", encoded.len());
+        assert_eq!(Fields::decode(&encoded).raw("toml"), Some(value.as_str()));
+    }
+
+    #[test]
     fn a_value_of_the_wrong_type_is_refused_by_name() {
-        let error = Fields::decode("page=two").unwrap().parse::<u64>("page").unwrap_err();
+        let error = Fields::decode("page=two").parse::<u64>("page").unwrap_err();
         assert!(error.to_string().starts_with("page: "), "{error}");
     }
 }

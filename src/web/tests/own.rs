@@ -3,6 +3,20 @@
 use super::super::fields::query_of;
 use super::*;
 
+/// A file of 40 KB is encoded to more bytes than an address may have, and to less than a form may.
+#[tokio::test]
+async fn a_long_study_can_be_saved() {
+    let site = Site::new(|_| ()).await;
+    assert_eq!(site.post("/studies", GRID).await.status, StatusCode::SEE_OTHER);
+    let file = site.dir.path().join("studies/ratios.toml");
+    let text = std::fs::read_to_string(&file).unwrap() + &"# How it came to be.\n".repeat(1900);
+    let form = query_of([("toml", text.clone()), ("replace", "ratios".to_owned())]);
+    assert!(form.len() > 65_534);
+    let saved = site.post("/studies", &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+}
+
 const GRID: &str =
     "name=ratios&title=How+much&summary=Which%3F&method=mae&measure=finetune&measure=psnr&settings=method.mask_ratio+%3D+0.5%2C+0.75";
 
