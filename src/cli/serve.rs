@@ -46,7 +46,8 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
             args.data.data_dir.display()
         ))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = axum::serve(listener, web::router(state)).with_graceful_shutdown(stopped(stop.clone()));
+        let app = web::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, app).with_graceful_shutdown(stopped(stop.clone()));
         tokio::select! {
             ended = server => ended.context("the server stopped"),
             () = patience(stop) => Ok(()),

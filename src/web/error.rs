@@ -41,7 +41,7 @@ pub enum Error {
     /// 413: the body is over the limit, in bytes.
     #[error("the request is larger than {} MiB", .0 >> 20)]
     TooLarge(usize),
-    /// 429: too many wrong tokens in the last minute.
+    /// 429: too many wrong tokens from that address in the last minute.
     #[error("too many wrong tokens: wait a minute, then try again")]
     TooMany,
     /// 500: a fault of the server, logged here and nowhere else.

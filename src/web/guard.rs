@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{Error, Failure, Result};
 use super::fields::encode;
-use super::session::Sessions;
+use super::session::{Caller, Sessions};
 use super::uploads::UPLOAD_LIMIT;
 
 /// Largest body of a request, in bytes.
@@ -80,7 +80,7 @@ impl Guard {
         if is_open(request.uri().path()) {
             Ok(())
         } else {
-            self.sessions.admit(request.headers())
+            self.sessions.admit(request.headers(), Caller::of(request.extensions()))
         }
     }
 

@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 use super::fields::{InForm, InQuery};
 use super::guard::Guard;
 use super::page::{Layout, Page};
-use super::session::{COOKIE, LIFETIME};
+use super::session::{COOKIE, Caller, LIFETIME};
 
 #[derive(askama::Template)]
 #[template(path = "login.html")]
@@ -29,9 +29,9 @@ pub async fn login(InQuery(query): InQuery) -> impl IntoResponse {
 }
 
 /// Checks the token; the session's cookie is out of reach of scripts and of other sites.
-pub async fn log_in(State(guard): State<Guard>, InForm(form): InForm) -> Result<Response> {
+pub async fn log_in(State(guard): State<Guard>, caller: Caller, InForm(form): InForm) -> Result<Response> {
     let next = next_of(form.get("next"));
-    match guard.sessions.open(form.get("token").unwrap_or_default()) {
+    match guard.sessions.open(form.get("token").unwrap_or_default(), caller) {
         Ok(value) => {
             let cookie = format!(
                 "{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",

@@ -1,5 +1,6 @@
 //! The guard, on every route there is.
 
+use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::http::header::HOST as HOST_HEADER;
 
@@ -243,6 +244,25 @@ async fn guessing_the_token_is_slowed_down() {
         last = site.post("/login", "token=guess").await.status;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn who_guesses_the_token_holds_nobody_else_up() {
+    let site = filled(Some("open sesame")).await;
+    let ask = async |from: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let mut asked = request(Method::GET, "/queue", &[("authorization", &bearer)], "");
+        asked
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::new(from.parse().unwrap(), 40_000)));
+        site.send(asked).await.status
+    };
+    for _ in 0..20 {
+        assert_eq!(ask("10.0.0.66", "guess").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(ask("10.0.0.66", "open sesame").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("10.0.0.7", "open sesame").await, StatusCode::OK);
+    assert_eq!(site.post("/login", "token=open+sesame").await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
