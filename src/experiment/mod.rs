@@ -32,7 +32,7 @@ pub use claim::{Claim, ClaimKind};
 pub use forecast::{Past, Together};
 pub use latex::Caption;
 pub use library::Library;
-pub use resolve::{Cell, Invalid, Plan, Request, plan, single_run, tokenizer_of};
+pub use resolve::{Cell, Invalid, Plan, Request, plan, plan_seeds, single_run, tokenizer_of};
 pub use run::{RunId, RunSpec, Stage};
 pub use scale::Scale;
 pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};

@@ -3,7 +3,8 @@
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining only),
 //! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use super::catalog::{Catalog, MethodInfo, recipe, sections, tokenizer_sections};
 use super::check::{
@@ -39,6 +40,11 @@ impl Request {
         request
     }
 
+    /// How many seeds a study has at a scale.
+    pub fn seeds_of(&self, study: &Study, scale: &Scale) -> u64 {
+        self.seeds.or(study.seeds).unwrap_or(scale.seeds)
+    }
+
     /// The wishes without the sections that a run of this stage and method does not have.
     pub fn fitting(mut self, stage: Stage, method: &MethodInfo) -> Request {
         let known = sections(stage, method);
@@ -48,7 +54,7 @@ impl Request {
 }
 
 /// The runs of a study and the cells they fill.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Distinct runs, parents before children.
     pub runs: Vec<RunSpec>,
@@ -80,10 +86,20 @@ impl Plan {
         self.runs.iter_mut().for_each(|run| run.settings = Values::new());
         self
     }
+}
 
+/// A plan in the making.
+#[derive(Default)]
+struct Draft {
+    plan: Plan,
+    /// The names of its runs: a study may have tens of thousands.
+    known: HashSet<RunId>,
+}
+
+impl Draft {
     fn add(&mut self, run: &RunSpec) {
-        if !self.runs.iter().any(|known| known.id == run.id) {
-            self.runs.push(run.clone());
+        if self.known.insert(run.id.clone()) {
+            self.plan.runs.push(run.clone());
         }
     }
 }
@@ -93,16 +109,17 @@ impl Plan {
 /// # Errors
 /// The first setting that is unknown, of the wrong type, out of range or in conflict with another.
 pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) -> Result<Plan, Invalid> {
-    let mut plan = Plan {
-        runs: Vec::new(),
-        cells: Vec::new(),
-    };
-    let seeds = request.seeds.or(study.seeds).unwrap_or(scale.seeds);
-    if !(1..=1000).contains(&seeds) {
-        return Err(Invalid::new(
-            "seeds",
-            format!("{seeds} is not allowed: it must be a whole number from 1 to 1000"),
-        ));
+    plan_seeds(study, scale, catalog, request, 0..request.seeds_of(study, scale))
+}
+
+/// The part of a study's plan that is of these seeds, however many the study has.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_seeds(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request, seeds: Range<u64>) -> Result<Plan, Invalid> {
+    if !(1..=1000).contains(&seeds.end) {
+        let fault = format!("{} is not allowed: it must be a whole number from 1 to 1000", seeds.end);
+        return Err(Invalid::new("seeds", fault));
     }
     check_scale(scale, catalog)?;
     check_values("", &request.set, &every_section(catalog))?;
@@ -112,17 +129,19 @@ pub fn plan(study: &Study, scale: &Scale, catalog: &Catalog, request: &Request) 
     for column in &study.columns {
         check_column(column, catalog).map_err(|invalid| invalid.of(&format!("column `{}`", column.id)))?;
     }
-    for seed in 0..seeds {
+    let mut draft = Draft::default();
+    for seed in seeds {
         for row in &study.rows {
-            plan_row(&mut plan, study, row, scale, catalog, request, seed)?;
+            plan_row(&mut draft, study, row, scale, catalog, request, seed)?;
         }
     }
+    let mut plan = draft.plan;
     plan.runs.sort_by_key(|run| run.stage); // Parents first; stable, so rows and seeds keep their order.
     Ok(plan)
 }
 
 fn plan_row(
-    plan: &mut Plan,
+    draft: &mut Draft,
     study: &Study,
     row: &Row,
     scale: &Scale,
@@ -150,8 +169,8 @@ fn plan_row(
     };
     let pretrain = resolve(Stage::Pretrain, "", &empty, None)?;
     let tokenizer = tokenizer_of(&pretrain);
-    tokenizer.iter().for_each(|tokenizer| plan.add(tokenizer));
-    plan.add(&pretrain);
+    tokenizer.iter().for_each(|tokenizer| draft.add(tokenizer));
+    draft.add(&pretrain);
     for column in columns_of(study, row, method) {
         let run = match (column.stage, &tokenizer) {
             (Stage::Pretrain, _) => pretrain.clone(),
@@ -159,13 +178,13 @@ fn plan_row(
             (Stage::Tokenizer, None) => continue,
             _ if column.after != Stage::Pretrain => {
                 let parent = resolve(column.after, "", &empty, Some(&pretrain))?;
-                plan.add(&parent);
+                draft.add(&parent);
                 resolve(column.stage, &format!("{} · ", column.after), &column.set, Some(&parent))?
             }
             _ => resolve(column.stage, "", &column.set, Some(&pretrain))?,
         };
-        plan.add(&run);
-        plan.cells.push(Cell {
+        draft.add(&run);
+        draft.plan.cells.push(Cell {
             row: row.id.clone(),
             column: column.id.clone(),
             seed,
@@ -196,13 +215,11 @@ fn check_row(row: &Row, catalog: &Catalog) -> Result<(), Invalid> {
 /// A column's settings, which are of one stage after pretraining: all of a row's columns have one pretraining.
 fn check_column(column: &Column, catalog: &Catalog) -> Result<(), Invalid> {
     if !column.set.is_empty() && matches!(column.stage, Stage::Pretrain | Stage::Tokenizer) {
-        return Err(Invalid::new(
-            "set",
-            format!(
-                "a column of stage {} has no settings of its own: they stand in the rows",
-                column.stage
-            ),
-        ));
+        let fault = format!(
+            "a column of stage {} has no settings of its own: they stand in the rows",
+            column.stage
+        );
+        return Err(Invalid::new("set", fault));
     }
     check_values("set", &column.set, &sections_of(column.stage, catalog))
 }

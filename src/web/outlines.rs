@@ -1,10 +1,11 @@
 //! Which runs studies consist of, kept for the pages that ask again and again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::AppState;
-use crate::experiment::{Invalid, Plan, Request, Scale, Study, plan};
+use crate::experiment::{Invalid, Plan, Request, Scale, Study, plan_seeds};
 
 /// Runs that are kept by name, over all studies: some tens of megabytes.
 const MOST: usize = 100_000;
@@ -13,8 +14,8 @@ const MOST: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 pub struct Outlines(Arc<Mutex<HashMap<Key, Known>>>);
 
-/// Study, scale, source of the pictures, number of seeds.
-type Key = (String, String, Option<String>, Option<u64>);
+/// Study, scale, source of the pictures, seeds.
+type Key = (String, String, Option<String>, Range<u64>);
 
 /// A plan, with the study as it was then: a person may have changed it.
 type Known = (Study, Arc<Plan>);
@@ -23,14 +24,29 @@ impl Outlines {
     /// The runs of a study at a scale and the places they fill, by name; `request` has wishes for pictures and seeds alone.
     ///
     /// # Errors
-    /// As [`plan`].
+    /// As [`plan_seeds`].
     pub fn of(&self, app: &AppState, study: &Study, scale: &Scale, request: &Request) -> Result<Arc<Plan>, Invalid> {
+        self.of_seeds(app, study, scale, request, 0..request.seeds_of(study, scale))
+    }
+
+    /// The part of it that is of these seeds, however many the study has.
+    ///
+    /// # Errors
+    /// As [`plan_seeds`].
+    pub fn of_seeds(
+        &self,
+        app: &AppState,
+        study: &Study,
+        scale: &Scale,
+        request: &Request,
+        seeds: Range<u64>,
+    ) -> Result<Arc<Plan>, Invalid> {
+        let make = || plan_seeds(study, scale, &app.catalog, request, seeds.clone());
         if !request.set.is_empty() {
-            return Ok(Arc::new(plan(study, scale, &app.catalog, request)?.without_settings()));
+            return Ok(Arc::new(make()?.without_settings()));
         }
         let data = request.data.clone().filter(|data| *data != scale.source());
-        let seeds = request.seeds.filter(|seeds| *seeds != scale.seeds);
-        let key = (study.name.clone(), scale.name.clone(), data, seeds);
+        let key = (study.name.clone(), scale.name.clone(), data, seeds.clone());
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept()
             .get(&key)
@@ -39,7 +55,7 @@ impl Outlines {
         if let Some(outline) = known {
             return Ok(outline);
         }
-        let outline = Arc::new(plan(study, scale, &app.catalog, request)?.without_settings());
+        let outline = Arc::new(make()?.without_settings());
         let mut kept = kept();
         if kept.values().map(|(_, outline)| outline.runs.len()).sum::<usize>() + outline.runs.len() > MOST {
             kept.clear();

@@ -57,8 +57,12 @@ fn table_of(app: &AppState, study: &Study, run: &Run) -> Option<(Choice, Arc<Pla
         seeds: (run.seed >= scale.seeds).then_some(run.seed.saturating_add(1)),
         ..Request::default()
     };
-    // A run by hand may have a seed or pictures that no study takes.
-    let outline = app.outlines.of(app, study, scale, &request).ok()?;
+    if run.seed >= request.seeds_of(study, scale) {
+        return None;
+    }
+    // A run by hand may have a seed or pictures that no study takes. Others of its seed are all that it can be among.
+    let seeds = run.seed..run.seed + 1;
+    let outline = app.outlines.of_seeds(app, study, scale, &request, seeds).ok()?;
     let choice = Choice {
         scale: scale.name.clone(),
         data: if run.data == scale.source() {

@@ -25,6 +25,23 @@ fn a_run_that_two_rows_need_is_planned_once_and_parents_come_first() {
 }
 
 #[test]
+fn the_seeds_of_a_plan_are_planned_each_for_itself() {
+    let whole = toy_plan(&study(), &scale(""), &Request::default()).unwrap();
+    let part = |seeds| plan_seeds(&study(), &scale(""), &catalog(), &Request::default(), seeds);
+    for seed in 0..2 {
+        let one = part(seed..seed + 1).unwrap();
+        let of_seed: Vec<_> = whole.runs.iter().filter(|run| run.seed == seed).cloned().collect();
+        let cells: Vec<_> = whole.cells.iter().filter(|cell| cell.seed == seed).cloned().collect();
+        assert_eq!((one.runs, one.cells), (of_seed, cells));
+    }
+    assert_eq!(part(999..1000).unwrap().runs.len(), whole.runs.len() / 2);
+    refused(
+        part(1000..1001),
+        "seeds: 1001 is not allowed: it must be a whole number from 1 to 1000",
+    );
+}
+
+#[test]
 fn later_layers_win() {
     let scale = scale(
         "[all.train]\nepochs = 30\n[stage.finetune.train]\nepochs = 20\n[method.mae.train]\nepochs = 40\n[method.supervised.train]\nepochs = 50\n",

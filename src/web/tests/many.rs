@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::experiment::Request;
+use crate::experiment::{Request, plan_seeds};
 use crate::run_dir::{Event, RunFile};
 
 const RUNS: u64 = 10_000;
@@ -99,4 +99,17 @@ async fn a_study_of_two_thousand_runs_stays_quick() {
     .await;
     let run = site.store.runs(&Default::default()).await.unwrap().remove(0);
     is_quick(&site, &format!("/runs/{}", run.id)).await;
+}
+
+/// The page looks for the tables of that seed alone: with all before it they would be hundreds of thousands of runs.
+#[tokio::test]
+async fn the_page_of_a_run_with_a_large_seed_stays_quick() {
+    let (study, scale) = (&Study::built_in()[0], &Scale::built_in()[0]);
+    let plan = plan_seeds(study, scale, &catalog(), &Request::default(), 999..1000).unwrap();
+    let run = find(&plan, "mae", Stage::Finetune).clone();
+    let path = format!("/runs/{}", run.id);
+    let site = Site::new(|dir| write_quickly(dir, run, 0)).await;
+    is_quick(&site, &path).await;
+    let back = format!("/studies/{}?scale=smoke&#38;seeds=1000#row-mae", study.name);
+    site.page(&path).await.has(&[&back]);
 }
