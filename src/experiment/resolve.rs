@@ -1,6 +1,6 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
-//! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining only),
+//! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or finetuning from scratch),
 //! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request.
 
 use std::collections::{BTreeMap, HashSet};
