@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
@@ -14,6 +15,8 @@ use super::{Change, Executor, JobsConfig, Slot, catch_up};
 
 /// Changes that a slow listener may fall behind before it misses some.
 const CHANGES: usize = 256;
+/// Time after which a run that could not be worked on is tried again.
+const ASIDE: Duration = Duration::from_secs(60);
 
 /// The state behind [`super::Jobs`].
 pub(super) struct Inner {
@@ -26,6 +29,7 @@ pub(super) struct Inner {
     /// Tells the scheduler that a run or a device may be ready.
     pub wake: Notify,
     workers: Mutex<BTreeMap<RunId, AtWork>>,
+    aside: Mutex<BTreeMap<RunId, Aside>>,
     changes: broadcast::Sender<Change>,
     tasks: Mutex<JoinSet<()>>,
     _hold: Lock,
@@ -46,6 +50,14 @@ pub(super) struct AtWork {
     pub memory_kills: u64,
 }
 
+/// A run that no device is given for a while, because its directory cannot be written for instance.
+struct Aside {
+    /// When it is tried again.
+    until: Instant,
+    /// Why, as pages say it.
+    reason: String,
+}
+
 impl Inner {
     pub fn new(store: Store, hold: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> Inner {
         Inner {
@@ -55,6 +67,7 @@ impl Inner {
             turn: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             workers: Mutex::default(),
+            aside: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
             tasks: Mutex::default(),
             _hold: hold,
@@ -73,7 +86,9 @@ impl Inner {
     pub async fn catch_up(&self, dir: &RunDir) -> anyhow::Result<()> {
         if let Some(change) = catch_up(&self.store, dir).await? {
             // Nobody may be listening.
-            let _ = self.changes.send(change);
+            let _ = self.changes.send(change.clone());
+            // Somebody could write to its directory.
+            self.end_aside(&change.run).await?;
             self.wake.notify_one();
         }
         Ok(())
@@ -99,6 +114,51 @@ impl Inner {
         self.store.release(run).await?;
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Gives the device of a run back and starts others instead, until some time has passed or its events say
+    /// something new: a run that cannot be worked on, and whose events cannot say so, would else be next again at once.
+    pub async fn set_aside(&self, run: &RunId, reason: String) -> anyhow::Result<()> {
+        let until = Instant::now() + ASIDE;
+        locked(&self.aside).insert(run.clone(), Aside { until, reason });
+        self.workers().remove(run);
+        self.store.set_aside(run).await?;
+        if let Some(state) = self.store.run(run).await?.map(|run| run.state) {
+            let _ = self.changes.send(Change { run: run.clone(), state });
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Why a run is set aside, if it is.
+    pub fn obstacle(&self, run: &RunId) -> Option<String> {
+        locked(&self.aside).get(run).map(|aside| aside.reason.clone())
+    }
+
+    /// Lets the runs wait for a device again that were set aside long enough ago.
+    pub async fn end_asides(&self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let due = |(run, aside): (&RunId, &Aside)| (aside.until <= now).then(|| run.clone());
+        let runs: Vec<RunId> = locked(&self.aside).iter().filter_map(due).collect();
+        for run in runs {
+            self.end_aside(&run).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_aside(&self, run: &RunId) -> anyhow::Result<()> {
+        let Some(aside) = locked(&self.aside).remove(run) else {
+            return Ok(());
+        };
+        // The claim of one that is worked on again is its device's.
+        if self.worker(run).is_some() {
+            return Ok(());
+        }
+        let released = self.store.release(run).await;
+        if released.is_err() {
+            locked(&self.aside).insert(run.clone(), aside);
+        }
+        Ok(released?)
     }
 
     /// The devices and who is on them.

@@ -194,6 +194,11 @@ impl Jobs {
         self.inner.subscribe()
     }
 
+    /// Why a run is passed over for now although it may be its turn: its directory cannot be written, for instance.
+    pub fn obstacle(&self, run: &RunId) -> Option<String> {
+        self.inner.obstacle(run)
+    }
+
     /// The devices and who is on them, in the order of the settings.
     pub fn devices(&self) -> Vec<Slot> {
         self.inner.slots()

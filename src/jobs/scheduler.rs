@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use crate::experiment::RunId;
-use crate::run_dir::{EventKind, Lock, State};
+use crate::run_dir::{EventKind, Lock, RunDir, State};
 
 use super::executor::{Job, memory_kills};
 use super::inner::{AtWork, Inner};
@@ -26,17 +28,18 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-/// Starts the next ready run on each free device.
+/// Starts the next ready run on each free device. One that cannot be started is set aside, and its place is the next one's.
 pub(super) async fn step(inner: &Arc<Inner>) -> anyhow::Result<()> {
     let _turn = inner.turn.lock().await;
+    inner.end_asides().await?;
     for slot in inner.slots().into_iter().filter(|slot| slot.run.is_none()) {
         let places = inner.config.devices.iter().filter(|device| **device == slot.device).count();
-        let Some(run) = inner.store.claim(&slot.device, places).await? else {
-            continue;
-        };
-        if let Err(error) = start(inner, &run, &slot.device).await {
-            inner.release(&run).await?;
-            return Err(error.context(format!("run {run}")));
+        while let Some(run) = inner.store.claim(&slot.device, places).await? {
+            let Err(error) = start(inner, &run, &slot.device).await else {
+                break;
+            };
+            tracing::error!("run {run} cannot be started and is set aside for now: {error:#}");
+            inner.set_aside(&run, format!("cannot be started: {error:#}")).await?;
         }
     }
     Ok(())
@@ -49,7 +52,8 @@ async fn start(inner: &Arc<Inner>, run: &RunId, device: &str) -> anyhow::Result<
     if inner.store.run(run).await?.is_none_or(|run| run.state != State::Queued) {
         return inner.release(run).await;
     }
-    if Lock::holder(dir.path())?.is_some() {
+    let holder = Lock::holder(dir.path()).with_context(|| format!("{}: the lock cannot be read", dir.path().display()))?;
+    if holder.is_some() {
         return recover::adopt(inner, run, device).await;
     }
     let config = &inner.config;
@@ -78,17 +82,17 @@ async fn start(inner: &Arc<Inner>, run: &RunId, device: &str) -> anyhow::Result<
             Ok(())
         }
         Err(error) => {
-            let lock = Lock::take(dir.path())?;
-            orders::append(
-                &dir,
-                EventKind::Failed {
-                    reason: format!("{error:#}"),
-                    causes: Vec::new(),
-                },
-            )?;
-            drop(lock);
+            let reason = format!("{error:#}");
+            write_failure(&dir, &reason).context(reason)?;
             inner.catch_up(&dir).await?;
             inner.release(run).await
         }
     }
+}
+
+/// Says in its events that a run failed before it began.
+fn write_failure(dir: &RunDir, reason: &str) -> anyhow::Result<()> {
+    let _lock = Lock::take(dir.path()).with_context(|| format!("{} cannot be locked", dir.path().display()))?;
+    let (reason, causes) = (reason.to_owned(), Vec::new());
+    orders::append(dir, EventKind::Failed { reason, causes })
 }

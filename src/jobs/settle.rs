@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
+
 use crate::experiment::RunId;
 use crate::run_dir::{EventKind, History, Lock, LockError, RunDir};
 
@@ -45,11 +47,17 @@ pub(super) async fn settle_in_turn(inner: &Arc<Inner>, run: &RunId, exit: Exit) 
             let device = worker.map(|worker| worker.device).unwrap_or_default();
             return recover::adopt(inner, run, &device).await;
         }
-        Err(LockError::Io(error)) => Err(error.into()),
+        Err(LockError::Io(error)) => Err(error).with_context(|| format!("{} cannot be locked", dir.path().display())),
     };
     let caught_up = inner.catch_up(&dir).await;
-    inner.release(run).await?;
-    written.and(caught_up)
+    match written.and(caught_up) {
+        Ok(()) => inner.release(run).await,
+        // A run that still waits, as far as anybody can read, would be started again at once.
+        Err(error) => {
+            inner.set_aside(run, format!("its end cannot be written: {error:#}")).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Appends what is missing at the end of a history. The caller holds the run's lock.

@@ -47,6 +47,9 @@ pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
     waiting.retain(|run| !on_device(run));
     let more = waiting.len().saturating_sub(SHOWN) as u64;
     waiting.truncate(SHOWN);
+    for run in &mut waiting {
+        run.reason = run.reason.take().or_else(|| app.jobs.obstacle(&run.id));
+    }
     Ok(Page(QueuePage {
         layout: Layout::new("queue", &app),
         devices,

@@ -72,11 +72,12 @@ struct Gallery {
 pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<impl IntoResponse> {
     let id = path.run()?;
     let look = Look::read(&query)?;
-    let run = app
+    let mut run = app
         .store
         .run(&id)
         .await?
         .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    run.reason = run.reason.or_else(|| app.jobs.obstacle(&id));
     let parent = match &run.parent {
         Some(parent) => app.store.run(parent).await?,
         None => None,

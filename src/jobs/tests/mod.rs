@@ -2,6 +2,7 @@
 
 mod again;
 mod life;
+mod obstacle;
 
 use std::path::PathBuf;
 
@@ -69,6 +70,10 @@ impl Bench {
     }
 
     async fn serve(&self, script: &str) -> Jobs {
+        self.serve_with(Box::new(Script(script.to_owned()))).await
+    }
+
+    async fn serve_with(&self, executor: Box<dyn Executor>) -> Jobs {
         let config = JobsConfig {
             data_dir: self.dir.path().to_owned(),
             worker: PathBuf::from("unused"),
@@ -79,7 +84,7 @@ impl Bench {
         };
         let hold = hold(self.dir.path()).unwrap();
         let store = Store::open(self.dir.path()).await.unwrap();
-        start_with(store, hold, config, Box::new(Script(script.to_owned()))).await.unwrap()
+        start_with(store, hold, config, executor).await.unwrap()
     }
 }
 
