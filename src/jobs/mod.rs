@@ -140,7 +140,7 @@ impl std::fmt::Debug for Jobs {
 
 impl Jobs {
     /// Queues runs, parents first. Runs that are waiting, running or finished are shared; failed and
-    /// cancelled ones are queued again and go on from their checkpoints.
+    /// cancelled ones are queued again and go on from their checkpoints. Those that wait with a lower priority move up.
     ///
     /// # Errors
     /// A run directory that cannot be written, named.
@@ -172,7 +172,7 @@ impl Jobs {
         orders::restart(&self.inner, run).await
     }
 
-    /// Moves a waiting run in the queue; higher goes first.
+    /// Moves a waiting run in the queue; higher goes first. Runs that it waits for move up with it.
     ///
     /// # Errors
     /// A run that does not wait.

@@ -21,11 +21,14 @@ pub(super) async fn submit(inner: &Arc<Inner>, runs: &[RunSpec], priority: i64) 
     let _turn = inner.turn.lock().await;
     let (data_dir, specs) = (inner.config.data_dir.clone(), with_tokenizers(runs));
     // A large study is many synced writes.
-    let submitted = tokio::task::spawn_blocking(move || write_all(&data_dir, &specs, priority))
+    let (submitted, raised) = tokio::task::spawn_blocking(move || write_all(&data_dir, &specs, priority))
         .await
         .context("queueing")??;
-    for run in &submitted.queued {
+    for run in submitted.queued.iter().chain(&raised) {
         inner.catch_up(&inner.dir(run)).await?;
+    }
+    for run in submitted.queued.iter().chain(&raised) {
+        lift_parents(inner, run).await?;
     }
     inner.wake.notify_one();
     Ok(submitted)
@@ -90,7 +93,27 @@ async fn amend(inner: &Arc<Inner>, run: &RunId, choose: impl FnOnce(&History) ->
         .ok_or_else(|| Error::Unknown(run.clone()))?;
     append(&dir, choose(&history)?)?;
     drop(lock);
-    Ok(inner.catch_up(&dir).await?)
+    inner.catch_up(&dir).await?;
+    Ok(lift_parents(inner, run).await?)
+}
+
+/// Lets the waiting runs that a waiting run starts from go before the runs that it goes before itself.
+async fn lift_parents(inner: &Inner, run: &RunId) -> anyhow::Result<()> {
+    let found = inner.store.run(run).await?;
+    let Some(child) = found.filter(|run| run.state == State::Queued) else {
+        return Ok(());
+    };
+    let mut above = child.parent;
+    while let Some(id) = above {
+        // A parent that is not here has no place in the queue.
+        let Some(parent) = inner.store.run(&id).await? else { break };
+        let dir = inner.dir(&id);
+        if parent.state == State::Queued && parent.priority < child.priority && queue_one(&dir, child.priority)? == Placed::Raised {
+            inner.catch_up(&dir).await?;
+        }
+        above = parent.parent;
+    }
+    Ok(())
 }
 
 /// Appends one event to a run's log. The caller holds the run's lock.
@@ -133,7 +156,9 @@ fn with_tokenizers(runs: &[RunSpec]) -> Vec<RunSpec> {
 
 /// Makes the directories of all runs, then queues them one by one. What was made but not queued, because
 /// the disk is full for instance, is removed again.
-fn write_all(data_dir: &Path, runs: &[RunSpec], priority: i64) -> anyhow::Result<Submitted> {
+///
+/// The second list is of runs that waited already and moved up.
+fn write_all(data_dir: &Path, runs: &[RunSpec], priority: i64) -> anyhow::Result<(Submitted, Vec<RunId>)> {
     let fresh: Vec<RunDir> = runs
         .iter()
         .map(|run| RunDir::of(data_dir, &run.id))
@@ -160,33 +185,49 @@ fn make_dirs(data_dir: &Path, runs: &[RunSpec]) -> anyhow::Result<Vec<RunDir>> {
     Ok(dirs)
 }
 
-fn queue_all(runs: &[RunSpec], dirs: &[RunDir], priority: i64) -> anyhow::Result<Submitted> {
-    let mut submitted = Submitted::default();
+fn queue_all(runs: &[RunSpec], dirs: &[RunDir], priority: i64) -> anyhow::Result<(Submitted, Vec<RunId>)> {
+    let (mut submitted, mut raised) = (Submitted::default(), Vec::new());
     for (run, dir) in runs.iter().zip(dirs) {
-        let list = if queue_one(dir, priority)? {
+        let placed = queue_one(dir, priority)?;
+        let list = if placed == Placed::Queued {
             &mut submitted.queued
         } else {
             &mut submitted.shared
         };
         list.push(run.id.clone());
+        if placed == Placed::Raised {
+            raised.push(run.id.clone());
+        }
     }
-    Ok(submitted)
+    Ok((submitted, raised))
 }
 
-/// Queues a run unless it waits, works or is finished already; says whether it did.
-fn queue_one(dir: &RunDir, priority: i64) -> anyhow::Result<bool> {
+/// What became of one run of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    /// It waits now.
+    Queued,
+    /// It waited already, and moved up.
+    Raised,
+    /// It stands as it stood.
+    Shared,
+}
+
+/// Queues a run unless it waits, works or is finished already; one that waits with a lower priority moves up.
+fn queue_one(dir: &RunDir, priority: i64) -> anyhow::Result<Placed> {
     let _lock = match Lock::take(dir.path()) {
         Ok(lock) => lock,
-        Err(LockError::Held(_)) => return Ok(false),
+        Err(LockError::Held(_)) => return Ok(Placed::Shared),
         Err(LockError::Io(error)) => return Err(error).with_context(|| dir.path().display().to_string()),
     };
-    let history = dir.history()?;
-    if history.is_some_and(|history| matches!(history.state, State::Queued | State::Running | State::Finished)) {
-        return Ok(false);
-    }
+    let placed = match dir.history()? {
+        Some(history) if history.state == State::Queued && history.priority < priority => Placed::Raised,
+        Some(history) if matches!(history.state, State::Queued | State::Running | State::Finished) => return Ok(Placed::Shared),
+        _ => Placed::Queued,
+    };
     append(dir, EventKind::Queued { priority })?;
     sync_dir(dir.path())?;
-    Ok(true)
+    Ok(placed)
 }
 
 /// Empties a run directory but for `run.toml`. The order makes every moment safe: without `latest` no

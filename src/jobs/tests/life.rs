@@ -206,6 +206,37 @@ async fn waiting_runs_are_moved_cancelled_and_queued_again() {
 }
 
 #[tokio::test]
+async fn a_higher_priority_moves_up_what_waits_already_and_what_it_waits_for() {
+    let bench = Bench::without_devices();
+    let jobs = bench.serve("").await;
+    let parent = spec(Stage::Pretrain, 0, None);
+    let (child, other) = (spec(Stage::Probe, 0, Some(&parent)), spec(Stage::Finetune, 0, Some(&parent)));
+    let priorities = async || {
+        let mut found = Vec::new();
+        for run in [&parent, &child, &other] {
+            found.push(jobs.find(run).await.priority);
+        }
+        found
+    };
+    let all = [parent.clone(), child.clone(), other.clone()];
+    jobs.submit(&all, 1).await.unwrap();
+    assert_eq!(jobs.submit(&all[..2], 3).await.unwrap().shared.len(), 2);
+    assert_eq!(priorities().await, [3, 3, 1], "a launch moves up the runs that it shares");
+    jobs.submit(&all, 0).await.unwrap();
+    assert_eq!(priorities().await, [3, 3, 1], "and none down");
+    jobs.submit(&all[1..2], 4).await.unwrap();
+    assert_eq!(priorities().await, [4, 4, 1], "nor does it leave behind what is not in the launch");
+    jobs.set_priority(&other.id, 5).await.unwrap();
+    assert_eq!(priorities().await, [5, 4, 5]);
+    jobs.set_priority(&other.id, 0).await.unwrap();
+    assert_eq!(priorities().await, [5, 4, 0], "a run that moves down takes none with it");
+    jobs.cancel(&child.id).await.unwrap();
+    jobs.set_priority(&parent.id, 2).await.unwrap();
+    jobs.retry(&child.id).await.unwrap();
+    assert_eq!(priorities().await, [4, 4, 0]);
+}
+
+#[tokio::test]
 async fn a_child_of_a_failed_run_waits_and_goes_on_when_the_parent_is_retried() {
     let bench = Bench::new();
     let jobs = bench.serve(&[BEGIN, "[ -e go ] || exit 4\n", FINISH].concat()).await;
