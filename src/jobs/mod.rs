@@ -1,10 +1,11 @@
 //! Carrying out runs: the queue's orders, the scheduler, the executor, the ingester.
 //!
 //! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
-//! for), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
+//! for), `cancel` (stopping a run), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
 //! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
 //! directories to the database), `looker` (the process behind the playground).
 
+mod cancel;
 mod executor;
 mod exit;
 mod hold;
@@ -153,7 +154,7 @@ impl Jobs {
     /// # Errors
     /// A run that has ended, or works on another machine.
     pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
-        orders::cancel(&self.inner, run).await
+        cancel::cancel(&self.inner, run).await
     }
 
     /// Queues a failed or cancelled run again; it goes on from its latest checkpoint.

@@ -1,4 +1,4 @@
-//! What people ask for: queue, cancel, retry, restart, move in the queue.
+//! What people ask for: queue, retry, restart, move in the queue.
 //!
 //! Each order is an event in the run's own log, written while holding the run's lock; the database follows.
 
@@ -10,11 +10,10 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::experiment::{RunId, RunSpec, tokenizer_of};
-use crate::run_dir::{Event, EventKind, EventLog, History, Holder, Lock, LockError, RunDir, State, now, sync_dir, write_atomic};
+use crate::run_dir::{Event, EventKind, EventLog, History, Lock, LockError, RunDir, State, now, sync_dir, write_atomic};
 
-use super::executor::stop;
 use super::inner::Inner;
-use super::{Error, Submitted};
+use super::{Error, Submitted, cancel};
 
 /// Queues runs; see [`super::Jobs::submit`].
 pub(super) async fn submit(inner: &Arc<Inner>, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
@@ -32,22 +31,6 @@ pub(super) async fn submit(inner: &Arc<Inner>, runs: &[RunSpec], priority: i64) 
     }
     inner.wake.notify_one();
     Ok(submitted)
-}
-
-/// Cancels a run; see [`super::Jobs::cancel`].
-pub(super) async fn cancel(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
-    let turn = inner.turn.lock().await;
-    if inner.worker(run).is_some() {
-        return stop_worker(inner, run);
-    }
-    drop(turn);
-    amend(inner, run, |history| match history.state {
-        State::Queued => Ok(EventKind::Cancelled {
-            reason: "cancelled by a person before it started".to_owned(),
-        }),
-        state => Err(refused(run, state, "only a waiting or running run can be cancelled")),
-    })
-    .await
 }
 
 /// Queues a run again; see [`super::Jobs::retry`].
@@ -83,7 +66,7 @@ pub(super) async fn restart(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error
 }
 
 /// Appends the event that `choose` picks from what the run's log says.
-async fn amend(inner: &Arc<Inner>, run: &RunId, choose: impl FnOnce(&History) -> Result<EventKind, Error>) -> Result<(), Error> {
+pub(super) async fn amend(inner: &Arc<Inner>, run: &RunId, choose: impl FnOnce(&History) -> Result<EventKind, Error>) -> Result<(), Error> {
     let _turn = inner.turn.lock().await;
     let dir = inner.dir(run);
     let lock = lock_of(inner, run, &dir)?;
@@ -91,7 +74,9 @@ async fn amend(inner: &Arc<Inner>, run: &RunId, choose: impl FnOnce(&History) ->
         .history()
         .context("the run's history")?
         .ok_or_else(|| Error::Unknown(run.clone()))?;
-    append(&dir, choose(&history)?)?;
+    let event = choose(&history)?;
+    cancel::forget_wish(&dir)?;
+    append(&dir, event)?;
     drop(lock);
     inner.catch_up(&dir).await?;
     Ok(lift_parents(inner, run).await?)
@@ -139,7 +124,7 @@ fn lock_of(inner: &Inner, run: &RunId, dir: &RunDir) -> Result<Lock, Error> {
     })
 }
 
-fn refused(run: &RunId, state: State, rule: &str) -> Error {
+pub(super) fn refused(run: &RunId, state: State, rule: &str) -> Error {
     Error::Refused(format!("run {run} is {}: {rule}", state.name()))
 }
 
@@ -225,6 +210,9 @@ fn queue_one(dir: &RunDir, priority: i64) -> anyhow::Result<Placed> {
         Some(history) if matches!(history.state, State::Queued | State::Running | State::Finished) => return Ok(Placed::Shared),
         _ => Placed::Queued,
     };
+    if placed == Placed::Queued {
+        cancel::forget_wish(dir)?;
+    }
     append(dir, EventKind::Queued { priority })?;
     sync_dir(dir.path())?;
     Ok(placed)
@@ -242,6 +230,7 @@ fn start_over(dir: &RunDir, priority: i64) -> anyhow::Result<()> {
     };
     let mut line = serde_json::to_vec(&first)?;
     line.push(b'\n');
+    cancel::forget_wish(dir)?;
     write_atomic(&dir.events_file(), &line)?;
     remove_file(&dir.model_file())?;
     remove_file(&dir.log_file())?;
@@ -249,7 +238,7 @@ fn start_over(dir: &RunDir, priority: i64) -> anyhow::Result<()> {
     Ok(remove_tree(&dir.pictures())?)
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path).or_else(missing_is_fine)
 }
 
@@ -262,55 +251,5 @@ fn missing_is_fine(error: io::Error) -> io::Result<()> {
         Ok(())
     } else {
         Err(error)
-    }
-}
-
-/// Asks the worker of a run to write its checkpoint and stop, and kills it if it does not in time.
-fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
-    let Some(mut worker) = inner.worker(run).filter(|worker| worker.stopped.is_none()) else {
-        return Ok(());
-    };
-    let pid = match pid_of(inner, run) {
-        Ok(pid) => pid,
-        Err(Some(holder)) => {
-            return Err(Error::Refused(format!(
-                "run {run} is worked on by process {} on {}: stop it there",
-                holder.pid, holder.host
-            )));
-        }
-        Err(None) => return Err(Error::Refused(format!("the worker of run {run} is just ending: try again"))),
-    };
-    worker.stopped = Some("cancelled by a person".to_owned());
-    inner.set_worker(run, worker);
-    stop(pid, false);
-    let (inner, run) = (inner.clone(), run.clone());
-    inner.clone().spawn(async move {
-        tokio::time::sleep(inner.config.grace).await;
-        let turn = inner.turn.lock().await;
-        let worker = inner
-            .worker(&run)
-            .filter(|worker| worker.stopped.is_some() && pid_of(&inner, &run) == Ok(pid));
-        if let Some(mut worker) = worker {
-            let seconds = inner.config.grace.as_secs_f64();
-            worker.stopped = Some(format!(
-                "cancelled by a person; the worker did not stop within {seconds} s and was killed"
-            ));
-            inner.set_worker(&run, worker);
-            stop(pid, true);
-        }
-        drop(turn);
-    });
-    Ok(())
-}
-
-/// The process of a living worker that this server may signal: its own child, or the holder of the run's
-/// lock on this machine. The error is a holder elsewhere, or `None` if nobody holds it.
-fn pid_of(inner: &Inner, run: &RunId) -> Result<u32, Option<Holder>> {
-    if let Some(pid) = inner.worker(run).and_then(|worker| worker.child) {
-        return Ok(pid);
-    }
-    match Lock::holder(inner.dir(run).path()).ok().flatten() {
-        Some(holder) if holder.host == Holder::me().host && holder.pid != std::process::id() => Ok(holder.pid),
-        other => Err(other),
     }
 }

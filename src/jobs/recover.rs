@@ -9,7 +9,7 @@ use crate::store::{Run, RunFilter};
 
 use super::exit::Exit;
 use super::inner::{AtWork, Inner};
-use super::{executor, ingester, settle};
+use super::{cancel, executor, ingester, settle};
 
 /// Time between two looks at the lock of an adopted worker.
 const LOOK: Duration = Duration::from_millis(300);
@@ -51,6 +51,8 @@ async fn look_at(inner: &Arc<Inner>, run: &Run) -> anyhow::Result<()> {
     }
     match run.state {
         State::Running => settle::settle_in_turn(inner, &run.id, Exit::Unseen).await,
+        // Its worker stopped while no server was there to say that a person wanted it.
+        State::Queued if cancel::wish(&inner.dir(&run.id)).is_some() => settle::settle_in_turn(inner, &run.id, Exit::Unseen).await,
         _ => Ok(()),
     }
 }
@@ -58,7 +60,9 @@ async fn look_at(inner: &Arc<Inner>, run: &Run) -> anyhow::Result<()> {
 /// Follows a worker that is not this server's child, until its lock is free. A wish that it stop goes with it.
 pub(super) async fn adopt(inner: &Arc<Inner>, run: &RunId, device: &str) -> anyhow::Result<()> {
     tracing::info!("run {run} is worked on by a process that this server did not start; it is followed");
-    let stopped = inner.worker(run).and_then(|worker| worker.stopped);
+    let known = inner.worker(run).and_then(|worker| worker.stopped);
+    let stopped = known.or_else(|| cancel::wish(&inner.dir(run)));
+    let cancelled = stopped.is_some();
     let (log_start, memory_kills) = (0, executor::memory_kills());
     inner.set_worker(
         run,
@@ -71,6 +75,9 @@ pub(super) async fn adopt(inner: &Arc<Inner>, run: &RunId, device: &str) -> anyh
         },
     );
     inner.store.adopt(run, device).await?;
+    if cancelled {
+        cancel::stop_again(inner, run);
+    }
     inner.spawn(wait_for_lock(inner.clone(), run.clone()));
     Ok(())
 }

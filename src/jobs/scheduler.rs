@@ -9,8 +9,9 @@ use crate::experiment::RunId;
 use crate::run_dir::{EventKind, Lock, RunDir, State};
 
 use super::executor::{Job, memory_kills};
+use super::exit::Exit;
 use super::inner::{AtWork, Inner};
-use super::{orders, recover, settle};
+use super::{cancel, orders, recover, settle};
 
 /// The longest sleep: a look at the queue costs one statement for each free device.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -55,6 +56,9 @@ async fn start(inner: &Arc<Inner>, run: &RunId, device: &str) -> anyhow::Result<
     let holder = Lock::holder(dir.path()).with_context(|| format!("{}: the lock cannot be read", dir.path().display()))?;
     if holder.is_some() {
         return recover::adopt(inner, run, device).await;
+    }
+    if cancel::wish(&dir).is_some() {
+        return settle::settle_in_turn(inner, run, Exit::Unseen).await;
     }
     let config = &inner.config;
     let job = Job {

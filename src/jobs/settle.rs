@@ -13,7 +13,7 @@ use crate::run_dir::{EventKind, History, Lock, LockError, RunDir};
 use super::executor::{Worker, memory_kills};
 use super::exit::{Ending, Exit, Verdict, verdict};
 use super::inner::{AtWork, Inner};
-use super::{orders, recover};
+use super::{cancel, orders, recover};
 
 /// Bytes at the end of `log.txt` in which a reason is looked for.
 const TAIL: u64 = 16 * 1024;
@@ -63,11 +63,12 @@ pub(super) async fn settle_in_turn(inner: &Arc<Inner>, run: &RunId, exit: Exit) 
 /// Appends what is missing at the end of a history. The caller holds the run's lock.
 fn write_end(inner: &Inner, dir: &RunDir, worker: Option<&AtWork>, exit: Exit) -> anyhow::Result<()> {
     let Some(history) = dir.history()? else { return Ok(()) };
+    let stopped = worker.and_then(|worker| worker.stopped.clone()).or_else(|| cancel::wish(dir));
     let log = tail(&dir.log_file(), worker.map_or(0, |worker| worker.log_start));
     let ending = Ending {
         exit,
         state: history.state,
-        stopped: worker.and_then(|worker| worker.stopped.as_deref()),
+        stopped: stopped.as_deref(),
         memory_ran_out: worker.is_some_and(|worker| memory_kills() > worker.memory_kills),
         memory_limit: inner.config.worker_memory,
         log: &log,
@@ -75,7 +76,7 @@ fn write_end(inner: &Inner, dir: &RunDir, worker: Option<&AtWork>, exit: Exit) -
     for event in missing(verdict(&ending), &history) {
         orders::append(dir, event)?;
     }
-    Ok(())
+    cancel::forget_wish(dir)
 }
 
 fn missing(verdict: Verdict, history: &History) -> Vec<EventKind> {

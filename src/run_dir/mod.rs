@@ -10,6 +10,7 @@
 //! chosen.tsv         names and classes of the training pictures, if it uses a part of them
 //! pictures/          reconstructions and other pictures, written once
 //! lock               held by the live worker
+//! cancel             why its worker is to stop, from a person's order until it has stopped; written by the server
 //! ```
 
 mod event;
@@ -141,6 +142,11 @@ impl RunDir {
     /// `log.txt`.
     pub fn log_file(&self) -> PathBuf {
         self.path.join("log.txt")
+    }
+
+    /// `cancel`.
+    pub fn wish_file(&self) -> PathBuf {
+        self.path.join("cancel")
     }
 
     /// `checkpoints/`.

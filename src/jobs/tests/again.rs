@@ -35,6 +35,60 @@ async fn an_adopted_worker_can_be_cancelled() {
     );
 }
 
+/// Works on until it is asked to stop, and then waits for the file `go` before it does.
+const SLOW_TO_STOP: &str = "trap 'asked=1' TERM; touch ready\n\
+    for i in $(seq 600); do [ -z \"$asked\" ] || [ ! -e go ] || { say $((last+2)) stopped; exit 10; }; sleep 0.05 9>&-; done\n";
+
+/// A server whose worker was asked to stop and did not yet, when the server ended.
+async fn cancelled_and_left(bench: &Bench, run: &RunSpec) {
+    let jobs = bench.serve(&[BEGIN, SLOW_TO_STOP].concat()).await;
+    jobs.submit(std::slice::from_ref(run), 0).await.unwrap();
+    jobs.until(run, State::Running).await;
+    while !bench.run_dir(run).path().join("ready").exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    jobs.cancel(&run.id).await.unwrap();
+    jobs.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_stays_cancelled_whose_worker_stopped_after_its_server() {
+    let (bench, run) = (Bench::new(), spec(Stage::Pretrain, 0, None));
+    cancelled_and_left(&bench, &run).await;
+    let dir = bench.run_dir(&run);
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    while Lock::holder(dir.path()).unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(
+        dir.history().unwrap().unwrap().state,
+        State::Queued,
+        "the worker cannot say who asked"
+    );
+    let jobs = bench.serve(&[BEGIN, FINISH].concat()).await;
+    let found = jobs.find(&run).await;
+    assert_eq!(
+        (found.state, found.reason.as_deref()),
+        (State::Cancelled, Some("cancelled by a person"))
+    );
+    jobs.retry(&run.id).await.unwrap();
+    jobs.until(&run, State::Finished).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_has_not_stopped_when_its_server_ends_is_stopped_by_the_next() {
+    let bench = Bench {
+        grace: Duration::from_millis(500),
+        ..Bench::new()
+    };
+    let run = spec(Stage::Pretrain, 0, None);
+    cancelled_and_left(&bench, &run).await;
+    let jobs = bench.serve(&[BEGIN, FINISH].concat()).await;
+    let reason = "cancelled by a person; the worker did not stop within 0.5 s and was killed";
+    assert_eq!(jobs.until(&run, State::Cancelled).await.reason.as_deref(), Some(reason));
+    assert!(!bench.run_dir(&run).wish_file().exists());
+}
+
 #[tokio::test]
 async fn a_worker_that_died_with_its_server_is_tried_once_more() {
     let bench = Bench::without_devices();
