@@ -165,10 +165,11 @@ impl Jobs {
         orders::retry(&self.inner, run).await
     }
 
-    /// Queues a run again from nothing: its checkpoints, results and history are removed.
+    /// Queues a run again from nothing: its checkpoints, results and history are removed, and those of every run made from
+    /// it that was begun, for they hold what came of the old one.
     ///
     /// # Errors
-    /// A run that is running.
+    /// A run that is running, or one made from it that is.
     pub async fn restart(&self, run: &RunId) -> Result<(), Error> {
         orders::restart(&self.inner, run).await
     }

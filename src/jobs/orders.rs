@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::experiment::{RunId, RunSpec, tokenizer_of};
 use crate::run_dir::{Event, EventKind, EventLog, History, Lock, LockError, RunDir, State, now, sync_dir, write_atomic};
+use crate::store::Run;
 
 use super::inner::Inner;
 use super::{Error, Submitted, cancel};
@@ -56,13 +57,43 @@ pub(super) async fn set_priority(inner: &Arc<Inner>, run: &RunId, priority: i64)
 /// Queues a run from nothing; see [`super::Jobs::restart`].
 pub(super) async fn restart(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
     let _turn = inner.turn.lock().await;
-    let dir = inner.dir(run);
-    let lock = lock_of(inner, run, &dir)?;
-    // A history that cannot be read any more is one reason to start from nothing.
-    let priority = dir.history().ok().flatten().map_or(0, |history| history.priority);
-    start_over(&dir, priority).with_context(|| dir.path().display().to_string())?;
-    drop(lock);
-    Ok(inner.catch_up(&dir).await?)
+    let mut dirs = vec![inner.dir(run)];
+    let mut locks = vec![lock_of(inner, run, &dirs[0])?];
+    for made in inner.store.made_from(run).await.context("the runs made from it")? {
+        let dir = inner.dir(&made.id);
+        // Also the lock of one that never began is asked for: its worker may be just reading what goes away.
+        let lock = match lock_of(inner, &made.id, &dir) {
+            // Its directory is gone, and nothing of it is left.
+            Err(Error::Unknown(_)) => continue,
+            lock => lock.map_err(|error| of_made(&made, error))?,
+        };
+        if made.was_begun() {
+            dirs.push(dir);
+            locks.push(lock);
+        }
+    }
+    // What was made last goes first: whenever this is cut short, no result stands without what it was made from.
+    for dir in dirs.iter().rev() {
+        // A history that cannot be read any more is one reason to start from nothing.
+        let priority = dir.history().ok().flatten().map_or(0, |history| history.priority);
+        start_over(dir, priority).with_context(|| dir.path().display().to_string())?;
+    }
+    drop(locks);
+    for dir in &dirs {
+        inner.catch_up(dir).await?;
+    }
+    for dir in &dirs {
+        lift_parents(inner, &dir.id().context("a run that begins again")?).await?;
+    }
+    Ok(())
+}
+
+/// Says of a refusal that it is about a run made from the one that the order was for.
+fn of_made(made: &Run, error: Error) -> Error {
+    match error {
+        Error::Refused(sentence) => Error::Refused(format!("{} was made from it, and {sentence}", made.label)),
+        error => error,
+    }
 }
 
 /// Appends the event that `choose` picks from what the run's log says.

@@ -71,6 +71,11 @@ impl Run {
         self.state == State::Queued && self.reason.is_some()
     }
 
+    /// Whether a worker ever began it, so that there may be results and checkpoints.
+    pub fn was_begun(&self) -> bool {
+        self.attempt > 0
+    }
+
     /// Share done in percent, while that is known.
     pub fn percent(&self) -> Option<u64> {
         let Progress { step, steps, .. } = self.progress;
@@ -184,6 +189,18 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.into_iter().map(|row| self.read(row)).collect()
+    }
+
+    /// The runs that start from this one, and those that start from them in turn, each behind the one it starts from.
+    pub async fn made_from(&self, id: &RunId) -> Result<Vec<Run>> {
+        let mut made = self.children(id).await?;
+        let mut next = 0;
+        while let Some(run) = made.get(next) {
+            let children = self.children(&run.id).await?;
+            made.extend(children);
+            next += 1;
+        }
+        Ok(made)
     }
 
     /// The waiting runs in the order they will be started; those that wait for a parent in vain come last.

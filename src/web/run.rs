@@ -30,6 +30,8 @@ struct RunPage {
     run: Run,
     parent: Option<Run>,
     children: Vec<Run>,
+    /// How many runs made from it begin again with it.
+    made: u64,
     results: Vec<(String, f64)>,
     look: Look,
     charts: Vec<ChartView>,
@@ -88,6 +90,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         layout: Layout::new("runs", &app),
         parent,
         children: app.store.children(&id).await?,
+        made: app.store.made_from(&id).await?.iter().filter(|run| run.was_begun()).count() as u64,
         results: results.into_iter().map(|(_, name, value)| (name, value)).collect(),
         charts: charts(&app, &run, &look).await?,
         look,

@@ -189,6 +189,66 @@ async fn a_restarted_run_begins_from_nothing() {
     assert!(jobs.inner.store.metric_names(&run.id).await.unwrap().is_empty());
 }
 
+/// A pretraining that is finished, what was made from it, and something else.
+fn family(bench: &Bench) -> [RunSpec; 6] {
+    let finished = || EventKind::Finished { seconds: 1.0 };
+    let stopped = |reason: &str| EventKind::Cancelled { reason: reason.to_owned() };
+    let root = spec(Stage::Pretrain, 0, None);
+    let tuned = spec(Stage::Finetune, 0, Some(&root));
+    let compared = spec(Stage::Cka, 0, Some(&tuned));
+    let broken = spec(Stage::Probe, 0, Some(&root));
+    let unbegun = spec(Stage::Psnr, 0, Some(&root));
+    let other = spec(Stage::Pretrain, 1, None);
+    bench.left_behind(&root, vec![QUEUED, started(1), finished()]);
+    bench.left_behind(&tuned, vec![QUEUED, started(1), metric(1), finished()]);
+    bench.left_behind(&compared, vec![EventKind::Queued { priority: 7 }, started(1), finished()]);
+    bench.left_behind(&broken, vec![QUEUED, started(1), failed()]);
+    bench.left_behind(&unbegun, vec![QUEUED, stopped("before it began")]);
+    bench.left_behind(&other, vec![QUEUED, started(1), finished()]);
+    [root, tuned, compared, broken, unbegun, other]
+}
+
+#[tokio::test]
+async fn what_was_made_from_a_restarted_run_begins_again_after_it() {
+    let bench = Bench::without_devices();
+    let [root, tuned, compared, broken, unbegun, other] = family(&bench);
+    let checkpoints = bench.run_dir(&broken).checkpoints();
+    std::fs::create_dir_all(checkpoints.join("step-1")).unwrap();
+    std::fs::write(checkpoints.join("latest"), "step-1").unwrap();
+    let jobs = bench.serve("").await;
+    jobs.restart(&root.id).await.unwrap();
+    for run in [&root, &tuned, &compared, &broken] {
+        let found = jobs.find(run).await;
+        assert_eq!((found.state, found.attempt), (State::Queued, 0), "{}", run.label);
+    }
+    assert!(!checkpoints.exists(), "it would go on with what it learned from the old encoder");
+    assert!(jobs.inner.store.metric_names(&tuned.id).await.unwrap().is_empty());
+    assert_eq!(
+        jobs.find(&root).await.priority,
+        7,
+        "what waits with a priority is waited for with it"
+    );
+    assert_eq!(jobs.find(&unbegun).await.state, State::Cancelled, "it holds nothing of the old run");
+    assert_eq!(jobs.find(&other).await.state, State::Finished);
+}
+
+#[tokio::test]
+async fn a_run_is_not_restarted_while_one_made_from_it_is_worked_on() {
+    let bench = Bench::without_devices();
+    let [root, tuned, compared, ..] = family(&bench);
+    let jobs = bench.serve("").await;
+    let _worker = Lock::take(bench.run_dir(&compared).path()).unwrap();
+    let refusal = jobs.restart(&root.id).await.unwrap_err().to_string();
+    let beginning = format!(
+        "MAE · cka · seed 0 was made from it, and run {} is worked on by process ",
+        compared.id
+    );
+    assert!(refusal.starts_with(&beginning), "{refusal}");
+    for run in [&root, &tuned, &compared] {
+        assert_eq!(jobs.find(run).await.state, State::Finished, "nothing was begun again");
+    }
+}
+
 #[tokio::test]
 async fn a_run_whose_directory_is_gone_is_forgotten() {
     let bench = Bench::without_devices();
@@ -225,7 +285,7 @@ async fn reindexing_gives_the_database_that_was_there() {
     jobs.submit(std::slice::from_ref(&other), 0).await.unwrap();
     jobs.until(&other, State::Failed).await;
     jobs.restart(&parent.id).await.unwrap();
-    jobs.until(&parent, State::Finished).await;
+    jobs.until(&child, State::Finished).await;
     let before = jobs.inner.store.dump().await;
     assert!(reindex(bench.dir.path()).await.is_err(), "a server holds the directory");
     jobs.stop().await;

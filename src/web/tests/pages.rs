@@ -77,6 +77,7 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
     page.has(&[
         &format!("/runs/{id}/pictures/24/reconstruction.png"),
         &format!("href=\"/runs/{child}\""),
+        "those of 2 runs made from it",
         "umbra work again/runs/",
         "--threads 2",
     ]);
