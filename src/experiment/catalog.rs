@@ -145,8 +145,9 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
     ]
 }
 
-/// What a stage's protocol and the method's recipe change in the sections' defaults, later ones last. Sources: MAE
-/// repository, FINETUNE.md and LINPROBE.md; learning rates of finetuning are the paper's (section 5).
+/// What a stage's protocol and the method's recipe change in the sections' defaults, later ones last.
+///
+/// Sources: MAE repository, FINETUNE.md and LINPROBE.md; learning rates of finetuning are the paper's (section 5).
 pub fn recipe(stage: Stage, method: &MethodInfo) -> impl DoubleEndedIterator<Item = &'static (&'static str, &'static str, Literal)> {
     let own = match stage {
         Stage::Pretrain => method.recipe,
