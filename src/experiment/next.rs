@@ -77,7 +77,8 @@ pub fn runs_of(plan: &Plan, wanted: &[Wanted]) -> Vec<RunSpec> {
 
 /// About how many seeds in all would decide the claim, at the present differences and spreads.
 ///
-/// It is the most that one of its parts needs, so all of them together have a smaller chance than each. `None` if one needs more than an estimate goes to, or has too little for one.
+/// It is the most that one of its parts needs, so all of them together have a smaller chance than each. `None` if one needs
+/// more than an estimate goes to, or has too little for one.
 pub fn seeds_estimate(judgement: &Judgement) -> Option<usize> {
     let open = judgement.findings.iter().filter(|finding| !finding.verdict.is_decided());
     let each = open.map(|finding| finding.seeds_to_separate.filter(|_| finding.verdict == Verdict::NotSeparated));

@@ -1,8 +1,8 @@
 //! Carrying out runs: the queue's orders, the scheduler, the executor, the ingester.
 //!
 //! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
-//! for), `cancel` (stopping a run), `scheduler` (which run starts where), `executor` (how a worker process is started), `exit` (why one
-//! ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
+//! for), `cancel` (stopping a run), `scheduler` (which run starts where), `executor` (how a worker process is started),
+//! `exit` (why one ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
 //! directories to the database), `looker` (the process behind the playground).
 
 mod cancel;
