@@ -35,7 +35,7 @@ fn write_quickly(data_dir: &Path, run: RunSpec, number: u64) {
 /// Asks for the page some times and takes the best: what the page needs, not what else the machine does meanwhile.
 async fn is_quick(site: &Site, path: &str) {
     let mut took = Duration::MAX;
-    for _ in 0..8 {
+    for _ in 0..20 {
         let start = Instant::now();
         site.page(path).await;
         took = took.min(start.elapsed());
