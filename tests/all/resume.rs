@@ -25,18 +25,24 @@ fn finish(dir: &RunDir) {
     assert!(status.success(), "{status}: {:?}", events(dir).last());
 }
 
-fn checkpoints(dir: &RunDir) -> usize {
-    events(dir)
-        .iter()
-        .filter(|e| matches!(e.kind, EventKind::Checkpoint { .. }))
-        .count()
+fn count(dir: &RunDir, wanted: impl Fn(&EventKind) -> bool) -> usize {
+    events(dir).iter().filter(|event| wanted(&event.kind)).count()
 }
 
-/// Kills the worker of `dir` when it has written `after` checkpoints and then `delay` has passed.
+fn starts(dir: &RunDir) -> usize {
+    count(dir, |kind| matches!(kind, EventKind::Started { .. }))
+}
+
+fn checkpoints(dir: &RunDir) -> usize {
+    count(dir, |kind| matches!(kind, EventKind::Checkpoint { .. }))
+}
+
+/// Kills a worker of `dir` that has begun, when there are `after` checkpoints and then `delay` has passed.
 fn interrupt(dir: &RunDir, after: usize, delay: Duration) {
+    let before = starts(dir);
     let mut worker = start(dir);
     wait_for("a checkpoint", Duration::from_secs(120), || {
-        checkpoints(dir) >= after || worker.try_wait().unwrap().is_some()
+        starts(dir) > before && checkpoints(dir) >= after || worker.try_wait().unwrap().is_some()
     });
     std::thread::sleep(delay);
     worker.kill().expect("SIGKILL is sent");
@@ -59,13 +65,10 @@ fn run_in(root: &std::path::Path, parent: &RunSpec, run: &RunSpec, kills: &[(usi
 fn check(parent: &RunSpec, run: &RunSpec) {
     let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let whole = run_in(whole.path(), parent, run, &[]);
-    // Before the first checkpoint, right after one, and somewhere between two.
-    let broken = run_in(broken.path(), parent, run, &[(0, 150), (2, 0), (4, 35)]);
-    let killed = events(&broken)
-        .iter()
-        .filter(|e| matches!(e.kind, EventKind::Started { .. }))
-        .count();
-    assert!(killed >= 3, "the run ended before it could be killed three times");
+    // As soon as it has begun, right after a checkpoint, and somewhere between two.
+    let kills = [(0, 0), (2, 0), (4, 35)];
+    let broken = run_in(broken.path(), parent, run, &kills);
+    assert_eq!(starts(&broken), kills.len() + 1, "the run ended before it was killed three times");
     assert_eq!(numbers(&whole), numbers(&broken));
     assert_eq!(
         std::fs::read(whole.model_file()).unwrap(),
@@ -105,6 +108,7 @@ fn a_finetuning_killed_at_three_moments_ends_with_the_same_bits() {
 #[test]
 fn a_probe_killed_at_three_moments_ends_with_the_same_bits() {
     let parent = tiny_run(Stage::Pretrain, "random_init", None, &[]);
-    let run = tiny_run(Stage::Probe, "random_init", Some(&parent), LONG);
+    // A step on features takes about a millisecond.
+    let run = tiny_run(Stage::Probe, "random_init", Some(&parent), &[("train", "epochs", Value::Int(60))]);
     check(&parent, &run);
 }
