@@ -16,7 +16,7 @@ const SEED: u64 = 0;
 ///
 /// Choices of one purpose are parts of one another; those of two are independent.
 #[derive(Clone, Copy)]
-pub(super) enum For {
+pub enum For {
     /// The division of one pool in two.
     Dividing = 0,
     /// Fewer training pictures than there are.

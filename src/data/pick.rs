@@ -8,7 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::choose::{self, For};
+use super::choose;
+pub use super::choose::For;
 use super::{Dataset, Split};
 use crate::experiment::settings::{FewSettings, LabelsSettings};
 
@@ -62,15 +63,10 @@ pub fn labelled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec
     ))))
 }
 
-/// Places of the pictures whose neighbours vote: `most` or all if there are not more, ascending, evenly over the classes;
-/// always the same ones.
-pub fn voters(split: &Split, classes: usize, most: usize) -> Vec<usize> {
-    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, For::Voters))
-}
-
-/// Places of the pictures that learning rates are judged on and not learned from; as [`voters`].
-pub fn held_out(split: &Split, classes: usize, most: usize) -> Vec<usize> {
-    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, For::HeldOut))
+/// Places of the pictures for a purpose that no setting names: `most` or all if there are not more, ascending, evenly over
+/// the classes; always the same ones, and others than for another purpose.
+pub fn always(split: &Split, classes: usize, most: usize, purpose: For) -> Vec<usize> {
+    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, purpose))
 }
 
 /// The list of a part, one picture a line: name, tabulator, class. It can be given as a list again.

@@ -103,8 +103,8 @@ fn choices_for_different_purposes_share_no_more_pictures_than_chance_would() {
     let sets = [
         chosen(&dataset, &settings(300, "one_per_class")),
         labelled(&dataset, &labels(0.3)).unwrap().unwrap(),
-        voters(&dataset.train, 10, 300),
-        held_out(&dataset.train, 10, 300),
+        always(&dataset.train, 10, 300, For::Voters),
+        always(&dataset.train, 10, 300, For::HeldOut),
     ];
     for (place, one) in sets.iter().enumerate() {
         for other in &sets[..place] {

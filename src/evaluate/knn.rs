@@ -9,7 +9,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::frozen::{Features, Frozen};
 use super::{Validation, best};
-use crate::data::{Dataset, Split, pick};
+use crate::data::pick::{self, For};
+use crate::data::{Dataset, Split};
 use crate::experiment::settings::KnnSettings;
 use crate::vit::Vit;
 
@@ -35,7 +36,7 @@ impl Knn {
         }
         let classes = dataset.classes.len();
         let part = |split: &Split| Validation {
-            split: split.only(&pick::voters(split, classes, settings.images)),
+            split: split.only(&pick::always(split, classes, settings.images, For::Voters)),
             ..validation.clone()
         };
         Some(Knn {

@@ -15,8 +15,9 @@ use super::frozen::{Features, Frozen};
 use super::linear_heads::{Heads, Pair, pairs};
 use super::parent::Parent;
 use super::{Validation, Work, model_file};
+use crate::data::Split;
 use crate::data::augment::Augment;
-use crate::data::{Split, pick};
+use crate::data::pick::{self, For};
 use crate::experiment::settings::CachedSettings;
 use crate::train::{Ended, first_phase};
 
@@ -57,7 +58,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     };
     let (train, val) = (normalised(train), normalised(val));
 
-    let (judged, learned) = divided(&train, &pick::held_out(&dataset.train, classes, held_out));
+    let (judged, learned) = divided(&train, &pick::always(&dataset.train, classes, held_out, For::HeldOut));
     let Some((chosen, held_out_top1)) = choose(work, &learned, &judged, classes, &settings)? else {
         return Ok(Ended::Cancelled);
     };

@@ -316,13 +316,17 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
         overlay(&mut settings, values);
     }
     overlay(&mut settings, layers.column);
-    multiply(&mut settings, layers.times, layers.scale.most_times.unwrap_or(f64::INFINITY));
+    let most = layers.scale.most_times.unwrap_or(f64::INFINITY);
+    multiply(&mut settings, layers.times, most);
     overlay(&mut settings, layers.row);
     overlay(&mut settings, layers.here);
     if let Some(data) = &layers.request.data {
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
     }
-    overlay(&mut settings, &layers.request.set);
+    // A row that is three times as long as the others stays so, whatever length is wished for.
+    let mut wishes = layers.request.set.clone();
+    multiply(&mut wishes, layers.times, most);
+    overlay(&mut settings, &wishes);
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
     let tokenizer = tokenizer(stage, seed, &settings);

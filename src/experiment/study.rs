@@ -131,7 +131,7 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub at: BTreeMap<String, BTreeMap<String, Values>>,
     /// What the scale's settings are multiplied by, so that a row can be longer than others at any scale: stage, section, key.
-    /// Whole numbers are rounded. The row's `set` wins, and a scale may have a limit.
+    /// Whole numbers are rounded. The row's `set` wins, and a scale may have a limit. What a person sets is multiplied too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times: BTreeMap<String, Factors>,
     /// The paper's numbers, by column.

@@ -12,7 +12,7 @@ use super::copies::{excluded, masks_copies};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
 use super::masking::{check_ratio, keep_count};
 use super::paste::paste;
-use super::spread::{COLLAPSE, spread_by_place};
+use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
 use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
@@ -258,7 +258,7 @@ impl Cmae {
             _ => self.info_nce(queries, keys, step),
         };
         let mut terms = vec![("alignment", alignment)];
-        terms.extend(spread_by_place(&features, &projected));
+        terms.extend(spread(&features, &projected));
         Losses::new(total, terms)
     }
 

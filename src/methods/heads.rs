@@ -185,7 +185,7 @@ impl Head {
         let batch_norm = |x, relu| kernels::batch_norm(x, self.batch_norms[place].weights(), relu);
         match (self.config.hidden_norm, self.config.activation) {
             (Norm::Batch, Activation::Relu) => batch_norm(x, true),
-            (Norm::Batch, Activation::Gelu) => Activation::Gelu.of(batch_norm(x, false)),
+            (Norm::Batch, activation) => activation.of(batch_norm(x, false)),
             (Norm::Layer, activation) => activation.of(normalise(&self.layer_norms[place], x)),
             (Norm::None, activation) => activation.of(x),
         }

@@ -46,10 +46,14 @@ pub struct Mae {
 
 impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let own = inputs.views.last().expect("a picture has a view").clone();
-        let mixed = |images: Tensor<4>| paste(images, self.options.cutmix, 0, step);
-        let shown = mixed(inputs.views[0].clone());
-        let target = if self.options.cutmix_target == "mixed" { mixed(own) } else { own };
+        let mixed = |images: &Tensor<4>| paste(images.clone(), self.options.cutmix, 0, step);
+        let shown = mixed(&inputs.views[0]);
+        let target = match (inputs.views.as_slice(), self.options.cutmix_target.as_str()) {
+            ([_], "mixed") => shown.clone(),
+            ([.., own], "mixed") => mixed(own),
+            ([.., own], _) => own.clone(),
+            ([], _) => unreachable!("a picture has a view"),
+        };
         let (batch, patches) = (shown.dims()[0], self.encoder.config().patches());
         let masks = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
         let total = self.loss_towards(target, shown, &masks, step.drop_path(self.drop_path, 0).as_ref());

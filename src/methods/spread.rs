@@ -41,25 +41,13 @@ pub const COLLAPSE: &[Alarm] = &[
 /// Both measures of a batch of an encoder's features and of their projections, as terms of a loss. Nothing of it enters a
 /// gradient.
 ///
-/// # Shapes
-/// features: `[rows, dim]`; projections: `[rows, out]`
-pub fn spread(features: &Tensor<2>, projections: &Tensor<2>) -> Vec<(&'static str, Tensor<1>)> {
-    measures([features, projections].map(|rows| l2_normalise(rows.clone().inner())))
-}
-
-/// The same of several tokens a picture, each against the other pictures' at its place: tokens that tell their place and
+/// Of several tokens a picture, each is measured against the other pictures' at its place: tokens that tell their place and
 /// nothing of the picture are all one.
 ///
 /// # Shapes
-/// features: `[batch, tokens, dim]`; projections: `[batch, tokens, out]`
-pub fn spread_by_place(features: &Tensor<3>, projections: &Tensor<3>) -> Vec<(&'static str, Tensor<1>)> {
-    measures([features, projections].map(|tokens| {
-        let tokens = l2_normalise(tokens.clone().inner());
-        (tokens.clone() - tokens.mean_dim(0)).flatten(0, 1)
-    }))
-}
-
-fn measures([features, projections]: [Tensor<2>; 2]) -> Vec<(&'static str, Tensor<1>)> {
+/// features: `[batch, .., dim]`; projections: `[batch, .., out]`
+pub fn spread<const D: usize>(features: &Tensor<D>, projections: &Tensor<D>) -> Vec<(&'static str, Tensor<1>)> {
+    let [features, projections] = [features, projections].map(|outputs| directions(outputs.clone().inner()));
     vec![
         (SPREAD, deviation(projections.clone())),
         (RANK, effective_rank(projections)),
@@ -68,35 +56,41 @@ fn measures([features, projections]: [Tensor<2>; 2]) -> Vec<(&'static str, Tenso
     ]
 }
 
-/// The mean over dimensions of the deviation over the batch, of vectors of length 1, times the root of the number of
-/// dimensions: 1 if they point everywhere, 0 if all are one (SimSiam, arXiv 2011.10566, section 4.1, whose curves are
-/// this before the product).
+/// The outputs at length 1, less their mean over the batch.
 ///
 /// # Shapes
-/// rows: `[rows, dim]`; output: `[1]`
-fn deviation(rows: Tensor<2>) -> Tensor<1> {
-    let [_, dim] = rows.dims();
-    let centred = rows.clone() - rows.mean_dim(0);
-    let variance = (centred.clone() * centred).mean_dim(0); // [1, dim]
+/// outputs: `[batch, .., dim]`; output: `[rows, dim]`
+fn directions<const D: usize>(outputs: Tensor<D>) -> Tensor<2> {
+    let outputs = l2_normalise(outputs);
+    (outputs.clone() - outputs.mean_dim(0)).flatten(0, D - 2)
+}
+
+/// The mean over dimensions of the deviation over the batch, times the root of the number of dimensions: 1 if directions
+/// point everywhere, 0 if all are one (SimSiam, arXiv 2011.10566, section 4.1, whose curves are this before the product).
+///
+/// # Shapes
+/// directions: `[rows, dim]`; output: `[1]`
+fn deviation(directions: Tensor<2>) -> Tensor<1> {
+    let [_, dim] = directions.dims();
+    let variance = (directions.clone() * directions).mean_dim(0); // [1, dim]
     variance.sqrt().mean().mul_scalar((dim as f64).sqrt())
 }
 
-/// The participation ratio of the covariance's eigenvalues, `(tr C)^2 / tr C^2`: `k` if the vectors spread equally over
-/// `k` directions. At most the smaller of the dimensions and the rows less one.
+/// The participation ratio of the covariance's eigenvalues, `(tr C)^2 / tr C^2`: `k` if the directions spread equally over
+/// `k`. At most the smaller of the dimensions and the rows less one.
 ///
 /// # Shapes
-/// rows: `[rows, dim]`; output: `[1]`
-fn effective_rank(rows: Tensor<2>) -> Tensor<1> {
-    let [count, dim] = rows.dims();
-    let centred = rows.clone() - rows.mean_dim(0);
+/// directions: `[rows, dim]`; output: `[1]`
+fn effective_rank(directions: Tensor<2>) -> Tensor<1> {
+    let [count, dim] = directions.dims();
     // Both products have the same eigenvalues but for zeros; the smaller one is made.
     let product = if count < dim {
-        centred.clone().matmul(centred.clone().transpose())
+        directions.clone().matmul(directions.clone().transpose())
     } else {
-        centred.clone().transpose().matmul(centred.clone())
+        directions.clone().transpose().matmul(directions.clone())
     };
-    let trace = (centred.clone() * centred).sum();
-    // All vectors being one, both are zero, and so is the rank.
+    let trace = (directions.clone() * directions).sum();
+    // All directions being one, both are zero, and so is the rank.
     trace.clone() * trace / (product.clone() * product).sum().clamp_min(f64::from(f32::MIN_POSITIVE))
 }
 
@@ -108,7 +102,7 @@ mod tests {
     use super::*;
 
     fn measured(rows: Tensor<2>) -> [f64; 2] {
-        [deviation, effective_rank].map(|of| of(l2_normalise(rows.clone())).into_scalar::<f64>())
+        [deviation, effective_rank].map(|of| of(directions(rows.clone())).into_scalar::<f64>())
     }
 
     #[test]
@@ -136,16 +130,11 @@ mod tests {
         let device = Device::flex();
         let places = waves::<3>([1, 5, 8], 0.7, 0.3, &device).expand([6, 5, 8]);
         let by_place = |tokens: Tensor<3>| {
-            let found = spread_by_place(&tokens.clone(), &tokens);
+            let found = spread(&tokens.clone(), &tokens);
             [0, 1].map(|term| found[term].1.clone().into_scalar::<f64>())
         };
-        assert!(
-            spread(&places.clone().flatten(0, 1), &places.clone().flatten(0, 1))[0]
-                .1
-                .clone()
-                .into_scalar::<f64>()
-                > 0.3
-        );
+        let rows = places.clone().flatten::<2>(0, 1);
+        assert!(spread(&rows, &rows)[0].1.clone().into_scalar::<f64>() > 0.3);
         let [spread, _] = by_place(places);
         assert!(spread < 1e-5, "{spread}");
         // One token a picture is measured as ever.

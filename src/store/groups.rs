@@ -1,4 +1,6 @@
-//! Runs by what they have in common, with one result of each.
+//! Runs by what they have in common, with the values of one result.
+
+use std::collections::BTreeMap;
 
 use crate::experiment::RunId;
 use crate::run_dir::State;
@@ -13,43 +15,63 @@ pub enum GroupBy {
     Column(&'static str),
     /// A setting: section and key.
     Setting(String, String),
+    /// Lists of runs by their names; a run may be on several.
+    Lists(BTreeMap<String, Vec<RunId>>),
 }
 
 impl GroupBy {
     /// The columns.
     pub const COLUMNS: [&'static str; 6] = ["method", "stage", "scale", "data", "state", "seed"];
+
+    /// What the query asks for: the column, the setting's path, the lists as JSON.
+    fn asked(&self) -> Result<(&str, Option<String>, String)> {
+        let no_lists = || "{}".to_owned();
+        Ok(match self {
+            GroupBy::Column(name) => (name, None, no_lists()),
+            GroupBy::Setting(section, key) => ("", Some(path_of(section, key)), no_lists()),
+            GroupBy::Lists(runs) => {
+                let lists = serde_json::to_string(runs).map_err(|e| Error::Broken(format!("lists of runs: {e}")))?;
+                ("list", None, lists)
+            }
+        })
+    }
 }
 
-/// A run and the group it belongs to.
+/// The runs of a group that stand at the same state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Grouped {
-    /// The run.
-    pub id: RunId,
-    /// What it has, a setting's value as JSON; nothing if it has no such setting.
+pub struct GroupPart {
+    /// What they have, a setting's value as JSON; nothing if they have no such setting, or are on no list.
     pub group: Option<String>,
-    /// Where it stands.
+    /// Where they stand.
     pub state: State,
-    /// The result, if it is finished and has one.
-    pub value: Option<f64>,
+    /// How many they are.
+    pub runs: u64,
+    /// The finite results of those that are finished and have one.
+    pub values: Vec<f64>,
 }
 
 impl Store {
-    /// Every run that the filter lets through, whatever its limit and offset, with its group and the result of that name.
-    pub async fn grouped(&self, filter: &RunFilter, by: &GroupBy, measure: &str) -> Result<Vec<Grouped>> {
+    /// The runs that the filter lets through, whatever its limit and offset, by group and state, with their results of that
+    /// name. Groups are in order.
+    pub async fn grouped(&self, filter: &RunFilter, by: &GroupBy, measure: &str) -> Result<Vec<GroupPart>> {
         let given = Given::from(filter);
-        let (column, path) = match by {
-            GroupBy::Column(column) => (*column, None),
-            GroupBy::Setting(section, key) => ("", Some(path_of(section, key))),
-        };
+        let (column, path, lists) = by.asked()?;
+        // SQLite puts the results of a group together: ten thousand rows would cost more on their way than to find.
         let rows = sqlx::query!(
-            r#"select run.run_id as "run_id!", state as "state!", summary.value as "value?: f64",
-                      case ?10 when 'method' then method when 'stage' then stage when 'scale' then scale when 'data' then data
-                               when 'state' then state when 'seed' then cast(seed as text) else spec -> ?11 end as "part?: String"
+            r#"select case ?10 when 'method' then method when 'stage' then stage when 'scale' then scale when 'data' then data
+                               when 'state' then state when 'seed' then cast(seed as text) when 'list' then list.name
+                               else spec -> ?11 end as "part?: String",
+                      state as "state!", count(*) as "runs!: i64",
+                      json_group_array(summary.value) filter (where abs(summary.value) < 1.7e308) as "results!: String"
                from run left join summary on summary.run_id = run.run_id and summary.name = ?12 and state = 'finished'
+                        left join (select list.key as name, member.value as run_id
+                                   from json_each(?13) as list, json_each(list.value) as member) as list
+                        on list.run_id = run.run_id
                where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
                  and (?4 is null or run.run_id in (select value from json_each(?4)))
                  and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
-                 and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)"#,
+                 and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)
+               group by 1, 2"#,
             given.state,
             given.method,
             given.stage,
@@ -61,17 +83,18 @@ impl Store {
             given.value,
             column,
             path,
-            measure
+            measure,
+            lists
         )
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Grouped {
-                    id: row.run_id.parse().map_err(Error::Broken)?,
+                Ok(GroupPart {
                     group: row.part,
                     state: row.state.parse().map_err(Error::Broken)?,
-                    value: row.value,
+                    runs: row.runs as u64,
+                    values: serde_json::from_str(&row.results).map_err(|e| Error::Broken(format!("results of runs: {e}")))?,
                 })
             })
             .collect()

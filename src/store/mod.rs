@@ -29,7 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
 pub use grounds::{Ground, most_seeds};
-pub use groups::{GroupBy, Grouped};
+pub use groups::{GroupBy, GroupPart};
 pub use ingest::{Mark, News};
 pub use judged::{Judged, Next};
 pub use progress::Progress;
@@ -75,7 +75,9 @@ impl Store {
             // In WAL mode NORMAL never corrupts the file; a power cut may take the last commits. They are
             // not lost: the run directories are synced first, and the next start ingests from the stored
             // position again, which stands in the same commit as the rows.
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            // At most 64 MiB a connection, so that ten thousand runs are read from memory; SQLite's own limit is 2 MiB.
+            .pragma("cache_size", "-65536");
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options)

@@ -193,14 +193,18 @@ impl Store {
 
     /// The runs that start from this one, and those that start from them in turn, each behind the one it starts from.
     pub async fn made_from(&self, id: &RunId) -> Result<Vec<Run>> {
-        let mut made = self.children(id).await?;
-        let mut next = 0;
-        while let Some(run) = made.get(next) {
-            let children = self.children(&run.id).await?;
-            made.extend(children);
-            next += 1;
-        }
-        Ok(made)
+        let id = id.as_str();
+        let rows = select_runs!(
+            "join (with recursive made (id, generation) as (
+                       select run_id, 1 from run where parent_id = ?
+                       union select run_id, generation + 1 from run join made on parent_id = id)
+                   select id, generation from made) as made on made.id = run.run_id
+             order by made.generation, run.queued, run.run_id",
+            id
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| self.read(row)).collect()
     }
 
     /// The waiting runs in the order they will be started; those that wait for a parent in vain come last.

@@ -1,14 +1,15 @@
 //! Runs by what they have in common: how many stand where, and a result's mean over them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::AppState;
 use super::error::{Error, Result};
 use super::filters::measure_text;
 use super::runs_query::{RunsQuery, study_runs};
-use crate::experiment::RunId;
+use crate::experiment::{RunId, Study};
 use crate::run_dir::State;
-use crate::store::{GroupBy, Grouped};
+use crate::store::{GroupBy, GroupPart};
 
 /// Runs that have something in common.
 pub struct Group {
@@ -57,33 +58,21 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 /// A `group` that is not known, with what is.
 pub async fn groups(app: &AppState, query: &RunsQuery) -> Result<Vec<Group>> {
     let filter = query.filter(app).await?;
-    let mut members: BTreeMap<Option<String>, Vec<Grouped>> = BTreeMap::new();
-    if query.group == "study" {
-        let runs = app.store.grouped(&filter, &GroupBy::Column("stage"), &query.measure).await?;
-        let grounds = app.store.grounds().await?;
-        let mut alone: HashSet<RunId> = runs.iter().map(|run| run.id.clone()).collect();
-        for study in app.library.all() {
-            let ids: HashSet<RunId> = study_runs(app, &grounds, &study, query.seeds).into_iter().collect();
-            let own: Vec<Grouped> = runs.iter().filter(|run| ids.contains(&run.id)).cloned().collect();
-            own.iter().for_each(|run| {
-                alone.remove(&run.id);
-            });
-            if !own.is_empty() {
-                members.insert(Some(study.name.clone()), own);
-            }
-        }
-        let alone: Vec<Grouped> = runs.into_iter().filter(|run| alone.contains(&run.id)).collect();
-        if !alone.is_empty() {
-            members.insert(None, alone);
-        }
-    } else {
-        for run in app.store.grouped(&filter, &by(app, &query.group)?, &query.measure).await? {
-            members.entry(run.group.clone()).or_default().push(run);
-        }
-    }
-    let mut groups: Vec<Group> = members.into_iter().map(|(key, runs)| group(query, key, &runs)).collect();
+    let by = match query.group.as_str() {
+        "study" => GroupBy::Lists(runs_by_study(app, query).await?),
+        group => by(app, group)?,
+    };
+    let parts = app.store.grouped(&filter, &by, &query.measure).await?;
+    let groups = parts.chunk_by(|a, b| a.group == b.group);
+    let mut groups: Vec<Group> = groups.map(|parts| group(query, parts)).collect();
     sort(&mut groups, query);
     Ok(groups)
+}
+
+async fn runs_by_study(app: &AppState, query: &RunsQuery) -> Result<BTreeMap<String, Vec<RunId>>> {
+    let grounds = app.store.grounds().await?;
+    let runs = |study: Arc<Study>| (study.name.clone(), study_runs(app, &grounds, &study, query.seeds));
+    Ok(app.library.all().into_iter().map(runs).collect())
 }
 
 fn by(app: &AppState, group: &str) -> Result<GroupBy> {
@@ -104,22 +93,23 @@ fn by(app: &AppState, group: &str) -> Result<GroupBy> {
         })
 }
 
-fn group(query: &RunsQuery, key: Option<String>, runs: &[Grouped]) -> Group {
-    let is_setting = query.group.contains('.');
+/// The group of which these are all parts; there is at least one.
+fn group(query: &RunsQuery, parts: &[GroupPart]) -> Group {
+    let key = parts[0].group.clone();
     // A text is shown without its quotes.
     let plain = |json: String| serde_json::from_str::<String>(&json).unwrap_or(json);
-    let key = key.map(|key| if is_setting { plain(key) } else { key });
-    let values: Vec<f64> = runs.iter().filter_map(|run| run.value).filter(|value| value.is_finite()).collect();
+    let key = if query.group.contains('.') { key.map(plain) } else { key };
+    let values: Vec<f64> = parts.iter().flat_map(|part| part.values.iter().copied()).collect();
     let n = values.len();
     let mean = (n > 0).then(|| values.iter().sum::<f64>() / n as f64);
     let sd = mean
         .filter(|_| n > 1)
         .map(|mean| (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt());
-    let count = |state: State| runs.iter().filter(|run| run.state == state).count() as u64;
+    let count = |state: State| parts.iter().filter(|part| part.state == state).map(|part| part.runs).sum::<u64>();
     Group {
         href: listed(query, key.as_deref()).unwrap_or_default(),
         name: key.filter(|key| !key.is_empty()).unwrap_or_else(|| NONE.to_owned()),
-        runs: runs.len() as u64,
+        runs: parts.iter().map(|part| part.runs).sum(),
         states: State::ALL
             .into_iter()
             .map(|state| (state, count(state)))

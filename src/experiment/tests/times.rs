@@ -39,7 +39,13 @@ fn a_row_may_be_so_many_times_as_long_as_the_scale_says() {
     let both = "times.finetune.train.epochs = 3\nset.finetune.train.epochs = 200";
     assert_eq!(epochs(both, thirty, &Request::default()), Some(Value::Int(200)), "what is set wins");
     let wish = request(&[("train", "epochs", Value::Int(20))]);
-    assert_eq!(epochs(thrice, thirty, &wish), Some(Value::Int(20)), "and so does a wish");
+    assert_eq!(epochs(thrice, thirty, &wish), Some(Value::Int(60)), "a wish is for the others");
+    assert_eq!(epochs(thrice, &limited, &wish), Some(Value::Int(40)), "with the scale's limit");
+    assert_eq!(
+        epochs(both, thirty, &wish),
+        Some(Value::Int(60)),
+        "and a wish wins over what is set"
+    );
 }
 
 #[test]

@@ -33,8 +33,8 @@ last=$(tail -n 1 events.jsonl | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 say $((last+1)) started ',"attempt":1,"pid":'$$',"host":"'$(uname -n)'","device":"cpu","threads":1'
 "#;
 const FINISH: &str = "say $((last+2)) finished ',\"seconds\":1'\n";
-/// Waits for the file `go`; the lock is not left to the sleep.
-const WAIT: &str = "while [ ! -e go ]; do sleep 0.05 9>&-; done\n";
+/// Waits for the file `go`, or until its test has removed the run's directory; the lock is not left to the sleep.
+const WAIT: &str = "while [ ! -e go ]; do [ -e lock ] || exit 1; sleep 0.05 9>&-; done\n";
 
 struct Bench {
     dir: tempfile::TempDir,
