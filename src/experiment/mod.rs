@@ -11,6 +11,7 @@ pub mod grid;
 mod latex;
 pub mod library;
 pub mod next;
+mod overlay;
 pub mod resolve;
 pub mod run;
 pub mod scale;

@@ -1,7 +1,8 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or finetuning from scratch),
-//! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request.
+//! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request
+//! (with the row's `times`).
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -10,6 +11,7 @@ use super::catalog::{Catalog, MethodInfo, recipe, sections, tokenizer_sections};
 use super::check::{
     accept, check_asked, check_inherited, check_parent, check_scale, check_times, check_together, check_values, every_section, sections_of,
 };
+use super::overlay::{multiply, overlay, overlay_one};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Section, Value, Values};
@@ -360,35 +362,6 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
 
 fn defaults(section: &Section) -> BTreeMap<String, Value> {
     section.settings.iter().map(|s| (s.key.to_owned(), s.default.into())).collect()
-}
-
-/// Lays `values` over `settings`, where the run has that setting at all.
-fn overlay(settings: &mut Values, values: &Values) {
-    for (section, keys) in values {
-        for (key, value) in keys {
-            overlay_one(settings, section, key, value.clone());
-        }
-    }
-}
-
-fn overlay_one(settings: &mut Values, section: &str, key: &str, value: Value) {
-    if let Some(slot) = settings.get_mut(section).and_then(|keys| keys.get_mut(key)) {
-        *slot = value;
-    }
-}
-
-/// Multiplies numbers by their factors, each at most `most`.
-fn multiply(settings: &mut Values, times: &Factors, most: f64) {
-    for (section, keys) in times {
-        for (key, factor) in keys {
-            let factor = factor.min(most);
-            match settings.get_mut(section).and_then(|keys| keys.get_mut(key)) {
-                Some(Value::Int(v)) => *v = (*v as f64 * factor).round() as i64,
-                Some(Value::Float(v)) => *v *= factor,
-                _ => {} // A run without the setting.
-            }
-        }
-    }
 }
 
 /// A child's model is its parent's: a checkpoint has one shape.
