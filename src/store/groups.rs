@@ -1,6 +1,6 @@
 //! Runs by what they have in common, with the values of one result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::experiment::RunId;
 use crate::run_dir::State;
@@ -15,8 +15,8 @@ pub enum GroupBy {
     Column(&'static str),
     /// A setting: section and key.
     Setting(String, String),
-    /// Lists of runs by their names; a run may be on several.
-    Lists(BTreeMap<String, Vec<RunId>>),
+    /// Lists of runs by their names; a run may be on several, on each once.
+    Lists(BTreeMap<String, HashSet<RunId>>),
 }
 
 impl GroupBy {
@@ -71,7 +71,7 @@ impl Store {
                  and (?4 is null or run.run_id in (select value from json_each(?4)))
                  and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
                  and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)
-               group by 1, 2"#,
+               group by 1, 2 order by 1, 2"#,
             given.state,
             given.method,
             given.stage,

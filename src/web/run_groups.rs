@@ -1,6 +1,6 @@
 //! Runs by what they have in common: how many stand where, and a result's mean over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::AppState;
@@ -69,9 +69,11 @@ pub async fn groups(app: &AppState, query: &RunsQuery) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-async fn runs_by_study(app: &AppState, query: &RunsQuery) -> Result<BTreeMap<String, Vec<RunId>>> {
+async fn runs_by_study(app: &AppState, query: &RunsQuery) -> Result<BTreeMap<String, HashSet<RunId>>> {
     let grounds = app.store.grounds().await?;
-    let runs = |study: Arc<Study>| (study.name.clone(), study_runs(app, &grounds, &study, query.seeds));
+    // Scales may have runs in common.
+    let ids = |study: &Study| study_runs(app, &grounds, study, query.seeds).into_iter().collect();
+    let runs = |study: Arc<Study>| (study.name.clone(), ids(&study));
     Ok(app.library.all().into_iter().map(runs).collect())
 }
 
