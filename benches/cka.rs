@@ -1,4 +1,4 @@
-//! How long the stage `cka` takes for a ViT-Ti on 2000 pictures of 32 by 32 pixels, nine ratios and three draws of masks, and
+//! How long the stage `cka` takes for a ViT-Ti on 2000 images of 32 by 32 pixels, nine ratios and three draws of masks, and
 //! how much memory: `cargo bench --no-default-features --features cpu --bench cka -- [threads] [tokens]`.
 //!
 //! `cka_torch.py` does the same work in plain `PyTorch`.

@@ -29,13 +29,13 @@ const CLASSES: usize = 10;
 pub struct BenchReport {
     /// The method.
     pub method: String,
-    /// The scale whose model and pictures were taken.
+    /// The scale whose model and images were taken.
     pub scale: String,
     /// The device.
     pub device: String,
     /// Threads for computing.
     pub threads: usize,
-    /// Pictures in a step.
+    /// Images in a step.
     pub batch_size: usize,
     /// Steps measured.
     pub steps: usize,
@@ -43,7 +43,7 @@ pub struct BenchReport {
     pub parameters: usize,
     /// Median time of a step: forward, backward, optimizer.
     pub step_ms: f64,
-    /// Pictures in a second at that pace.
+    /// Images in a second at that pace.
     pub images_per_second: f64,
     /// Largest memory the process ever held, where the system tells.
     pub peak_mib: Option<f64>,
@@ -67,12 +67,12 @@ impl fmt::Display for BenchReport {
         let memory = self.peak_mib.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib:.0} MiB"));
         writeln!(
             f,
-            "{} at {} on {} ({} threads), {} pictures a step, {} weights",
+            "{} at {} on {} ({} threads), {} images a step, {} weights",
             self.method, self.scale, self.device, self.threads, self.batch_size, self.parameters
         )?;
         write!(
             f,
-            "{:.1} ms a step, {:.1} pictures a second, peak memory {memory}",
+            "{:.1} ms a step, {:.1} images a second, peak memory {memory}",
             self.step_ms, self.images_per_second
         )?;
         let Some(floor) = &self.floor else { return Ok(()) };
@@ -92,11 +92,11 @@ impl fmt::Display for BenchReport {
 pub struct Wish<'a> {
     /// The method.
     pub method: &'a str,
-    /// The scale whose model and pictures are taken.
+    /// The scale whose model and images are taken.
     pub scale: &'a Scale,
     /// Settings that differ from the scale's.
     pub set: Values,
-    /// Pictures in one pass; a step has `train.accumulation` of them.
+    /// Images in one pass; a step has `train.accumulation` of them.
     pub batch: usize,
     /// Steps, of which the first two are not counted.
     pub steps: usize,
@@ -113,7 +113,7 @@ pub struct Wish<'a> {
 pub fn bench(wish: &Wish) -> Result<BenchReport> {
     if wish.steps <= WARM_UP || wish.batch == 0 {
         bail!(
-            "--steps {} --batch {}: there must be at least {} steps and 1 picture",
+            "--steps {} --batch {}: there must be at least {} steps and 1 image",
             wish.steps,
             wish.batch,
             WARM_UP + 1
@@ -219,7 +219,7 @@ impl MethodVisitor for Timed<'_> {
 }
 
 /// A batch of noise, with labels if asked for.
-fn made_up(sides: &[usize], batch: usize, labelled: bool, device: &Device) -> Inputs {
+fn made_up(sides: &[usize], batch: usize, labeled: bool, device: &Device) -> Inputs {
     let view = |(place, &side): (usize, &usize)| {
         let values = StandardNormal
             .sample_iter(stream(0, Purpose::Augment, 0, place as u64))
@@ -228,7 +228,7 @@ fn made_up(sides: &[usize], batch: usize, labelled: bool, device: &Device) -> In
     };
     let labels: Vec<i64> = (0..batch).map(|i| (i % CLASSES) as i64).collect();
     let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), device);
-    let targets = labelled.then(|| labels.clone().one_hot::<2>(CLASSES).float());
+    let targets = labeled.then(|| labels.clone().one_hot::<2>(CLASSES).float());
     Inputs {
         views: sides.iter().enumerate().map(view).collect(),
         labels,

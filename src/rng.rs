@@ -1,6 +1,6 @@
 //! The one source of randomness.
 //!
-//! Every random draw (initialisation, shuffling, crops, masks, drop-path, mixup) comes from a stream
+//! Every random draw (initialization, shuffling, crops, masks, drop-path, mixup) comes from a stream
 //! addressed by what it is for, never from a global generator. A run resumed after a crash therefore
 //! draws the same numbers as one that was never interrupted, and the same masks meet every method.
 
@@ -13,9 +13,9 @@ use rand_chacha::ChaCha8Rng;
 pub enum Purpose {
     /// Initial weights; `a` is a hash of the parameter's path.
     Init = 1,
-    /// Order of the training pictures; `a` is the epoch.
+    /// Order of the training images; `a` is the epoch.
     Shuffle = 2,
-    /// Crop and flip of one picture; `a` is the epoch, `b` the picture and the view.
+    /// Crop and flip of one image; `a` is the epoch, `b` the image and the view.
     Augment = 3,
     /// Which patches are hidden; `a` is the step, `b` the place in the batch.
     Mask = 4,
@@ -25,17 +25,17 @@ pub enum Purpose {
     Mix = 6,
     /// Splitting one folder into train and val, and choosing subsets.
     Split = 7,
-    /// The procedural pictures; `a` is the split, `b` the picture.
+    /// The procedural images; `a` is the split, `b` the image.
     Builtin = 8,
-    /// Masks of an evaluation, the same for every method; `a` is the picture, `b` the draw where there are several.
+    /// Masks of an evaluation, the same for every method; `a` is the image, `b` the draw where there are several.
     EvalMask = 9,
     /// Tokens that stand for all others in a contrastive loss; `a` is the step.
     Negatives = 10,
-    /// What happens to one picture after crop and flip; `a` is the epoch, `b` the picture and the view.
-    Colour = 11,
-    /// Rectangles of other pictures pasted into what an encoder sees; `a` is the step, `b` the view.
+    /// What happens to one image after crop and flip; `a` is the epoch, `b` the image and the view.
+    Color = 11,
+    /// Rectangles of other images pasted into what an encoder sees; `a` is the step, `b` the view.
     Paste = 12,
-    /// What a tokenizer draws while it learns; `a` says for what, `b` is the step or the picture.
+    /// What a tokenizer draws while it learns; `a` says for what, `b` is the step or the image.
     Tokenizer = 20,
 }
 

@@ -1,4 +1,4 @@
-// The map is asked for when the page is there and whenever the form changes; pointing at it shows pictures.
+// The map is asked for when the page is there and whenever the form changes; pointing at it shows images.
 
 const form = document.getElementById("embedding");
 const status = document.getElementById("status");
@@ -34,15 +34,15 @@ async function reason(answer) {
   return said?.error?.message ?? `the server answered ${answer.status}`;
 }
 
-/** Shows the picture of a point. */
+/** Shows the image of a point. */
 function peek(point) {
   const box = document.getElementById("peek");
-  const picture = box.querySelector("img");
+  const image = box.querySelector("img");
   const run = form.getAttribute("action").replace(/\/embedding$/, "");
-  picture.src = `${run}/validation/${point.dataset.index}.png`;
-  picture.alt = point.dataset.class;
-  picture.hidden = false;
-  box.querySelector("figcaption").textContent = `${point.dataset.class}, picture ${point.dataset.index}`;
+  image.src = `${run}/validation/${point.dataset.index}.png`;
+  image.alt = point.dataset.class;
+  image.hidden = false;
+  box.querySelector("figcaption").textContent = `${point.dataset.class}, image ${point.dataset.index}`;
 }
 
 form.addEventListener("submit", (event) => { event.preventDefault(); ask(); });

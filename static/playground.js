@@ -7,7 +7,7 @@ const WAIT = 60; // Milliseconds of quiet before a question is asked.
 let timer = 0;
 let asking = null;
 let asked = ""; // The question that is asked or answered.
-let last = null; // Number of the last validation picture, once an answer told it.
+let last = null; // Number of the last validation image, once an answer told it.
 
 // ---- The state of the form, as the address has it
 
@@ -29,10 +29,10 @@ function digits() {
 }
 
 function query() {
-  const { a, b, picture, upload, ratio, seed, denorm } = form.elements;
+  const { a, b, image, upload, ratio, seed, denorm } = form.elements;
   const pairs = { a: a.value, b: b.value };
   if (upload.value) pairs.upload = upload.value;
-  else pairs.picture = picture.value || "0";
+  else pairs.image = image.value || "0";
   if (isOwn()) pairs.hide = digits();
   else Object.assign(pairs, { ratio: ratio.value, seed: seed.value || "0" });
   if (denorm.selectedIndex > 0) pairs.denorm = denorm.value;
@@ -89,7 +89,7 @@ function show(html) {
   document.querySelectorAll("#answer .scroll").forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
   if (fresh.dataset.last) {
     last = Number(fresh.dataset.last);
-    form.elements.picture.max = last;
+    form.elements.image.max = last;
   }
   if (fresh.dataset.original) {
     const under = document.getElementById("under");
@@ -169,11 +169,11 @@ function drag(event) {
   if (brush !== null && over?.matches("#patches input")) paint(over);
 }
 
-// ---- Pictures
+// ---- Images
 
 function go(to) {
   form.elements.upload.value = "";
-  form.elements.picture.value = Math.max(0, last === null ? to : Math.min(last, to));
+  form.elements.image.value = Math.max(0, last === null ? to : Math.min(last, to));
   showSource();
   ask();
 }
@@ -205,18 +205,18 @@ async function handIn(file) {
 // ---- Wiring
 
 if (form) {
-  const { a, picture, ratio, file } = form.elements;
+  const { a, image, ratio, file } = form.elements;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const step = { previous: -1, next: 1 }[event.submitter?.value];
-    if (step) go(Number(picture.value) + step);
+    if (step) go(Number(image.value) + step);
     else askNow();
   });
   const changed = ({ target }) => {
     if (target === file) return;
     if (target === a) lay(Number(a.selectedOptions[0].dataset.grid));
     if (target === ratio || target.name === "seed") form.elements.mask.value = "drawn";
-    if (target === picture) form.elements.upload.value = "";
+    if (target === image) form.elements.upload.value = "";
     if (target.name === "p") form.elements.mask.value = "own";
     document.getElementById("ratio-value").textContent = ratio.value;
     showSource();
@@ -226,7 +226,7 @@ if (form) {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   document.getElementById("random").addEventListener("click", () => go(Math.floor(Math.random() * ((last ?? 99) + 1))));
-  document.getElementById("own-off").addEventListener("click", () => go(Number(picture.value)));
+  document.getElementById("own-off").addEventListener("click", () => go(Number(image.value)));
   file.addEventListener("change", () => handIn(file.files[0]));
   const drop = document.getElementById("drop");
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });

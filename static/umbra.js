@@ -148,7 +148,7 @@ function stopPolling() {
 
 // ---- Parts that script improves
 
-/** Shows one picture of a gallery at a time, with a slider over the steps. */
+/** Shows one image of a gallery at a time, with a slider over the steps. */
 function slide(gallery) {
   const figures = [...gallery.querySelectorAll("figure")];
   if (figures.length < 2) return;

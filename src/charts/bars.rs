@@ -24,8 +24,8 @@ pub struct Bar {
     pub sd: Option<f64>,
     /// How many seeds the mean is of.
     pub n: usize,
-    /// Place in the palette, best from [`colour_of`](super::colour_of); wraps around.
-    pub colour: usize,
+    /// Place in the palette, best from [`color_of`](super::color_of); wraps around.
+    pub color: usize,
 }
 
 /// Horizontal bars from zero, so that a bar's length is its number.
@@ -43,7 +43,7 @@ pub struct BarChart {
     pub width: u32,
     /// Height in pixels; the chart is at least as high as its bars need.
     pub height: u32,
-    /// Colours of ground and text.
+    /// Colors of ground and text.
     pub theme: Theme,
 }
 
@@ -75,7 +75,7 @@ impl BarChart {
             self.say(plot, bar, (0.0, y), &MUTED)?;
             return Ok(None);
         };
-        let fill = Look::new(bar.colour, 0).ink().filled();
+        let fill = Look::new(bar.color, 0).ink().filled();
         plot.draw_series([Rectangle::new([(0.0, y - 0.32), (mean, y + 0.32)], fill)])?;
         if sd > 0.0 {
             let (low, high, line) = (mean - sd, mean + sd, FG.stroke_width(units(1.2) as u32));

@@ -185,7 +185,7 @@ impl Frame {
         if self.x_label.is_empty() { 26.0 } else { 40.0 }
     }
 
-    /// Gives the drawing its own root element, tips and colours.
+    /// Gives the drawing its own root element, tips and colors.
     fn finished(&self, drawing: &str, (width, height): (u32, u32), tips: &[Tip]) -> String {
         let inner = drawing
             .split_once(">\n")

@@ -1,4 +1,4 @@
-//! Several charts as one picture.
+//! Several charts as one image.
 
 use std::fmt::Write as _;
 

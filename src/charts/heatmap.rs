@@ -1,14 +1,14 @@
-//! Heat maps: a number for every row and column as a colour, with the number itself in the cell and under the pointer.
+//! Heat maps: a number for every row and column as a color, with the number itself in the cell and under the pointer.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
-use super::colours::Scale;
+use super::colors::Scale;
 use super::frame::{Canvas, Drawn, Failure, Frame, Plot, Tip, clean, font, units};
 use super::theme::{FG, GRID, MUTED, Theme};
 
-/// Pixels of the colour bar with its labels, at the right of the plot.
+/// Pixels of the color bar with its labels, at the right of the plot.
 const BAR: f64 = 64.0;
 /// Of the bar alone.
 const BAR_WIDTH: f64 = 12.0;
@@ -44,15 +44,15 @@ pub struct Heatmap {
     pub rows: Vec<String>,
     /// `[row][column]`.
     pub cells: Vec<Vec<HeatCell>>,
-    /// Which colour a number has.
+    /// Which color a number has.
     pub scale: Scale,
-    /// Whether the colour bar stands at the right.
+    /// Whether the color bar stands at the right.
     pub bar: bool,
     /// Width in pixels, at least 240.
     pub width: u32,
     /// Height in pixels, at least 160.
     pub height: u32,
-    /// Colours of ground and text.
+    /// Colors of ground and text.
     pub theme: Theme,
 }
 
@@ -91,9 +91,9 @@ impl Heatmap {
         let (top, bottom) = (plot.backend_coord(&(x, y + 1.0)), plot.backend_coord(&(x + 1.0, y)));
         let (width, height) = (bottom.0 - top.0, bottom.1 - top.1);
         let value = cell.value.filter(|value| value.is_finite());
-        let (gap, colour) = (units(GAP), value.map_or(GRID, |value| self.scale.colour(value)));
+        let (gap, color) = (units(GAP), value.map_or(GRID, |value| self.scale.color(value)));
         let ends = [(top.0 + gap, top.1 + gap), (bottom.0 - gap, bottom.1 - gap)];
-        canvas.draw(&Rectangle::new(ends, colour.filled()))?;
+        canvas.draw(&Rectangle::new(ends, color.filled()))?;
         if width >= units(ROOM.0) && height >= units(ROOM.1) {
             let ink = value.map_or(MUTED, |value| self.scale.ink(value));
             let style = font(TEXT, &ink).pos(Pos::new(HPos::Center, VPos::Center));
@@ -104,7 +104,7 @@ impl Heatmap {
         Ok(Tip::over(top, (width, height), cell.tip.clone()))
     }
 
-    /// The colour bar, beside the plot.
+    /// The color bar, beside the plot.
     fn draw_bar(&self, canvas: &Canvas, plot: &Plot) -> Drawn {
         let (x, y) = plot.plotting_area().get_pixel_range();
         let (low, high) = self.scale.ends();
@@ -114,8 +114,8 @@ impl Heatmap {
         // From the top, each step down to the bottom, so that no ground shines through between two of them.
         for step in (0..STEPS).rev() {
             let (from, to) = (f64::from(step) / f64::from(STEPS), f64::from(step + 1) / f64::from(STEPS));
-            let colour = self.scale.colour(value((from + to) / 2.0));
-            canvas.draw(&Rectangle::new([(left, at(to)), (right, y.end)], colour.filled()))?;
+            let color = self.scale.color(value((from + to) / 2.0));
+            canvas.draw(&Rectangle::new([(left, at(to)), (right, y.end)], color.filled()))?;
         }
         for share in [0.0, 0.5, 1.0] {
             let style = font(TEXT, &FG).pos(Pos::new(HPos::Left, VPos::Center));

@@ -30,7 +30,7 @@ impl IntervalMark {
         if low == high { (-1.0, 1.0) } else { (low, high) }
     }
 
-    /// The mark as one SVG element in the colour of the text around it, with what is wanted as a shaded ground.
+    /// The mark as one SVG element in the color of the text around it, with what is wanted as a shaded ground.
     pub fn svg(&self) -> String {
         let (width, height) = SIZE;
         let (low, high) = self.range;

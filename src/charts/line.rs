@@ -24,11 +24,11 @@ pub struct Series {
     pub name: String,
     /// x and y. A y that is not finite (or not positive on a logarithmic axis) is a gap in the line.
     pub points: Vec<(f64, f64)>,
-    /// Place in the palette, best from [`colour_of`](super::colour_of); wraps around.
-    pub colour: usize,
+    /// Place in the palette, best from [`color_of`](super::color_of); wraps around.
+    pub color: usize,
     /// x, low and high of a range around the line; may be empty.
     pub band: Vec<(f64, f64, f64)>,
-    /// Whether the line is dashed. Further lines of one colour get dashes of their own without asking.
+    /// Whether the line is dashed. Further lines of one color get dashes of their own without asking.
     pub dashed: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct LineChart {
     pub width: u32,
     /// Height in pixels, at least 160; a legend below comes on top of it.
     pub height: u32,
-    /// Colours of ground and text.
+    /// Colors of ground and text.
     pub theme: Theme,
 }
 
@@ -113,11 +113,11 @@ impl LineChart {
     fn lines(&self) -> Vec<Line<'_>> {
         let mut used = Vec::new();
         let lines = self.series.iter().map(|series| {
-            let same = used.iter().filter(|colour| **colour == series.colour).count();
-            used.push(series.colour);
+            let same = used.iter().filter(|color| **color == series.color).count();
+            used.push(series.color);
             Line {
                 series,
-                look: Look::new(series.colour, same + usize::from(series.dashed)),
+                look: Look::new(series.color, same + usize::from(series.dashed)),
                 points: self.points(series),
             }
         });

@@ -5,7 +5,7 @@
 
 mod axis;
 mod bars;
-mod colours;
+mod colors;
 mod frame;
 mod grid;
 mod heatmap;
@@ -19,12 +19,12 @@ mod table;
 mod theme;
 
 pub use bars::{Bar, BarChart};
-pub use colours::Scale;
+pub use colors::Scale;
 pub use grid::grid;
 pub use heatmap::{HeatCell, Heatmap};
 pub use interval::IntervalMark;
 pub use line::{LineChart, Series};
-pub use palette::{PALETTE, colour_of};
+pub use palette::{PALETTE, color_of};
 pub use png::png;
 pub use smooth::{downsample, smooth};
 pub use table::{TableCell, TableChart, TableHead};

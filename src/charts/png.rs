@@ -9,9 +9,9 @@ use resvg::usvg::{Options, Tree, fontdb::Database};
 use super::frame::UNIT;
 use super::grid::size;
 
-/// Pixels of the picture for each of the chart's, so that it is sharp in print.
+/// Pixels of the image for each of the chart's, so that it is sharp in print.
 const SHARPNESS: f32 = 2.0;
-/// Most pixels of a picture.
+/// Most pixels of an image.
 const LARGEST: u64 = 64_000_000;
 
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
@@ -24,7 +24,7 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// Draws a chart of this module, made for [`Theme::Light`](super::Theme::Light) or [`Theme::Dark`](super::Theme::Dark): colours
+/// Draws a chart of this module, made for [`Theme::Light`](super::Theme::Light) or [`Theme::Dark`](super::Theme::Dark): colors
 /// that depend on a page are not known here.
 ///
 /// # Errors
@@ -35,7 +35,7 @@ pub fn png(chart: &str) -> Result<Vec<u8>, String> {
     let (wide, high) = (pixels(width), pixels(height));
     if u64::from(wide) * u64::from(high) > LARGEST {
         return Err(format!(
-            "a picture of {wide} by {high} pixels is too large: it has at most {LARGEST}"
+            "an image of {wide} by {high} pixels is too large: it has at most {LARGEST}"
         ));
     }
     let options = Options {
@@ -44,10 +44,10 @@ pub fn png(chart: &str) -> Result<Vec<u8>, String> {
     };
     let sized = emboldened(chart).replacen("width=\"100%\"", &format!("width=\"{width}\" height=\"{height}\""), 1);
     let tree = Tree::from_str(&sized, &options).map_err(|fault| format!("the chart cannot be drawn: {fault}"))?;
-    let mut picture = Pixmap::new(wide, high).ok_or("a picture has at least one pixel")?;
+    let mut image = Pixmap::new(wide, high).ok_or("an image has at least one pixel")?;
     let scale = SHARPNESS / UNIT as f32;
-    resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
-    picture.encode_png().map_err(|fault| format!("the chart cannot be drawn: {fault}"))
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut image.as_mut());
+    image.encode_png().map_err(|fault| format!("the chart cannot be drawn: {fault}"))
 }
 
 /// The chart with an outline around bold text: the one font that is loaded has no bold letters.
@@ -55,7 +55,7 @@ fn emboldened(chart: &str) -> String {
     const BOLD: &str = "font-weight=\"bold\"";
     let (mut drawn, mut rest) = (String::with_capacity(chart.len()), chart);
     while let Some((before, after)) = rest.split_once(BOLD) {
-        // plotters writes the colour before the weight.
+        // plotters writes the color before the weight.
         let fill = before.rsplit_once("fill=\"").and_then(|(_, fill)| fill.split('"').next());
         let _ = write!(
             drawn,

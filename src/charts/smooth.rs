@@ -25,7 +25,7 @@ pub fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
     average.collect()
 }
 
-/// The median distance between neighbours that are apart, or 1 where there is none.
+/// The median distance between neighbors that are apart, or 1 where there is none.
 fn typical_step(points: &[(f64, f64)]) -> f64 {
     let finite: Vec<f64> = points.iter().filter(|(_, y)| y.is_finite()).map(|(x, _)| *x).collect();
     let mut steps: Vec<f64> = finite.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0.0).collect();

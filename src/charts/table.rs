@@ -1,4 +1,4 @@
-//! Tables as pictures: rules above and below, numbers at the right of their columns, the best in bold.
+//! Tables as images: rules above and below, numbers at the right of their columns, the best in bold.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -14,7 +14,7 @@ const ROW: f64 = 23.0;
 /// Around the table, and between two columns.
 const MARGIN: f64 = 14.0;
 const GAP: f64 = 22.0;
-/// From the top of the picture to the first rule, under the title.
+/// From the top of the image to the first rule, under the title.
 const TOP: f64 = 40.0;
 /// Thickness of the outer rules and of those within.
 const THICK: f64 = 1.4;
@@ -51,7 +51,7 @@ pub struct TableChart {
     pub rows: Vec<(String, Vec<TableCell>)>,
     /// Sentences below the table.
     pub notes: Vec<String>,
-    /// Colours of ground and text.
+    /// Colors of ground and text.
     pub theme: Theme,
 }
 

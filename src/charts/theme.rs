@@ -1,7 +1,7 @@
-//! Colours of a chart's ground, text and grid: drawn in placeholder inks, painted at the end.
+//! Colors of a chart's ground, text and grid: drawn in placeholder inks, painted at the end.
 //!
-//! The SVG backend only knows fixed colours. So everything is drawn in inks that appear nowhere else,
-//! and each ink is replaced by a colour, or by a CSS variable that follows the page or the system.
+//! The SVG backend only knows fixed colors. So everything is drawn in inks that appear nowhere else,
+//! and each ink is replaced by a color, or by a CSS variable that follows the page or the system.
 
 use std::fmt::Write as _;
 
@@ -16,9 +16,9 @@ pub enum Theme {
     /// in; without them, and as a file, follows the system's light or dark scheme.
     #[default]
     Auto,
-    /// Fixed colours on white, for papers and programs that know no CSS.
+    /// Fixed colors on white, for papers and programs that know no CSS.
     Light,
-    /// Fixed colours on `#14161a`.
+    /// Fixed colors on `#14161a`.
     Dark,
 }
 
@@ -31,7 +31,7 @@ pub(super) const GRID: RGBColor = RGBColor(0xFE, 1, 2);
 /// The ground.
 pub(super) const BG: RGBColor = RGBColor(0xFE, 1, 3);
 
-/// The inks with their CSS name and their colours: light, dark.
+/// The inks with their CSS name and their colors: light, dark.
 const INKS: [(RGBColor, &str, &str, &str); 4] = [
     (FG, "fg", "#1b1f24", "#e6e8eb"),
     (MUTED, "muted", "#57606a", "#9aa4af"),
@@ -39,47 +39,47 @@ const INKS: [(RGBColor, &str, &str, &str); 4] = [
     (BG, "bg", "#ffffff", "#14161a"),
 ];
 
-/// Dashes in pixels, as a second cue for lines of one colour; the first is solid.
+/// Dashes in pixels, as a second cue for lines of one color; the first is solid.
 const DASHES: [&[u32]; 4] = [&[], &[7, 4], &[2, 3], &[9, 3, 2, 3]];
 
-/// A colour of the palette and a dash: how one series is drawn.
+/// A color of the palette and a dash: how one series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    colour: usize,
+    color: usize,
     dash: usize,
 }
 
 impl Look {
     /// Both may be any number; they wrap around.
-    pub(super) fn new(colour: usize, dash: usize) -> Look {
+    pub(super) fn new(color: usize, dash: usize) -> Look {
         Look {
-            colour: colour % PALETTE.len(),
+            color: color % PALETTE.len(),
             dash: dash % DASHES.len(),
         }
     }
 
     /// The placeholder to draw with.
     pub(super) fn ink(self) -> RGBColor {
-        RGBColor(0xFE, 2, (self.colour * DASHES.len() + self.dash) as u8)
+        RGBColor(0xFE, 2, (self.color * DASHES.len() + self.dash) as u8)
     }
 
     fn all() -> impl Iterator<Item = Look> {
-        (0..PALETTE.len()).flat_map(|colour| (0..DASHES.len()).map(move |dash| Look { colour, dash }))
+        (0..PALETTE.len()).flat_map(|color| (0..DASHES.len()).map(move |dash| Look { color, dash }))
     }
 }
 
 /// Replaces every ink; `unit` is the number of drawing units in a pixel.
 pub(super) fn paint(mut svg: String, theme: Theme, unit: u32) -> String {
     for (ink, name, light, dark) in INKS {
-        let colour = match theme {
+        let color = match theme {
             Theme::Auto => format!("var(--chart-{name}, var(--chart-auto-{name}, {light}))"),
             Theme::Light => light.to_owned(),
             Theme::Dark => dark.to_owned(),
         };
-        svg = svg.replace(&hex(ink), &format!("\"{colour}\""));
+        svg = svg.replace(&hex(ink), &format!("\"{color}\""));
     }
     for look in Look::all() {
-        let (ink, colour) = (hex(look.ink()), PALETTE[look.colour]);
+        let (ink, color) = (hex(look.ink()), PALETTE[look.color]);
         if !svg.contains(&ink) {
             continue;
         }
@@ -87,15 +87,15 @@ pub(super) fn paint(mut svg: String, theme: Theme, unit: u32) -> String {
             let dashes: Vec<String> = DASHES[look.dash].iter().map(|pixels| (pixels * unit).to_string()).collect();
             svg = svg.replace(
                 &format!("stroke={ink}"),
-                &format!("stroke=\"{colour}\" stroke-dasharray=\"{}\"", dashes.join(" ")),
+                &format!("stroke=\"{color}\" stroke-dasharray=\"{}\"", dashes.join(" ")),
             );
         }
-        svg = svg.replace(&ink, &format!("\"{colour}\""));
+        svg = svg.replace(&ink, &format!("\"{color}\""));
     }
     svg
 }
 
-/// The colours that [`Theme::Auto`] falls back to, as a style element; nothing for fixed themes.
+/// The colors that [`Theme::Auto`] falls back to, as a style element; nothing for fixed themes.
 pub(super) fn style(theme: Theme) -> String {
     if theme != Theme::Auto {
         return String::new();

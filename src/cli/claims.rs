@@ -10,7 +10,7 @@ use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
 use super::{catalog, complain, find_scale, print, runtime, settings};
 use crate::experiment::next::{estimate_text, seeds_to_plan};
-use crate::experiment::{Invalid, Judgement, Library, Plan, Request, RunSpec, Study, plan};
+use crate::experiment::{Invalid, Judgment, Library, Plan, Request, RunSpec, Study, plan};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
 use crate::store::{Judged, Next, Store};
 
@@ -39,11 +39,11 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
             planned => planned?,
         };
         let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
-        for (judgement, next) in claims {
+        for (judgment, next) in claims {
             if choice.json {
-                all.push(as_json(&study, &judgement, &next));
+                all.push(as_json(&study, &judgment, &next));
             } else {
-                print(&described(&study, &judgement))?;
+                print(&described(&study, &judgment))?;
             }
         }
     }
@@ -60,13 +60,13 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     let store = Store::open(data_dir).await?;
     let (plan, seeds) = planned(&store, study, &args.choice).await?;
     let judged = store.judge(study, &plan, seeds).await?;
-    let found = judged.claims.into_iter().find(|(judgement, _)| judgement.claim.id == id);
-    let (judgement, next) = found.context("the study has the claim")?;
+    let found = judged.claims.into_iter().find(|(judgment, _)| judgment.claim.id == id);
+    let (judgment, next) = found.context("the study has the claim")?;
     if !args.run {
         print(&if args.choice.json {
-            serde_json::to_string_pretty(&as_json(study, &judgement, &next))?
+            serde_json::to_string_pretty(&as_json(study, &judgment, &next))?
         } else {
-            format!("{}\n{}", described(study, &judgement), wishes(&judgement, &next))
+            format!("{}\n{}", described(study, &judgment), wishes(&judgment, &next))
         })?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -82,11 +82,11 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     // The new seed may be one more than those that were judged before.
     let (plan, seeds) = planned(&store, study, &args.choice).await?;
     let judged = store.judge(study, &plan, seeds).await?;
-    for (judgement, next) in judged.claims.iter().filter(|(judgement, _)| judgement.claim.id == id) {
+    for (judgment, next) in judged.claims.iter().filter(|(judgment, _)| judgment.claim.id == id) {
         print(&if args.choice.json {
-            serde_json::to_string_pretty(&as_json(study, judgement, next))?
+            serde_json::to_string_pretty(&as_json(study, judgment, next))?
         } else {
-            described(study, judgement)
+            described(study, judgment)
         })?;
     }
     report_failures(&ended)
@@ -134,35 +134,35 @@ async fn planned(store: &Store, study: &Study, choice: &ClaimChoice) -> anyhow::
     Ok((plan(study, &scale, &catalog, &request)?, seeds))
 }
 
-fn as_json(study: &Study, judgement: &Judgement, next: &Next) -> serde_json::Value {
+fn as_json(study: &Study, judgment: &Judgment, next: &Next) -> serde_json::Value {
     let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
-    json!({ "study": study.name, "claim": judgement.claim, "verdict": judgement.verdict, "findings": judgement.findings,
+    json!({ "study": study.name, "claim": judgment.claim, "verdict": judgment.verdict, "findings": judgment.findings,
         "next": { "runs": runs, "under_way": next.under_way, "seeds_estimate": next.estimate } })
 }
 
 /// The verdict and the sentence, then a line for each comparison.
-fn described(study: &Study, judgement: &Judgement) -> String {
-    let claim = &judgement.claim;
+fn described(study: &Study, judgment: &Judgment) -> String {
+    let claim = &judgment.claim;
     let head = format!(
         "{:15} {}  ({}, {})\n    {}",
-        judgement.verdict.text().to_uppercase(),
+        judgment.verdict.text().to_uppercase(),
         claim.id,
         study.name,
         claim.source,
         claim.says
     );
-    let lines = judgement.findings.iter().filter_map(|finding| {
+    let lines = judgment.findings.iter().filter_map(|finding| {
         let effect = finding.effect()?;
         Some(format!("    {}: {effect}, {}", finding.what(), finding.verdict.text()))
     });
-    let lacks = judgement.lacks().map(|lacks| format!("    Lacks two seeds each. {lacks}"));
+    let lacks = judgment.lacks().map(|lacks| format!("    Lacks two seeds each. {lacks}"));
     std::iter::once(head).chain(lines).chain(lacks).collect::<Vec<_>>().join("\n")
 }
 
-fn wishes(judgement: &Judgement, next: &Next) -> String {
+fn wishes(judgment: &Judgment, next: &Next) -> String {
     let runs: Vec<String> = next.runs().iter().map(|run| format!("    {}  {}", run.id, run.label)).collect();
     let estimate = next.estimate.map(|seeds| format!("\n{}", estimate_text(seeds)));
-    let head = match (judgement.verdict.is_decided(), runs.len()) {
+    let head = match (judgment.verdict.is_decided(), runs.len()) {
         (true, _) => "It is decided: nothing to run.".to_owned(),
         (false, 0) if next.under_way > 0 => format!("{} runs that it needs wait or work already.", next.under_way),
         (false, 0) => "Nothing can be run for it at this scale.".to_owned(),

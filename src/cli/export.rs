@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, planned, runtime, settings};
-use crate::evaluate::features as extract;
+use crate::stages::features as extract;
 use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features, StudyChoice};
@@ -119,10 +119,10 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
     put(args.output.as_deref(), text.as_bytes())
 }
 
-/// Writes a run's features of a folder of pictures.
+/// Writes a run's features of a folder of images.
 ///
 /// # Errors
-/// An unknown run, a run without a model, or a folder without pictures.
+/// An unknown run, a run without a model, or a folder without images.
 pub fn features(args: &Features) -> anyhow::Result<()> {
     let id: RunId = args.run.parse().map_err(|e| anyhow::anyhow!("{}: {e}", args.run))?;
     extract::features(

@@ -3,7 +3,7 @@
 mod claims;
 mod export;
 mod listing;
-mod pictures;
+mod images;
 mod plan;
 mod serve;
 mod study;
@@ -17,10 +17,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::evaluate::look::{Looker, serve};
+use crate::inspect::{Looker, serve};
 use crate::experiment::forecast::Speed;
 use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values, plan};
-use crate::jobs::worker::{self, WorkOptions};
+use crate::worker;
+use crate::worker::WorkOptions;
 use crate::run_dir::RunDir;
 use crate::settings::{Bench, Command, Data, Look, NamedStudies, StudyChoice, Work};
 use crate::{bench, device, jobs, methods};
@@ -40,9 +41,9 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
         Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
-        Command::Data(Data::Inspect(args)) => pictures::inspect(&args).map(|()| ExitCode::SUCCESS),
-        Command::Data(Data::Bench(args)) => pictures::bench(&args).map(|()| ExitCode::SUCCESS),
-        Command::Data(Data::Clean(args)) => pictures::clean(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Inspect(args)) => images::inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Bench(args)) => images::bench(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::Clean(args)) => images::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),
         Command::Claims(args) => claims::claims(args),
         Command::Studies(args) => listing::studies(args).map(|()| ExitCode::SUCCESS),

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use super::source::{Item, Listing, Reader, Source, stamp_of};
-use super::{Picture, decode, layout};
+use super::{Image, decode, layout};
 
 /// Bytes of compressed-archive contents held in memory while the cache is built; larger ones are refused (ours).
 const HELD: u64 = 2 << 30;
@@ -35,7 +35,7 @@ struct Contents {
 
 impl Archive {
     /// Takes `path` if its name is that of an archive.
-    pub(super) fn recognise(path: &Path) -> Option<Self> {
+    pub(super) fn recognize(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let gzipped = name.ends_with(".tar.gz") || name.ends_with(".tgz");
         (gzipped || name.ends_with(".tar")).then(|| Archive {
@@ -68,7 +68,7 @@ impl Archive {
         Ok(contents)
     }
 
-    /// Lists a compressed archive and keeps its pictures' bytes, since it can only be read from front to back.
+    /// Lists a compressed archive and keeps its images' bytes, since it can only be read from front to back.
     fn load(&self) -> anyhow::Result<(Contents, Vec<u8>)> {
         let mut contents = Contents::default();
         let mut bytes = Vec::new();
@@ -98,7 +98,7 @@ impl Archive {
         format!("the archive `{}` is truncated or damaged", self.path.display())
     }
 
-    /// What is said of an archive that would have to be decompressed for every picture.
+    /// What is said of an archive that would have to be decompressed for every image.
     fn too_large(&self) -> String {
         format!(
             "`{}` is too large to be read compressed: unpack it into a folder or gunzip it to a plain .tar",
@@ -108,7 +108,7 @@ impl Archive {
 }
 
 impl Contents {
-    /// Takes one entry in; true if it is a picture.
+    /// Takes one entry in; true if it is an image.
     fn take<R: Read>(&mut self, entry: &tar::Entry<'_, R>) -> anyhow::Result<bool> {
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").trim_end_matches('/').to_owned();
@@ -123,8 +123,8 @@ impl Contents {
                 self.folders.insert(name[..at].to_owned());
             }
         }
-        let picture = matches!(kind, EntryType::Regular | EntryType::Continuous) && layout::is_picture(&name);
-        if picture {
+        let image = matches!(kind, EntryType::Regular | EntryType::Continuous) && layout::is_image(&name);
+        if image {
             self.items.push(Item {
                 label: 0,
                 name,
@@ -133,7 +133,7 @@ impl Contents {
                 size: entry.size(),
             });
         }
-        Ok(picture)
+        Ok(image)
     }
 }
 
@@ -161,26 +161,26 @@ impl Source for Archive {
     }
 }
 
-/// Pictures at known places in a plain archive.
+/// Images at known places in a plain archive.
 struct Spans {
     file: File,
 }
 
 impl Reader for Spans {
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture> {
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
         let mut bytes = vec![0; usize::try_from(item.size)?];
         self.file.read_exact_at(&mut bytes, item.offset)?;
         decode::decode(&bytes)
     }
 }
 
-/// Pictures of a compressed archive, in memory.
+/// Images of a compressed archive, in memory.
 struct Held {
     bytes: Vec<u8>,
 }
 
 impl Reader for Held {
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture> {
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
         let start = usize::try_from(item.offset)?;
         decode::decode(&self.bytes[start..start + usize::try_from(item.size)?])
     }

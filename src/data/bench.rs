@@ -1,4 +1,4 @@
-//! `umbra data bench`: how many pictures a second the loader makes when nothing else wants the processors.
+//! `umbra data bench`: how many images a second the loader makes when nothing else wants the processors.
 
 use std::fmt;
 use std::path::Path;
@@ -26,19 +26,19 @@ pub struct LoaderReport {
     pub source: String,
     /// The stage whose augmentation was done.
     pub stage: Stage,
-    /// Training pictures of the source.
-    pub pictures: usize,
-    /// Width and height of the decoded pictures in the cache; none if each was decoded whenever it was wanted.
+    /// Training images of the source.
+    pub images: usize,
+    /// Width and height of the decoded images in the cache; none if each was decoded whenever it was wanted.
     pub kept: Option<[usize; 2]>,
     /// Side of the views.
     pub image_size: usize,
-    /// Pictures in a batch.
+    /// Images in a batch.
     pub batch_size: usize,
     /// Threads that made batches.
     pub threads: usize,
     /// Seconds counted.
     pub seconds: f64,
-    /// Pictures in a second.
+    /// Images in a second.
     pub images_per_second: f64,
 }
 
@@ -48,10 +48,10 @@ impl fmt::Display for LoaderReport {
             Some([width, height]) => format!("kept decoded at {width} x {height}"),
             None => "decoded for every batch".to_owned(),
         };
-        writeln!(f, "{}: {} training pictures, {kept}", self.source, self.pictures)?;
+        writeln!(f, "{}: {} training images, {kept}", self.source, self.images)?;
         write!(
             f,
-            "{} views of {2} x {2} in batches of {1}, {3} threads: {4:.0} pictures a second",
+            "{} views of {2} x {2} in batches of {1}, {3} threads: {4:.0} images a second",
             self.stage, self.batch_size, self.image_size, self.threads, self.images_per_second
         )
     }
@@ -60,7 +60,7 @@ impl fmt::Display for LoaderReport {
 /// Makes batches as `run` would for `seconds` after a warm-up, and drops them.
 ///
 /// # Errors
-/// Those of [`super::open`], a run without augmentation, a batch larger than the data, or a picture that cannot be read.
+/// Those of [`super::open`], a run without augmentation, a batch larger than the data, or an image that cannot be read.
 pub fn bench(run: &RunSpec, keep: Keep, cache_dir: &Path, threads: usize, seconds: f64) -> anyhow::Result<LoaderReport> {
     let settings: DataSettings = run.section("data").map_err(Error::msg)?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
@@ -71,24 +71,24 @@ pub fn bench(run: &RunSpec, keep: Keep, cache_dir: &Path, threads: usize, second
     if train.batch_size > dataset.train.len() {
         let most = dataset.train.len();
         bail!(
-            "--batch {}: it must be at most {most}, the number of training pictures",
+            "--batch {}: it must be at most {most}, the number of training images",
             train.batch_size
         );
     }
     let mut loader = loader(run, &dataset, &settings, train.batch_size, threads)?;
     count(&mut loader, WARM_UP)?;
     let (batches, took) = count(&mut loader, Duration::from_secs_f64(seconds))?;
-    let pictures = (batches * train.batch_size as u64) as f64;
+    let images = (batches * train.batch_size as u64) as f64;
     Ok(LoaderReport {
         source: settings.source,
         stage: run.stage,
-        pictures: dataset.train.len(),
+        images: dataset.train.len(),
         kept: dataset.train.kept_size(),
         image_size: settings.image_size,
         batch_size: train.batch_size,
         threads,
         seconds: took.as_secs_f64(),
-        images_per_second: pictures / took.as_secs_f64(),
+        images_per_second: images / took.as_secs_f64(),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The built-in data set: ten shapes over cluttered backgrounds, made in memory, always the same.
 //!
-//! A picture's class is its largest shape. Smaller shapes of other classes, strips across the main one, textures,
+//! An image's class is its largest shape. Smaller shapes of other classes, strips across the main one, textures,
 //! low contrast and noise stand in the way, so that a model must learn something and a person can still tell.
-//! Pictures are made one by one from their own numbers: asking for more never changes the ones before.
+//! Images are made one by one from their own numbers: asking for more never changes the ones before.
 
 use anyhow::bail;
 use rand::RngExt;
@@ -11,23 +11,23 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::colours::Colours;
-use super::shapes::{Canvas, Colour, Fill, Layer, SHAPES, Shape};
+use super::colors::Colors;
+use super::shapes::{Canvas, Color, Fill, Layer, SHAPES, Shape};
 use super::{Dataset, Sizes, Split, SplitName};
 use crate::experiment::settings::DataSettings;
 use crate::rng::{Purpose, stream};
 
 /// The seed of the set (ours). Another one would be another data set; runs' seeds never reach it.
 const SEED: u64 = 0;
-/// Pictures made when the settings name no number.
+/// Images made when the settings name no number.
 const DEFAULT: [usize; 2] = [10_000, 2_000];
-/// Pictures a split may have: at 64 pixels these take 12 GB.
+/// Images a split may have: at 64 pixels these take 12 GB.
 const MOST: usize = 1_000_000;
 
 /// Makes the set at 32 pixels for models that see at most that, else at 64.
 pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
     let side = if settings.image_size <= 32 { 32 } else { 64 };
-    let (train, colours) = split(SplitName::Train, settings.train_images, side)?;
+    let (train, colors) = split(SplitName::Train, settings.train_images, side)?;
     let (val, _) = split(SplitName::Val, settings.val_images, side)?;
     let sizes = Sizes {
         seen: train.len() + val.len(),
@@ -40,38 +40,38 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
         classes,
         train,
         val,
-        mean: colours.mean(),
-        std: colours.std(),
+        mean: colors.mean(),
+        std: colors.std(),
         sizes,
         warnings: Vec::new(),
     })
 }
 
-/// Makes one split and sums up its colours.
-fn split(name: SplitName, wanted: usize, side: usize) -> anyhow::Result<(Split, Colours)> {
+/// Makes one split and sums up its colors.
+fn split(name: SplitName, wanted: usize, side: usize) -> anyhow::Result<(Split, Colors)> {
     let count = if wanted == 0 { DEFAULT[name as usize] } else { wanted };
     if count > MOST {
         bail!(
-            "data.{}_images is {count}, but the built-in data has at most {MOST} pictures for it",
+            "data.{}_images is {count}, but the built-in data has at most {MOST} images for it",
             name.as_str()
         );
     }
     let mut pixels = vec![0; count * side * side * 3];
-    let colours = pixels
+    let colors = pixels
         .par_chunks_exact_mut(side * side * 3)
         .enumerate()
         .map(|(index, pixels)| {
             paint(name, index, side, pixels);
-            Colours::of(pixels)
+            Colors::of(pixels)
         })
-        .reduce(Colours::default, Colours::with);
+        .reduce(Colors::default, Colors::with);
     let labels = (0..count).map(|index| (index % SHAPES.len()) as u32).collect();
-    Ok((Split::in_memory(side, side, pixels, labels), colours))
+    Ok((Split::in_memory(side, side, pixels, labels), colors))
 }
 
-/// Paints the `index`th picture of a split into `pixels`, [side, side, 3]. All numbers here are ours.
+/// Paints the `index`th image of a split into `pixels`, [side, side, 3]. All numbers here are ours.
 ///
-/// Each picture has a hardness of its own. At 0 the shape is large, upright, in the middle and plain to see, which
+/// Each image has a hardness of its own. At 0 the shape is large, upright, in the middle and plain to see, which
 /// gives a model something to begin with; at 1 it may be small, turned, anywhere, faint and half hidden.
 fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     let mut rng = stream(SEED, Purpose::Builtin, name as u64, index as u64);
@@ -83,16 +83,16 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     let main = SHAPES[index % SHAPES.len()];
     let radius = 0.42 - 0.18 * hardness * rng.random_range(0.0..1.0);
     let away = (0.5 - 0.75 * radius) * hardness;
-    let centre = [0.5 + away * rng.random_range(-1.0..1.0), 0.5 + away * rng.random_range(-1.0..1.0)];
+    let center = [0.5 + away * rng.random_range(-1.0..1.0), 0.5 + away * rng.random_range(-1.0..1.0)];
     for _ in 0..1 + rng.random_range(0..1 + (4.0 * hardness) as usize) {
         canvas.draw(&distractor(radius, rng));
     }
     let contrast = 0.85 - 0.55 * hardness * rng.random_range(0.0..1.0);
-    let shade = away_from(canvas.mean_around(centre, radius), contrast, rng);
+    let shade = away_from(canvas.mean_around(center, radius), contrast, rng);
     let other = away_from(shade, 0.3 * hardness * rng.random_range(0.0..1.0), rng);
     canvas.draw(&Layer {
         shape: main,
-        centre,
+        center,
         radius,
         angle: std::f32::consts::PI * hardness * rng.random_range(-1.0..1.0),
         stretch: 1.0 + hardness * rng.random_range(-0.25..0.33),
@@ -100,7 +100,7 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
         opacity: rng.random_range(0.8..1.0),
     });
     for _ in 0..rng.random_range(0..1 + (2.9 * hardness) as usize) {
-        canvas.draw(&occluder(centre, radius, rng));
+        canvas.draw(&occluder(center, radius, rng));
     }
     let noise = 0.06 * hardness;
     let (gain, lift) = (rng.random_range(0.75..1.15), rng.random_range(-0.1..0.1));
@@ -111,11 +111,11 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     pixels.iter_mut().zip(bytes).for_each(|(pixel, byte)| *pixel = byte);
 }
 
-/// The colour around the shape. Seven pictures in ten have a hue from their class's own range, as things in real
-/// pictures have surroundings of theirs; ranges overlap. It lets a small model learn something within minutes.
-fn surroundings(class: usize, rng: &mut ChaCha8Rng) -> Colour {
+/// The color around the shape. Seven images in ten have a hue from their class's own range, as things in real
+/// images have surroundings of theirs; ranges overlap. It lets a small model learn something within minutes.
+fn surroundings(class: usize, rng: &mut ChaCha8Rng) -> Color {
     if rng.random_range(0.0..1.0) < 0.3 {
-        return colour(rng);
+        return color(rng);
     }
     let spread: f32 = StandardNormal.sample(rng);
     let hue = (class as f32 / SHAPES.len() as f32 + 0.06 * spread).rem_euclid(1.0);
@@ -124,7 +124,7 @@ fn surroundings(class: usize, rng: &mut ChaCha8Rng) -> Colour {
 }
 
 /// Red, green and blue of a hue, saturation and value, each from 0 to 1.
-fn from_hsv(hue: f32, saturation: f32, value: f32) -> Colour {
+fn from_hsv(hue: f32, saturation: f32, value: f32) -> Color {
     [5.0, 3.0, 1.0].map(|offset| {
         let place: f32 = (offset + 6.0 * hue) % 6.0;
         value - value * saturation * place.min(4.0 - place).clamp(0.0, 1.0)
@@ -135,22 +135,22 @@ fn from_hsv(hue: f32, saturation: f32, value: f32) -> Colour {
 fn distractor(main_radius: f32, rng: &mut ChaCha8Rng) -> Layer {
     Layer {
         shape: *SHAPES.choose(rng).expect("there are ten shapes"),
-        centre: [rng.random_range(0.0..1.0), rng.random_range(0.0..1.0)],
+        center: [rng.random_range(0.0..1.0), rng.random_range(0.0..1.0)],
         radius: main_radius * rng.random_range(0.25..0.55),
         angle: angle(rng),
         stretch: rng.random_range(0.75..1.33),
-        fill: Fill::random([colour(rng), colour(rng)], 2.0, rng),
+        fill: Fill::random([color(rng), color(rng)], 2.0, rng),
         opacity: rng.random_range(0.6..1.0),
     }
 }
 
 /// A strip or a spot over part of the main shape.
-fn occluder(centre: [f32; 2], radius: f32, rng: &mut ChaCha8Rng) -> Layer {
+fn occluder(center: [f32; 2], radius: f32, rng: &mut ChaCha8Rng) -> Layer {
     let strip = rng.random_bool(0.6);
     let near = |place: f32, rng: &mut ChaCha8Rng| place + radius * rng.random_range(-0.8..0.8);
     Layer {
         shape: if strip { Shape::Strip } else { Shape::Disc },
-        centre: [near(centre[0], rng), near(centre[1], rng)],
+        center: [near(center[0], rng), near(center[1], rng)],
         radius: radius
             * if strip {
                 rng.random_range(0.6..1.4)
@@ -159,7 +159,7 @@ fn occluder(centre: [f32; 2], radius: f32, rng: &mut ChaCha8Rng) -> Layer {
             },
         angle: angle(rng),
         stretch: 1.0,
-        fill: Fill::random([colour(rng), colour(rng)], 2.0, rng),
+        fill: Fill::random([color(rng), color(rng)], 2.0, rng),
         opacity: 1.0,
     }
 }
@@ -169,14 +169,14 @@ fn angle(rng: &mut ChaCha8Rng) -> f32 {
     rng.random_range(0.0..std::f32::consts::TAU)
 }
 
-/// Any colour.
-fn colour(rng: &mut ChaCha8Rng) -> Colour {
+/// Any color.
+fn color(rng: &mut ChaCha8Rng) -> Color {
     std::array::from_fn(|_| rng.random_range(0.0..1.0))
 }
 
-/// A colour about `distance` from `from`, in a random direction that stays among the colours.
-fn away_from(from: Colour, distance: f32, rng: &mut ChaCha8Rng) -> Colour {
-    let direction: Colour = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
+/// A color about `distance` from `from`, in a random direction that stays among the colors.
+fn away_from(from: Color, distance: f32, rng: &mut ChaCha8Rng) -> Color {
+    let direction: Color = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
     let length = direction.iter().map(|part| part * part).sum::<f32>().sqrt().max(1e-3);
     std::array::from_fn(|c| {
         let step = direction[c] / length * distance;
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn the_set_is_always_the_same_and_larger_sets_begin_with_smaller_ones() {
         let (small, large) = (open(&settings(32, 20, 10)).unwrap(), open(&settings(32, 30, 10)).unwrap());
-        (0..20).for_each(|i| assert_eq!(small.train.picture(i).unwrap(), large.train.picture(i).unwrap()));
-        assert_ne!(small.train.picture(0).unwrap(), small.val.picture(0).unwrap());
-        assert_ne!(small.train.picture(0).unwrap(), small.train.picture(10).unwrap());
+        (0..20).for_each(|i| assert_eq!(small.train.image(i).unwrap(), large.train.image(i).unwrap()));
+        assert_ne!(small.train.image(0).unwrap(), small.val.image(0).unwrap());
+        assert_ne!(small.train.image(0).unwrap(), small.train.image(10).unwrap());
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn hues_go_around_the_circle() {
-        let close = |hue, want: Colour| assert!(from_hsv(hue, 1.0, 1.0).iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5));
+        let close = |hue, want: Color| assert!(from_hsv(hue, 1.0, 1.0).iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5));
         close(0.0, [1.0, 0.0, 0.0]);
         close(1.0 / 3.0, [0.0, 1.0, 0.0]);
         close(2.0 / 3.0, [0.0, 0.0, 1.0]);
@@ -233,24 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn the_pictures_have_varied_colours() {
+    fn the_images_have_varied_colors() {
         let set = open(&settings(32, 500, 10)).unwrap();
         assert!(set.mean.iter().all(|mean| (0.35..0.65).contains(mean)), "{:?}", set.mean);
         assert!(set.std.iter().all(|std| (0.15..0.35).contains(std)), "{:?}", set.std);
     }
 
     #[test]
-    fn more_pictures_than_fit_in_memory_are_refused() {
+    fn more_images_than_fit_in_memory_are_refused() {
         let sentence = open(&settings(32, MOST + 1, 10)).unwrap_err().to_string();
         assert_eq!(
             sentence,
-            "data.train_images is 1000001, but the built-in data has at most 1000000 pictures for it"
+            "data.train_images is 1000001, but the built-in data has at most 1000000 images for it"
         );
     }
 
     #[test]
-    #[ignore = "measures time: run alone and with optimisation"]
-    fn twelve_thousand_pictures_take_less_than_two_seconds() {
+    #[ignore = "measures time: run alone and with optimization"]
+    fn twelve_thousand_images_take_less_than_two_seconds() {
         let start = std::time::Instant::now();
         open(&settings(32, 0, 0)).unwrap();
         assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());

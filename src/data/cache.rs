@@ -1,4 +1,4 @@
-//! The cache file: decoded pictures, or the list of a source too large to be decoded, ready to be mapped.
+//! The cache file: decoded images, or the list of a source too large to be decoded, ready to be mapped.
 //!
 //! ```text
 //! 8 bytes   magic and version
@@ -6,7 +6,7 @@
 //! 8 bytes   length of the description
 //! 4 bytes   CRC-32 of the description
 //! 4 bytes   CRC-32 of the 28 bytes before
-//! pixels    every picture [height, width, 3], train first
+//! pixels    every image [height, width, 3], train first
 //! JSON      the description, with a CRC-32 of every `BLOCK` of the pixels
 //! ```
 //!
@@ -39,17 +39,17 @@ const BLOCK: usize = 1 << 20;
 pub(super) struct Description {
     /// Class names.
     pub classes: Vec<String>,
-    /// Labels of the pictures in train.
+    /// Labels of the images in train.
     pub train: Vec<u32>,
-    /// Labels of the pictures in val.
+    /// Labels of the images in val.
     pub val: Vec<u32>,
-    /// Names of the decoded pictures, val after train; none where only their places are kept.
+    /// Names of the decoded images, val after train; none where only their places are kept.
     pub names: Vec<String>,
-    /// Mean of the colours of train, from 0 to 1.
+    /// Mean of the colors of train, from 0 to 1.
     pub mean: [f32; 3],
     /// Their standard deviation.
     pub std: [f32; 3],
-    /// Sizes of the pictures in the source.
+    /// Sizes of the images in the source.
     pub sizes: Sizes,
     /// What a user should know.
     pub warnings: Vec<String>,
@@ -60,14 +60,14 @@ pub(super) struct Description {
 /// What a cache file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Contents {
-    /// Decoded pictures, all of one size.
-    Pictures {
+    /// Decoded images, all of one size.
+    Images {
         /// Columns.
         width: usize,
         /// Rows.
         height: usize,
     },
-    /// Where the pictures are in their source.
+    /// Where the images are in their source.
     Places {
         /// Of train.
         train: Vec<Item>,
@@ -92,7 +92,7 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The bytes of the `index`th picture, val after train: [height, width, 3].
+    /// The bytes of the `index`th image, val after train: [height, width, 3].
     pub(super) fn pixels(&self, index: usize, bytes: usize) -> &[u8] {
         &self.map[HEADER + index * bytes..][..bytes]
     }
@@ -101,7 +101,7 @@ impl Cache {
     ///
     /// Processes that want the same file at once wait for the first of them.
     pub(super) fn open(dir: &Path, key: &str, fill: impl FnOnce(&mut Writer) -> anyhow::Result<Description>) -> anyhow::Result<Cache> {
-        let path = dir.join(format!("{key}.pictures"));
+        let path = dir.join(format!("{key}.images"));
         if let Some(cache) = load(&path)? {
             return Ok(cache);
         }
@@ -121,7 +121,7 @@ impl Cache {
         let description = fill(&mut writer)?;
         writer
             .finish(description, &path)
-            .with_context(|| format!("the picture cache `{}` cannot be written", path.display()))?;
+            .with_context(|| format!("the image cache `{}` cannot be written", path.display()))?;
         // This run can do without the room.
         if let Err(error) = clean(dir, UNUSED) {
             tracing::warn!("{error:#}");
@@ -129,7 +129,7 @@ impl Cache {
         match load(&path)? {
             Some(cache) => Ok(cache),
             None => bail!(
-                "the picture cache `{}` is damaged right after it was written: check the disk",
+                "the image cache `{}` is damaged right after it was written: check the disk",
                 path.display()
             ),
         }
@@ -149,7 +149,7 @@ impl Writer {
     /// Starts a file under a name of its own.
     fn create(dir: &Path, key: &str) -> anyhow::Result<Self> {
         let path = dir.join(format!("{key}.{}-{:?}.tmp", std::process::id(), std::thread::current().id()));
-        let sentence = || format!("the picture cache `{}` cannot be written", path.display());
+        let sentence = || format!("the image cache `{}` cannot be written", path.display());
         let mut file = BufWriter::new(File::create(&path).with_context(sentence)?);
         file.write_all(&[0; HEADER]).with_context(sentence)?;
         Ok(Writer {
@@ -161,11 +161,11 @@ impl Writer {
         })
     }
 
-    /// Appends one picture.
+    /// Appends one image.
     pub(super) fn write(&mut self, mut pixels: &[u8]) -> anyhow::Result<()> {
         self.file
             .write_all(pixels)
-            .with_context(|| format!("the picture cache `{}` cannot be written", self.path.display()))?;
+            .with_context(|| format!("the image cache `{}` cannot be written", self.path.display()))?;
         while !pixels.is_empty() {
             let room = BLOCK - (self.written as usize % BLOCK);
             let (now, later) = pixels.split_at(room.min(pixels.len()));
@@ -227,13 +227,13 @@ fn load(path: &Path) -> anyhow::Result<Option<Cache>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(e) => return Err(e).with_context(|| format!("the picture cache `{}` cannot be read", path.display())),
+        Err(e) => return Err(e).with_context(|| format!("the image cache `{}` cannot be read", path.display())),
     };
     let mut start = [0; HEADER];
     if file.read_exact(&mut start).is_err() {
         return Ok(damaged(path));
     }
-    let map = map(&file).with_context(|| format!("the picture cache `{}` cannot be mapped", path.display()))?;
+    let map = map(&file).with_context(|| format!("the image cache `{}` cannot be mapped", path.display()))?;
     let length = |at: usize| {
         start[at..at + 8]
             .iter()
@@ -259,7 +259,7 @@ fn load(path: &Path) -> anyhow::Result<Option<Cache>> {
 
 /// Says that a file is damaged and will be made again.
 fn damaged(path: &Path) -> Option<Cache> {
-    tracing::warn!("the picture cache `{}` is damaged and is made again", path.display());
+    tracing::warn!("the image cache `{}` is damaged and is made again", path.display());
     None
 }
 

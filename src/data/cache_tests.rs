@@ -14,17 +14,17 @@ fn description() -> Description {
         sizes: Sizes::default(),
         warnings: Vec::new(),
         names: Vec::new(),
-        contents: Contents::Pictures { width: 1000, height: 200 },
+        contents: Contents::Images { width: 1000, height: 200 },
     }
 }
 
-/// Bytes of one picture: three of them are more than one block and no whole number of blocks.
+/// Bytes of one image: three of them are more than one block and no whole number of blocks.
 const BYTES: usize = 600_000;
 
 fn open(dir: &Path, filled: &AtomicUsize) -> anyhow::Result<Cache> {
     Cache::open(dir, "key", |writer| {
         filled.fetch_add(1, Ordering::SeqCst);
-        (0..3_u8).try_for_each(|picture| writer.write(&vec![picture; BYTES]))?;
+        (0..3_u8).try_for_each(|image| writer.write(&vec![image; BYTES]))?;
         Ok(description())
     })
 }
@@ -46,7 +46,7 @@ fn a_cache_is_made_once() {
 fn a_damaged_cache_is_made_again_wherever_the_damage_is() {
     let (dir, filled) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
     open(dir.path(), &filled).unwrap();
-    let path = dir.path().join("key.pictures");
+    let path = dir.path().join("key.images");
     let good = std::fs::read(&path).unwrap();
     for (nth, at) in [0, 9, 17, 25, 30, HEADER, HEADER + BLOCK + 5, HEADER + 3 * BYTES + 3, good.len() - 1]
         .into_iter()
@@ -99,7 +99,7 @@ fn a_cache_in_use_stays_when_another_is_made_and_an_unused_one_goes() {
     let (dir, filled) = (tempfile::tempdir().unwrap(), AtomicUsize::new(0));
     let path = |name: &str| dir.path().join(name);
     let long_ago = || {
-        for name in ["key.pictures", "other.pictures"] {
+        for name in ["key.images", "other.images"] {
             let file = OpenOptions::new().create(true).append(true).open(path(name)).unwrap();
             file.set_modified(SystemTime::now() - UNUSED).unwrap();
         }
@@ -114,10 +114,10 @@ fn a_cache_in_use_stays_when_another_is_made_and_an_unused_one_goes() {
     long_ago();
     let mapped = open(dir.path(), &filled).unwrap();
     make_another("third").unwrap();
-    assert!(path("key.pictures").exists() && !path("other.pictures").exists());
+    assert!(path("key.images").exists() && !path("other.images").exists());
     long_ago();
     make_another("fourth").unwrap();
-    assert!(!path("key.pictures").exists());
+    assert!(!path("key.images").exists());
     check(&mapped);
 }
 

@@ -1,4 +1,4 @@
-//! Which pictures are used: dividing one pool in two, and subsets of one.
+//! Which images are used: dividing one pool in two, and subsets of one.
 //!
 //! The first choices are part of what a data set is, so they have a seed of their own and do not follow a run's. Those
 //! of [`super::pick`] are part of a stage, and their seed is a setting.
@@ -9,7 +9,7 @@ use super::SplitName;
 use super::source::Item;
 use crate::rng::{Purpose, stream};
 
-/// The seed of every choice of pictures (ours). Another one would make another data set.
+/// The seed of every choice of images (ours). Another one would make another data set.
 const SEED: u64 = 0;
 
 /// What a choice is for; part of the address of its random numbers.
@@ -19,15 +19,15 @@ const SEED: u64 = 0;
 pub enum For {
     /// The division of one pool in two.
     Dividing = 0,
-    /// Fewer training pictures than there are.
+    /// Fewer training images than there are.
     Train = 1,
-    /// Fewer validation pictures than there are.
+    /// Fewer validation images than there are.
     Val = 2,
     /// What a pretraining sees.
     Few = 3,
     /// Whose labels are known.
     Labels = 4,
-    /// The neighbours that vote.
+    /// The neighbors that vote.
     Voters = 5,
     /// What learning rates are judged on.
     HeldOut = 6,
@@ -46,9 +46,9 @@ impl From<For> for Address {
     }
 }
 
-/// Divides one pool into train and val, as near to `val_fraction` in every class as whole pictures allow.
+/// Divides one pool into train and val, as near to `val_fraction` in every class as whole images allow.
 ///
-/// Both get at least one picture; items keep their order. `None` if there are not two pictures.
+/// Both get at least one image; items keep their order. `None` if there are not two images.
 pub(super) fn divide(items: Vec<Item>, classes: usize, val_fraction: f64) -> Option<(Vec<Item>, Vec<Item>)> {
     if items.len() < 2 {
         return None;
@@ -109,21 +109,21 @@ pub(super) fn subset(items: Vec<Item>, classes: usize, wanted: usize, split: Spl
     )
 }
 
-/// Places of `wanted` pictures, as evenly over the classes as their numbers allow. There must be as many.
+/// Places of `wanted` images, as evenly over the classes as their numbers allow. There must be as many.
 pub(super) fn even(labels: &[u32], classes: usize, wanted: usize, seed: u64, purpose: For) -> Vec<usize> {
     evenly(labels.iter().copied(), classes, wanted, Address { seed, purpose })
 }
 
-/// Places of `wanted` pictures, whatever their classes. There must be as many.
-pub(super) fn random(pictures: usize, classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..pictures).collect();
+/// Places of `wanted` images, whatever their classes. There must be as many.
+pub(super) fn random(images: usize, classes: usize, wanted: usize, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..images).collect();
     // Two past the last class: the address of no class's own order and not that of the order of classes.
     places.shuffle(&mut stream(seed, Purpose::Split, For::Few as u64, classes as u64 + 1));
     places.truncate(wanted);
     places
 }
 
-/// Places of `wanted` pictures of one class; `None` if it has fewer.
+/// Places of `wanted` images of one class; `None` if it has fewer.
 pub(super) fn of_class(labels: &[u32], classes: usize, class: usize, wanted: usize, seed: u64) -> Option<Vec<usize>> {
     let mut places = members(labels.iter().copied(), classes, of_few(seed)).swap_remove(class);
     let enough = places.len() >= wanted;
@@ -219,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn dividing_is_the_same_every_time_and_not_the_first_pictures() {
+    fn dividing_is_the_same_every_time_and_not_the_first_images() {
         let (_, val) = divide(items(&[100]), 1, 0.1).unwrap();
         assert_eq!(val, divide(items(&[100]), 1, 0.1).unwrap().1);
         assert_ne!(val, items(&[10]));
     }
 
     #[test]
-    fn classes_of_one_picture_are_still_divided_at_the_right_share() {
+    fn classes_of_one_image_are_still_divided_at_the_right_share() {
         let (train, val) = divide(items(&[1; 50]), 50, 0.2).unwrap();
         assert_eq!((train.len(), val.len()), (40, 10));
         let (train, val) = divide(items(&[2]), 1, 0.001).unwrap();

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use super::Picture;
+use super::Image;
 use super::source::{Item, Listing, Pools, Reader, Source, stamp_of};
 
-/// Side of every picture, in pixels.
+/// Side of every image, in pixels.
 const SIDE: usize = 32;
-/// Pixels of one colour.
+/// Pixels of one color.
 const PLANE: usize = SIDE * SIDE;
 
 /// What distinguishes the two sets.
@@ -58,7 +58,7 @@ pub(super) struct Cifar {
 
 impl Cifar {
     /// Takes `root` if it has files of CIFAR; all of them must be there then.
-    pub(super) fn recognise(root: &Path) -> anyhow::Result<Option<Self>> {
+    pub(super) fn recognize(root: &Path) -> anyhow::Result<Option<Self>> {
         let there = |name: &&&str| root.join(name).is_file();
         let Some(variant) = VARIANTS.iter().find(|variant| variant.files().iter().any(|name| there(&name))) else {
             return Ok(None);
@@ -168,14 +168,14 @@ struct Records {
 }
 
 impl Reader for Records {
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture> {
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
         let mut planes = [0; 3 * PLANE];
         self.files[item.file as usize].read_exact_at(&mut planes, item.offset)?;
         // [3, height, width] becomes [height, width, 3].
         let pixels = (0..PLANE)
             .flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]])
             .collect();
-        Ok(Picture {
+        Ok(Image {
             width: SIDE,
             height: SIDE,
             pixels,
@@ -191,7 +191,7 @@ mod tests {
     fn record(labels: &[u8]) -> Vec<u8> {
         let label = labels[labels.len() - 1];
         let mut bytes = labels.to_vec();
-        (1..=3).for_each(|colour| bytes.extend([colour + label; PLANE]));
+        (1..=3).for_each(|color| bytes.extend([color + label; PLANE]));
         bytes[labels.len()] = 200;
         bytes
     }
@@ -208,16 +208,16 @@ mod tests {
     fn cifar10_is_read_record_by_record() {
         let dir = cifar10();
         std::fs::write(dir.path().join("batches.meta.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
-        let listing = Cifar::recognise(dir.path()).unwrap().unwrap().list().unwrap();
+        let listing = Cifar::recognize(dir.path()).unwrap().unwrap().list().unwrap();
         assert_eq!(listing.classes.join(""), "abcdefghij");
         let Pools::Divided { train, val } = listing.pools else {
             panic!("CIFAR is divided")
         };
         assert_eq!((train.len(), val.len()), (10, 2));
         assert_eq!((train[2].label, train[3].label, val[0].label), (1, 9, 5));
-        let picture = listing.reader.picture(&train[2]).unwrap();
-        assert_eq!((picture.width, picture.height), (32, 32));
-        assert_eq!(picture.pixels[..6], [200, 3, 4, 2, 3, 4]);
+        let image = listing.reader.image(&train[2]).unwrap();
+        assert_eq!((image.width, image.height), (32, 32));
+        assert_eq!(image.pixels[..6], [200, 3, 4, 2, 3, 4]);
     }
 
     #[test]
@@ -225,18 +225,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("train.bin"), record(&[3, 77])).unwrap();
         std::fs::write(dir.path().join("test.bin"), record(&[4, 12])).unwrap();
-        let listing = Cifar::recognise(dir.path()).unwrap().unwrap().list().unwrap();
+        let listing = Cifar::recognize(dir.path()).unwrap().unwrap().list().unwrap();
         assert_eq!(listing.classes.len(), 100);
         let Pools::Divided { train, val } = listing.pools else {
             panic!("CIFAR is divided")
         };
         assert_eq!((train[0].label, val[0].label), (77, 12));
-        assert_eq!(listing.reader.picture(&train[0]).unwrap().pixels[..3], [200, 79, 80]);
+        assert_eq!(listing.reader.image(&train[0]).unwrap().pixels[..3], [200, 79, 80]);
     }
 
     #[test]
-    fn a_missing_truncated_or_mislabelled_file_is_refused_by_name() {
-        let refusal = |dir: &Path| match Cifar::recognise(dir).and_then(|found| found.unwrap().list()) {
+    fn a_missing_truncated_or_mislabeled_file_is_refused_by_name() {
+        let refusal = |dir: &Path| match Cifar::recognize(dir).and_then(|found| found.unwrap().list()) {
             Ok(_) => panic!("must be refused"),
             Err(e) => e.to_string(),
         };

@@ -1,4 +1,4 @@
-//! Removing what nobody has used for long from the picture cache.
+//! Removing what nobody has used for long from the image cache.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -30,7 +30,7 @@ struct Entry {
 
 /// Removes the cache files in `dir` that were last used `unused` ago or longer; those being written stay.
 ///
-/// A run that has its file open keeps it. One that wants a removed file later decodes its pictures again.
+/// A run that has its file open keeps it. One that wants a removed file later decodes its images again.
 ///
 /// # Errors
 /// Names the folder or the file that cannot be read or removed. A missing folder holds nothing.
@@ -46,11 +46,11 @@ pub fn clean(dir: &Path, unused: Duration) -> anyhow::Result<Cleaned> {
         for file in files {
             match fs::remove_file(&file.path) {
                 Err(e) if e.kind() != ErrorKind::NotFound => {
-                    return Err(e).with_context(|| format!("the picture cache `{}` cannot be removed", file.path.display()));
+                    return Err(e).with_context(|| format!("the image cache `{}` cannot be removed", file.path.display()));
                 }
                 _ => cleaned.bytes += file.bytes,
             }
-            cleaned.caches += usize::from(file.path.extension().is_some_and(|e| e == "pictures"));
+            cleaned.caches += usize::from(file.path.extension().is_some_and(|e| e == "images"));
         }
     }
     Ok(cleaned)
@@ -67,7 +67,7 @@ fn files_by_key(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<Entry>>> {
     for entry in entries {
         let entry = entry.with_context(sentence)?;
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        let ours = [".pictures", ".lock", ".tmp"].iter().any(|ending| name.ends_with(ending));
+        let ours = [".images", ".lock", ".tmp"].iter().any(|ending| name.ends_with(ending));
         // A file that is gone since was somebody else's to remove.
         let (Some((key, _)), true, Ok(metadata)) = (name.split_once('.'), ours, entry.metadata()) else {
             continue;
@@ -115,14 +115,14 @@ mod tests {
     fn what_was_not_used_for_long_is_removed_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path();
-        for (name, days) in [("a.pictures", 31), ("a.lock", 90), ("b.pictures", 29), ("b.lock", 90)] {
+        for (name, days) in [("a.images", 31), ("a.lock", 90), ("b.images", 29), ("b.lock", 90)] {
             put(dir, name, days);
         }
         for (name, days) in [("c.7-x.tmp", 31), ("c.lock", 31), ("notes.txt", 400)] {
             put(dir, name, days);
         }
         assert_eq!(clean(dir, DAY * 30).unwrap(), Cleaned { caches: 1, bytes: 24 });
-        assert_eq!(names(dir), ["b.lock", "b.pictures", "notes.txt"]);
+        assert_eq!(names(dir), ["b.lock", "b.images", "notes.txt"]);
         assert_eq!(clean(dir, Duration::ZERO).unwrap(), Cleaned { caches: 1, bytes: 12 });
         assert_eq!(names(dir), ["notes.txt"]);
         assert_eq!(clean(&dir.join("missing"), Duration::ZERO).unwrap(), Cleaned::default());

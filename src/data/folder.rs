@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::source::{Item, Listing, Reader, Source, stamp};
-use super::{Picture, decode, layout};
+use super::{Image, decode, layout};
 
 /// Folders below the source that are looked into; deeper ones are not, so a link to a parent ends.
 const DEEPEST: usize = 8;
@@ -47,8 +47,8 @@ impl Folder {
             let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
             let metadata = match self.root.join(&path).metadata() {
                 Ok(metadata) => metadata,
-                // A dangling link that looks like a picture is a broken picture, found when it is decoded.
-                Err(_) if layout::is_picture(&path) => {
+                // A dangling link that looks like an image is a broken image, found when it is decoded.
+                Err(_) if layout::is_image(&path) => {
                     self.items.push(Item {
                         label: 0,
                         name: path,
@@ -65,7 +65,7 @@ impl Folder {
                 if depth < DEEPEST {
                     self.walk(&path, depth + 1)?;
                 }
-            } else if layout::is_picture(&path) {
+            } else if layout::is_image(&path) {
                 self.stamps += &stamp(&path, &metadata);
                 self.items.push(Item {
                     label: 0,
@@ -100,13 +100,13 @@ impl Source for Folder {
     }
 }
 
-/// Reads pictures that are files of their own.
+/// Reads images that are files of their own.
 struct Files {
     root: PathBuf,
 }
 
 impl Reader for Files {
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture> {
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
         decode::decode(&std::fs::read(self.root.join(&item.name))?)
     }
 }

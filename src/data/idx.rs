@@ -1,4 +1,4 @@
-//! The IDX files of the MNIST family, plain or gzipped; grey becomes RGB.
+//! The IDX files of the MNIST family, plain or gzipped; gray becomes RGB.
 //!
 //! A file is two zero bytes, the type (8 = bytes), the number of dimensions, each dimension as a big-endian 32-bit
 //! number, and the bytes.
@@ -12,11 +12,11 @@ use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 
 use super::source::{Item, Listing, Pools, Reader, Source, stamp_of};
-use super::{Picture, SplitName};
+use super::{Image, SplitName};
 
 /// The four files.
 pub(super) struct Idx {
-    /// Pictures to learn from, pictures to be judged on.
+    /// Images to learn from, images to be judged on.
     images: [PathBuf; 2],
     /// Their labels.
     labels: [PathBuf; 2],
@@ -31,7 +31,7 @@ struct Bytes {
 
 impl Idx {
     /// Takes `root` if it has IDX files; all four must be there then.
-    pub(super) fn recognise(root: &Path) -> anyhow::Result<Option<Self>> {
+    pub(super) fn recognize(root: &Path) -> anyhow::Result<Option<Self>> {
         let sentence = || format!("cannot read the folder `{}`", root.display());
         let mut files = Vec::new();
         for entry in std::fs::read_dir(root).with_context(sentence)? {
@@ -71,10 +71,10 @@ impl Idx {
         Ok([read(train, 1)?.data, read(val, 1)?.data])
     }
 
-    /// Both files of pictures.
-    fn pictures(&self) -> anyhow::Result<Grey> {
+    /// Both files of images.
+    fn images(&self) -> anyhow::Result<Gray> {
         let [train, val] = &self.images;
-        Ok(Grey {
+        Ok(Gray {
             files: [read(train, 3)?, read(val, 3)?],
         })
     }
@@ -86,18 +86,18 @@ impl Source for Idx {
     }
 
     fn list(&self) -> anyhow::Result<Listing> {
-        let pictures = self.pictures()?;
+        let images = self.images()?;
         let labels = self.labels()?;
         let mut known = labels[0].clone();
         known.sort_unstable();
         known.dedup();
         let mut splits = [Vec::new(), Vec::new()];
         for (file, split) in splits.iter_mut().enumerate() {
-            let count = pictures.files[file].dims[0];
+            let count = images.files[file].dims[0];
             if labels[file].len() != count {
-                let (labels_path, images) = (self.labels[file].display(), self.images[file].display());
+                let (labels_path, images_path) = (self.labels[file].display(), self.images[file].display());
                 bail!(
-                    "`{labels_path}` has {} labels, but `{images}` has {count} pictures",
+                    "`{labels_path}` has {} labels, but `{images_path}` has {count} images",
                     labels[file].len()
                 );
             }
@@ -124,27 +124,27 @@ impl Source for Idx {
         Ok(Listing {
             classes,
             pools: Pools::Divided { train, val },
-            reader: Arc::new(pictures),
+            reader: Arc::new(images),
         })
     }
 
     fn reader(&self) -> anyhow::Result<Arc<dyn Reader>> {
-        Ok(Arc::new(self.pictures()?))
+        Ok(Arc::new(self.images()?))
     }
 }
 
-/// The pictures, in memory: the largest set of the family has 0.6 GB.
-struct Grey {
+/// The images, in memory: the largest set of the family has 0.6 GB.
+struct Gray {
     files: [Bytes; 2],
 }
 
-impl Reader for Grey {
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture> {
+impl Reader for Gray {
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
         let Bytes { dims, data } = &self.files[item.file as usize];
         let (height, width) = (dims[1], dims[2]);
         let start = usize::try_from(item.offset)? * height * width;
-        let pixels = data[start..start + height * width].iter().flat_map(|grey| [*grey; 3]).collect();
-        Ok(Picture { width, height, pixels })
+        let pixels = data[start..start + height * width].iter().flat_map(|gray| [*gray; 3]).collect();
+        Ok(Image { width, height, pixels })
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
         bytes
     }
 
-    /// Two training pictures of 2 x 3 pixels with labels 4 and 2, one to be judged on with label 4, gzipped.
+    /// Two training images of 2 x 3 pixels with labels 4 and 2, one to be judged on with label 4, gzipped.
     fn mnist() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -210,18 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn grey_pictures_become_rgb_and_labels_become_places() {
+    fn gray_images_become_rgb_and_labels_become_places() {
         let dir = mnist();
-        let listing = Idx::recognise(dir.path()).unwrap().unwrap().list().unwrap();
+        let listing = Idx::recognize(dir.path()).unwrap().unwrap().list().unwrap();
         assert_eq!(listing.classes, ["2", "4"]);
         let Pools::Divided { train, val } = listing.pools else {
             panic!("IDX is divided")
         };
         assert_eq!((train[0].label, train[1].label, val[0].label), (1, 0, 1));
-        let picture = listing.reader.picture(&train[1]).unwrap();
-        assert_eq!((picture.width, picture.height), (3, 2));
-        assert_eq!(picture.pixels[..6], [10, 10, 10, 11, 11, 11]);
-        assert_eq!(listing.reader.picture(&val[0]).unwrap().pixels, [9; 18]);
+        let image = listing.reader.image(&train[1]).unwrap();
+        assert_eq!((image.width, image.height), (3, 2));
+        assert_eq!(image.pixels[..6], [10, 10, 10, 11, 11, 11]);
+        assert_eq!(listing.reader.image(&val[0]).unwrap().pixels, [9; 18]);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
                 Some(bytes) => std::fs::write(dir.path().join(name), bytes).unwrap(),
                 None => std::fs::remove_file(dir.path().join(name)).unwrap(),
             }
-            match Idx::recognise(dir.path()).and_then(|found| found.unwrap().list()) {
+            match Idx::recognize(dir.path()).and_then(|found| found.unwrap().list()) {
                 Ok(_) => panic!("must be refused"),
                 Err(e) => e.to_string(),
             }

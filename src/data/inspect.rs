@@ -16,7 +16,7 @@ struct Report {
     train: usize,
     val: usize,
     sizes: Sizes,
-    /// Width and height in the cache; none if pictures are decoded on demand.
+    /// Width and height in the cache; none if images are decoded on demand.
     kept: Option<[usize; 2]>,
     mean: [f32; 3],
     std: [f32; 3],
@@ -24,7 +24,7 @@ struct Report {
     contact_sheet: String,
 }
 
-/// One class and its pictures.
+/// One class and its images.
 #[derive(Serialize)]
 struct Class {
     name: String,
@@ -32,7 +32,7 @@ struct Class {
     val: usize,
 }
 
-/// Opens `source` as a run would at `image_size`, writes what it has to `out` and pictures of every class to `contact_sheet`.
+/// Opens `source` as a run would at `image_size`, writes what it has to `out` and images of every class to `contact_sheet`.
 ///
 /// # Errors
 /// Those of [`open`], and outputs that cannot be written.
@@ -103,7 +103,7 @@ fn report(dataset: Dataset, contact_sheet: &Path) -> Report {
     }
 }
 
-/// Pictures of each class.
+/// Images of each class.
 fn counts(split: &Split, classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
     split.labels().iter().for_each(|label| counts[*label as usize] += 1);
@@ -130,7 +130,7 @@ fn print(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
         max: [max_width, max_height],
     } = sizes;
     writeln!(out, "source         {source}")?;
-    writeln!(out, "pictures       {train} train, {val} val")?;
+    writeln!(out, "images       {train} train, {val} val")?;
     if sizes.min == sizes.max {
         writeln!(out, "sizes          {min_width} x {min_height}")?;
     } else {

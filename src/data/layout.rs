@@ -8,14 +8,14 @@ use anyhow::bail;
 use super::SplitName;
 use super::source::{Item, Pools, folders_of};
 
-/// Whether a path inside a source is a picture we read; hidden files and resource forks are not.
-pub(super) fn is_picture(path: &str) -> bool {
+/// Whether a path inside a source is an image we read; hidden files and resource forks are not.
+pub(super) fn is_image(path: &str) -> bool {
     let hidden = path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     !hidden && [".jpg", ".jpeg", ".png"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Sorts the pictures `items` of `source` into splits and classes by their paths.
+/// Sorts the images `items` of `source` into splits and classes by their paths.
 ///
 /// `folders` are all folders inside the source, so that an empty class is noticed. Everything may stand in one more
 /// folder at the top. Labels follow the alphabet.
@@ -145,7 +145,7 @@ mod tests {
             for (at, _) in path.match_indices('/') {
                 folders.insert(path[..at].to_owned());
             }
-            if is_picture(path) {
+            if is_image(path) {
                 items.push(Item {
                     label: 0,
                     name: (*path).to_owned(),
@@ -192,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn hidden_files_and_resource_forks_are_no_pictures() {
+    fn hidden_files_and_resource_forks_are_no_images() {
         for path in ["a/.hidden.png", "__MACOSX/a/1.png", ".git/1.png", "a/1.txt", "a/png"] {
-            assert!(!is_picture(path), "{path}");
+            assert!(!is_image(path), "{path}");
         }
     }
 

@@ -27,11 +27,11 @@ pub struct Mix {
     pub classes: usize,
 }
 
-/// What is done to one batch. Picture `i` meets picture `batch - 1 - i`; the middle one of an odd batch itself.
+/// What is done to one batch. Image `i` meets image `batch - 1 - i`; the middle one of an odd batch itself.
 #[derive(Clone, Debug, PartialEq)]
 enum Mixing {
     None,
-    /// The share of a picture in its mixture.
+    /// The share of an image in its mixture.
     Blend {
         lambda: f64,
     },
@@ -112,7 +112,7 @@ impl Mixing {
         }
     }
 
-    /// The share of each picture that is its own.
+    /// The share of each image that is its own.
     fn lambda(&self, size: usize) -> f64 {
         match self {
             Mixing::None => 1.0,
@@ -122,17 +122,17 @@ impl Mixing {
     }
 }
 
-/// A stretch of length `side` (even part) around `centre`, cut to the picture.
-fn clipped(centre: usize, side: usize, size: usize) -> Range<usize> {
-    centre.saturating_sub(side / 2)..(centre + side / 2).min(size)
+/// A stretch of length `side` (even part) around `center`, cut to the image.
+fn clipped(center: usize, side: usize, size: usize) -> Range<usize> {
+    center.saturating_sub(side / 2)..(center + side / 2).min(size)
 }
 
 fn mix(view: &mut [f32], size: usize, mixing: &Mixing) {
-    let picture = 3 * size * size;
-    let batch = view.len() / picture;
-    // The middle picture of an odd batch stays: mixed with itself it is itself.
-    let (front, back) = view.split_at_mut(batch.div_ceil(2) * picture);
-    for (own, partner) in front.chunks_exact_mut(picture).zip(back.chunks_exact_mut(picture).rev()) {
+    let image = 3 * size * size;
+    let batch = view.len() / image;
+    // The middle image of an odd batch stays: mixed with itself it is itself.
+    let (front, back) = view.split_at_mut(batch.div_ceil(2) * image);
+    for (own, partner) in front.chunks_exact_mut(image).zip(back.chunks_exact_mut(image).rev()) {
         match mixing {
             Mixing::None => {}
             Mixing::Blend { lambda } => blend(own, partner, *lambda as f32),
@@ -165,7 +165,7 @@ mod tests {
     };
     const SIZE: usize = 8;
 
-    /// Picture `i` is `i` everywhere.
+    /// Image `i` is `i` everywhere.
     fn batch(n: usize) -> Vec<f32> {
         (0..n).flat_map(|i| vec![i as f32; 3 * SIZE * SIZE]).collect()
     }
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_picture_of_an_odd_batch_stays_itself_with_its_own_target() {
+    fn the_middle_image_of_an_odd_batch_stays_itself_with_its_own_target() {
         for step in 0..20 {
             let (view, targets) = mixed(&MAE, step, 3);
             assert!(view[3 * SIZE * SIZE..6 * SIZE * SIZE].iter().all(|v| *v == 1.0));

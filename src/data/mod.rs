@@ -1,6 +1,6 @@
-//! Labelled pictures: where they come from, how they are kept, how one is got.
+//! Labeled images: where they come from, how they are kept, how one is got.
 //!
-//! [`open`] finds out what a source is, lists it, and hands out two splits. Small pictures are decoded
+//! [`open`] finds out what a source is, lists it, and hands out two splits. Small images are decoded
 //! once into a cache file that every worker maps; large ones are decoded whenever they are asked for.
 
 mod archive;
@@ -11,7 +11,7 @@ mod cache;
 mod choose;
 mod cifar;
 mod clean;
-mod colours;
+mod colors;
 mod decode;
 mod folder;
 mod idx;
@@ -39,9 +39,9 @@ pub use decode::decode_given;
 pub use inspect::inspect;
 pub use split::Split;
 
-/// One decoded picture.
+/// One decoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Columns, in pixels.
     pub width: usize,
     /// Rows, in pixels.
@@ -54,9 +54,9 @@ pub struct Picture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
-    /// The pictures a model learns from.
+    /// The images a model learns from.
     Train,
-    /// The pictures it is judged on.
+    /// The images it is judged on.
     Val,
 }
 
@@ -70,10 +70,10 @@ impl SplitName {
     }
 }
 
-/// What the pictures were before anything was resized, as far as they were looked at.
+/// What the images were before anything was resized, as far as they were looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
-    /// Pictures looked at: all of a cached set, a sample of a large one.
+    /// Images looked at: all of a cached set, a sample of a large one.
     pub seen: usize,
     /// Smallest width and smallest height, in pixels.
     pub min: [usize; 2],
@@ -82,7 +82,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Takes one more picture of `width` x `height` pixels into account.
+    /// Takes one more image of `width` x `height` pixels into account.
     fn see(&mut self, [width, height]: [usize; 2]) {
         let first = self.seen == 0;
         for (axis, side) in [width, height].into_iter().enumerate() {
@@ -100,17 +100,17 @@ pub struct Dataset {
     pub name: String,
     /// Name of every class; a label is a place in this list.
     pub classes: Vec<String>,
-    /// Pictures to learn from.
+    /// Images to learn from.
     pub train: Split,
-    /// Pictures to be judged on.
+    /// Images to be judged on.
     pub val: Split,
     /// Mean of red, green and blue over the pixels of `train`, from 0 to 1.
     pub mean: [f32; 3],
     /// Standard deviation of red, green and blue over the pixels of `train`, from 0 to 1.
     pub std: [f32; 3],
-    /// Sizes of the pictures in the source.
+    /// Sizes of the images in the source.
     pub sizes: Sizes,
-    /// What a user should know: skipped pictures with their paths, classes without pictures.
+    /// What a user should know: skipped images with their paths, classes without images.
     pub warnings: Vec<String>,
 }
 
@@ -124,18 +124,18 @@ impl Dataset {
     }
 }
 
-/// Opens the pictures that `settings` name, decoding small ones once into a cache file in `cache_dir`.
+/// Opens the images that `settings` name, decoding small ones once into a cache file in `cache_dir`.
 ///
-/// While pictures are decoded, `report(done, total)` is called now and then.
+/// While images are decoded, `report(done, total)` is called now and then.
 ///
 /// # Errors
 /// One sentence naming the path or the setting at fault: a source that is missing, empty, truncated or of no known
-/// layout, too many unreadable pictures, fewer pictures than asked for, or a cache that cannot be written.
+/// layout, too many unreadable images, fewer images than asked for, or a cache that cannot be written.
 pub fn open(settings: &DataSettings, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Dataset> {
     open_as(settings, Keep::Small, cache_dir, report)
 }
 
-/// Which pictures are kept decoded.
+/// Which images are kept decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Those of data sets that are small when decoded.
@@ -144,7 +144,7 @@ pub enum Keep {
     Nothing,
 }
 
-/// As [`open`], which keeps what is small; the built-in pictures are always in memory.
+/// As [`open`], which keeps what is small; the built-in images are always in memory.
 fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Dataset> {
     if settings.source == "builtin" {
         return builtin::open(settings);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A picture of one colour that tells `tone`.
+/// An image of one color that tells `tone`.
 fn encoded(width: u32, height: u32, tone: u8, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     RgbImage::from_pixel(width, height, image::Rgb([tone, 100, 200]))
@@ -22,7 +22,7 @@ fn small_png(tone: u8) -> Vec<u8> {
     encoded(8, 8, tone, ImageFormat::Png)
 }
 
-/// Files by path: two classes, six pictures each to learn from and two to be judged on.
+/// Files by path: two classes, six images each to learn from and two to be judged on.
 fn divided() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for (class, base) in [("cat", 0), ("dog", 100)] {
@@ -90,7 +90,7 @@ fn refusal(settings: &DataSettings) -> String {
 /// The tones of a split, with their labels.
 fn tones(split: &Split) -> Vec<(u8, u32)> {
     (0..split.len())
-        .map(|i| (split.picture(i).unwrap().pixels[0], split.label(i)))
+        .map(|i| (split.image(i).unwrap().pixels[0], split.label(i)))
         .collect()
 }
 
@@ -113,7 +113,7 @@ fn check_divided(dataset: &Dataset) {
 }
 
 #[test]
-fn folder_and_archives_of_the_same_pictures_are_the_same_data() {
+fn folder_and_archives_of_the_same_images_are_the_same_data() {
     let dir = folder(&divided());
     check_divided(&opened(&settings(&dir.path().join("src"))).unwrap());
     let nested: Vec<_> = divided()
@@ -159,16 +159,16 @@ fn a_subset_is_balanced_and_more_than_there_is_is_refused() {
     settings.val_images = 5;
     let sentence = refusal(&settings);
     assert!(
-        sentence.starts_with("data.val_images is 5, but `") && sentence.ends_with("has 4 pictures for val (0 uses all)"),
+        sentence.starts_with("data.val_images is 5, but `") && sentence.ends_with("has 4 images for val (0 uses all)"),
         "{sentence}"
     );
 }
 
 #[test]
-fn large_pictures_of_any_shape_are_kept_as_squares_and_their_sizes_remembered() {
+fn large_images_of_any_shape_are_kept_as_squares_and_their_sizes_remembered() {
     let sizes = [(300, 200), (150, 400), (120, 120), (500, 110)];
-    let picture = |(n, (w, h)): (usize, &(u32, u32))| (format!("only/{n}.jpg"), encoded(*w, *h, 40, ImageFormat::Jpeg));
-    let dir = folder(&sizes.iter().enumerate().map(picture).collect::<Vec<_>>());
+    let image = |(n, (w, h)): (usize, &(u32, u32))| (format!("only/{n}.jpg"), encoded(*w, *h, 40, ImageFormat::Jpeg));
+    let dir = folder(&sizes.iter().enumerate().map(image).collect::<Vec<_>>());
     let dataset = opened(&settings(&dir.path().join("src"))).unwrap();
     assert_eq!(dataset.train.kept_size(), Some([16, 16]));
     assert_eq!(
@@ -179,12 +179,12 @@ fn large_pictures_of_any_shape_are_kept_as_squares_and_their_sizes_remembered() 
             max: [500, 400]
         }
     );
-    let tone = dataset.val.picture(0).unwrap().pixels[0];
+    let tone = dataset.val.image(0).unwrap().pixels[0];
     assert!(tone.abs_diff(40) < 3, "{tone}");
 }
 
 #[test]
-fn a_source_too_large_to_be_cached_gives_the_same_pictures_on_demand() {
+fn a_source_too_large_to_be_cached_gives_the_same_images_on_demand() {
     let dir = folder(&divided());
     let (_tar_dir, tar_path) = archive("a.tar", &tar(&divided()));
     for source in [dir.path().join("src"), tar_path] {
@@ -236,7 +236,7 @@ fn a_cache_is_used_again_until_the_source_changes() {
 }
 
 #[test]
-fn broken_pictures_are_skipped_by_name_up_to_the_limit() {
+fn broken_images_are_skipped_by_name_up_to_the_limit() {
     let mut files = divided();
     files[3].1.truncate(30);
     let dir = folder(&files);
@@ -275,7 +275,7 @@ fn a_folder_without_classes_or_with_an_empty_one_is_refused_by_path() {
     std::fs::create_dir(dir.path().join("bare")).unwrap();
     assert!(refusal(&settings(&dir.path().join("bare"))).contains("bare` has no class folders"));
     let lonely = folder(&[("a/1.png".to_owned(), small_png(1))]);
-    assert!(refusal(&settings(&lonely.path().join("src"))).contains("src` has a single picture"));
+    assert!(refusal(&settings(&lonely.path().join("src"))).contains("src` has a single image"));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn inspect_reports_everything_and_writes_a_row_per_class() {
     };
     let text = run(false);
     for line in [
-        "pictures       12 train, 4 val",
+        "images       12 train, 4 val",
         "sizes          8 x 8",
         "mean           0.2059 0.3922 0.7843",
         "  dog  6  2",
@@ -341,6 +341,6 @@ fn a_source_of_ones_own_can_be_inspected() {
         let text = String::from_utf8(out).unwrap();
         tracing::info!("{:?}\n{text}", start.elapsed());
         std::fs::write(folder.join("report.txt"), format!("{:?}\n{text}", start.elapsed())).unwrap();
-        assert!(text.contains("pictures"));
+        assert!(text.contains("images"));
     }
 }

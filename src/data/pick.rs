@@ -1,6 +1,6 @@
-//! A part of the training split, for a stage that learns from fewer pictures than there are.
+//! A part of the training split, for a stage that learns from fewer images than there are.
 //!
-//! Mean and deviation of the colours stay those of the whole split, so that a model sees every picture alike in all stages.
+//! Mean and deviation of the colors stay those of the whole split, so that a model sees every image alike in all stages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,9 +14,9 @@ use super::{Dataset, Split};
 use crate::experiment::settings::{FewSettings, LabelsSettings};
 
 /// The list's first line, which a list need not have.
-const HEADER: &str = "picture\tclass";
+const HEADER: &str = "image\tclass";
 
-/// Places of the pictures that `few` names, ascending; nothing if it names all.
+/// Places of the images that `few` names, ascending; nothing if it names all.
 ///
 /// # Errors
 /// One sentence with the setting or the list at fault, and what is allowed.
@@ -30,7 +30,7 @@ pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
     }
     ensure!(
         wanted <= train.len(),
-        "few.images = {wanted} is more than there are: it must be at most {}, the number of training pictures",
+        "few.images = {wanted} is more than there are: it must be at most {}, the number of training images",
         train.len()
     );
     let places = match few.choice.as_str() {
@@ -41,11 +41,11 @@ pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
     Ok(Some(sorted(places)))
 }
 
-/// Places of the pictures whose labels `labels` allows, ascending; nothing if all are.
+/// Places of the images whose labels `labels` allows, ascending; nothing if all are.
 ///
 /// # Errors
 /// As [`few`].
-pub fn labelled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<usize>>> {
+pub fn labeled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<usize>>> {
     let train = &dataset.train;
     if !labels.list.is_empty() {
         return listed(train, &labels.list, "labels.list").map(Some);
@@ -63,13 +63,13 @@ pub fn labelled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec
     ))))
 }
 
-/// Places of the pictures for a purpose that no setting names: `most` or all if there are not more, ascending, evenly over
+/// Places of the images for a purpose that no setting names: `most` or all if there are not more, ascending, evenly over
 /// the classes; always the same ones, and others than for another purpose.
 pub fn always(split: &Split, classes: usize, most: usize, purpose: For) -> Vec<usize> {
     sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, purpose))
 }
 
-/// The list of a part, one picture a line: name, tabulator, class. It can be given as a list again.
+/// The list of a part, one image a line: name, tabulator, class. It can be given as a list again.
 pub fn list(dataset: &Dataset, part: &Split) -> String {
     let line = |i: usize| format!("{}\t{}\n", part.name(i), dataset.classes[part.label(i) as usize]);
     format!("{HEADER}\n") + &(0..part.len()).map(line).collect::<String>()
@@ -85,7 +85,7 @@ fn of_one_class(dataset: &Dataset, few: &FewSettings) -> Result<Vec<usize>> {
     let of = |class: usize| choose::of_class(labels, classes.len(), class, few.images, few.seed);
     if few.class.is_empty() {
         let found = choose::classes_by_chance(classes.len(), few.seed).into_iter().find_map(of);
-        return found.with_context(|| format!("few.images = {}: no class has as many training pictures", few.images));
+        return found.with_context(|| format!("few.images = {}: no class has as many training images", few.images));
     }
     let known = classes.iter().position(|name| *name == few.class);
     let class = known.with_context(|| {
@@ -105,11 +105,11 @@ fn of_one_class(dataset: &Dataset, few: &FewSettings) -> Result<Vec<usize>> {
     })
 }
 
-/// The pictures that a file names, one a line and before a tabulator: by their name in a run's list, or by the file's own
-/// name where no other picture has it.
+/// The images that a file names, one a line and before a tabulator: by their name in a run's list, or by the file's own
+/// name where no other image has it.
 fn listed(train: &Split, file: &str, setting: &str) -> Result<Vec<usize>> {
     let path = Path::new(file);
-    let text = fs::read_to_string(path).with_context(|| format!("{setting} is `{file}`, which cannot be read as a list of pictures"))?;
+    let text = fs::read_to_string(path).with_context(|| format!("{setting} is `{file}`, which cannot be read as a list of images"))?;
     let mut places: BTreeMap<String, Option<usize>> = BTreeMap::new();
     for i in 0..train.len() {
         let name = train.name(i);
@@ -127,13 +127,13 @@ fn listed(train: &Split, file: &str, setting: &str) -> Result<Vec<usize>> {
             Some(Some(place)) => ensure!(chosen.insert(*place), "{setting}: `{file}` names `{name}` twice"),
             Some(None) => bail!("{setting}: `{file}` names `{name}`, which several folders have: give the path in the data"),
             None => bail!(
-                "{setting}: `{file}` names `{name}` as picture {}, which is no training picture: names are such as `{}`",
+                "{setting}: `{file}` names `{name}` as image {}, which is no training image: names are such as `{}`",
                 line + 1,
                 train.name(0)
             ),
         }
     }
-    ensure!(!chosen.is_empty(), "{setting}: `{file}` names no picture");
+    ensure!(!chosen.is_empty(), "{setting}: `{file}` names no image");
     Ok(chosen.into_iter().collect())
 }
 

@@ -1,10 +1,10 @@
-//! On the built-in pictures, of which the class is the number's rest by ten, and on a folder with names.
+//! On the built-in images, of which the class is the number's rest by ten, and on a folder with names.
 
 use super::*;
 use crate::experiment::settings::DataSettings;
 
-fn builtin(pictures: usize) -> Dataset {
-    opened("builtin", pictures)
+fn builtin(images: usize) -> Dataset {
+    opened("builtin", images)
 }
 
 fn opened(source: &str, train_images: usize) -> Dataset {
@@ -38,7 +38,7 @@ fn labels(share: f64) -> LabelsSettings {
     }
 }
 
-/// How many of the chosen pictures are of each class.
+/// How many of the chosen images are of each class.
 fn counts(dataset: &Dataset, places: &[usize]) -> Vec<usize> {
     let of = |class: usize| places.iter().filter(|place| dataset.train.label(**place) as usize == class).count();
     (0..dataset.classes.len()).map(of).collect()
@@ -89,27 +89,27 @@ fn a_choice_depends_on_its_seed_and_on_nothing_else_and_grows_from_the_smaller_o
 #[test]
 fn a_share_of_the_labels_is_balanced_and_all_of_them_are_no_choice() {
     let dataset = builtin(400);
-    assert_eq!(labelled(&dataset, &labels(1.0)).unwrap(), None);
-    let tenth = labelled(&dataset, &labels(0.1)).unwrap().unwrap();
+    assert_eq!(labeled(&dataset, &labels(1.0)).unwrap(), None);
+    let tenth = labeled(&dataset, &labels(0.1)).unwrap().unwrap();
     assert_eq!(counts(&dataset, &tenth), [4; 10]);
-    assert_eq!(labelled(&dataset, &labels(1e-6)).unwrap().unwrap().len(), 1);
+    assert_eq!(labeled(&dataset, &labels(1e-6)).unwrap().unwrap().len(), 1);
     let other = LabelsSettings { seed: 5, ..labels(0.1) };
-    assert_ne!(labelled(&dataset, &other).unwrap().unwrap(), tenth);
+    assert_ne!(labeled(&dataset, &other).unwrap().unwrap(), tenth);
 }
 
 #[test]
-fn choices_for_different_purposes_share_no_more_pictures_than_chance_would() {
+fn choices_for_different_purposes_share_no_more_images_than_chance_would() {
     let dataset = builtin(1000);
     let sets = [
         chosen(&dataset, &settings(300, "one_per_class")),
-        labelled(&dataset, &labels(0.3)).unwrap().unwrap(),
+        labeled(&dataset, &labels(0.3)).unwrap().unwrap(),
         always(&dataset.train, 10, 300, For::Voters),
         always(&dataset.train, 10, 300, For::HeldOut),
     ];
     for (place, one) in sets.iter().enumerate() {
         for other in &sets[..place] {
             // Chance is 90, its deviation below 7.
-            let common = one.iter().filter(|picture| other.contains(picture)).count();
+            let common = one.iter().filter(|image| other.contains(image)).count();
             assert!((60..120).contains(&common), "{common}");
         }
     }
@@ -139,7 +139,7 @@ fn what_cannot_be_chosen_is_refused_with_what_can() {
 }
 
 #[test]
-fn a_list_that_was_written_gives_the_same_pictures_again() {
+fn a_list_that_was_written_gives_the_same_images_again() {
     let dataset = builtin(100);
     let places = chosen(&dataset, &settings(7, "random"));
     let text = list(&dataset, &dataset.train.only(&places));
@@ -153,11 +153,11 @@ fn a_list_that_was_written_gives_the_same_pictures_again() {
     };
     assert_eq!(chosen(&dataset, &by_list), places);
     let labels = LabelsSettings { list, ..labels(1.0) };
-    assert_eq!(labelled(&dataset, &labels).unwrap().unwrap(), places);
+    assert_eq!(labeled(&dataset, &labels).unwrap().unwrap(), places);
 }
 
 #[test]
-fn a_list_names_pictures_by_path_or_by_the_files_name_and_says_what_is_wrong_with_it() {
+fn a_list_names_images_by_path_or_by_the_files_name_and_says_what_is_wrong_with_it() {
     let root = tempfile::tempdir().unwrap();
     for (path, tone) in [
         ("train/a/one.png", 10),
@@ -176,22 +176,22 @@ fn a_list_names_pictures_by_path_or_by_the_files_name_and_says_what_is_wrong_wit
     let listed = |text: &str| {
         fs::write(&file, text).unwrap();
         let list = file.to_str().unwrap().to_owned();
-        labelled(&dataset, &LabelsSettings { list, ..labels(1.0) }).map(Option::unwrap)
+        labeled(&dataset, &LabelsSettings { list, ..labels(1.0) }).map(Option::unwrap)
     };
     let places = listed("three.png\n\ntrain/a/two.png\ta\n").unwrap();
     let part = dataset.train.only(&places);
-    let tones: Vec<u8> = (0..part.len()).map(|i| part.picture(i).unwrap().pixels[0]).collect();
+    let tones: Vec<u8> = (0..part.len()).map(|i| part.image(i).unwrap().pixels[0]).collect();
     assert_eq!((tones, part.labels()), (vec![20, 30], &[0, 1][..]));
     assert_eq!([part.name(0), part.name(1)], ["train/a/two.png", "train/b/three.png"]);
     for (text, sentence) in [
         ("two.png", "which several folders have"),
         (
             "four.png",
-            "names `four.png` as picture 1, which is no training picture: names are such as `train/a/one.png`",
+            "names `four.png` as image 1, which is no training image: names are such as `train/a/one.png`",
         ),
-        ("v.png", "no training picture"),
+        ("v.png", "no training image"),
         ("one.png\ntrain/a/one.png", "names `train/a/one.png` twice"),
-        ("\n", "names no picture"),
+        ("\n", "names no image"),
     ] {
         let error = format!("{:#}", listed(text).unwrap_err());
         assert!(error.contains(sentence), "{error}");

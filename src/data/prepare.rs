@@ -1,4 +1,4 @@
-//! From a source on disk to an opened data set: choosing pictures, decoding them once, describing them.
+//! From a source on disk to an opened data set: choosing images, decoding them once, describing them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Contents, Description, Writer};
-use super::colours::Colours;
+use super::colors::Colors;
 use super::source::{Item, Pools, Reader, Source};
-use super::{Dataset, Picture, Sizes, Split, SplitName, choose, decode};
+use super::{Dataset, Image, Sizes, Split, SplitName, choose, decode};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
 const FORMAT: u32 = 2;
 /// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
 pub(super) const SMALL: u64 = 4 << 30;
-/// Short side in pixels up to which pictures are kept as they are (ours: STL-10's 96 is the largest such set).
+/// Short side in pixels up to which images are kept as they are (ours: STL-10's 96 is the largest such set).
 const NATIVE: usize = 96;
-/// Pictures whose sizes are looked at before the kept size is chosen.
+/// Images whose sizes are looked at before the kept size is chosen.
 const PROBED: usize = 64;
-/// Pictures that tell mean and deviation of a set too large to be decoded whole.
+/// Images that tell mean and deviation of a set too large to be decoded whole.
 const MEASURED: usize = 1024;
-/// Pictures decoded between two reports.
+/// Images decoded between two reports.
 const ROUND: usize = 256;
-/// Skipped pictures that are named one by one.
+/// Skipped images that are named one by one.
 const NAMED: usize = 20;
 
 /// Opens `source`, decoding it into a cache file first if that is not there.
@@ -52,7 +52,7 @@ pub(super) fn open(
         names: _,
     } = &cache.description;
     let (train, val) = match contents {
-        Contents::Pictures { width, height } => {
+        Contents::Images { width, height } => {
             let size = [*width, *height];
             (
                 Split::mapped(size, cache.clone(), 0, train),
@@ -96,7 +96,7 @@ fn key(source: &dyn Source, settings: &DataSettings, small: u64) -> anyhow::Resu
     Ok(digest[..12].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Lists and chooses pictures and decodes them into `writer`, or notes their places if they are too many for that.
+/// Lists and chooses images and decodes them into `writer`, or notes their places if they are too many for that.
 fn fill(
     source: &dyn Source,
     settings: &DataSettings,
@@ -116,23 +116,23 @@ fn fill(
         broken: Vec::new(),
     };
     let total = train.len() + val.len();
-    let colours;
+    let colors;
     let contents;
     if total as u64 * (size[0] * size[1] * 3) as u64 <= small {
         let limit = allowed(total, settings);
-        let mut keep = |picture: &Picture| writer.write(&picture.pixels);
-        colours = work.run(&mut train, limit, &mut keep, &mut |done| report(done, total))?;
+        let mut keep = |image: &Image| writer.write(&image.pixels);
+        colors = work.run(&mut train, limit, &mut keep, &mut |done| report(done, total))?;
         let done = train.len() + work.broken.len();
         work.run(&mut val, limit, &mut keep, &mut |more| report(done + more, total))?;
         let [width, height] = size;
-        contents = Contents::Pictures { width, height };
+        contents = Contents::Images { width, height };
     } else {
         // Before anything long is done: a format that cannot be read piece by piece says so here.
         source.reader()?;
         let mut sample = spread(&train, MEASURED);
         let total = sample.len();
         work.size = [settings.image_size; 2];
-        colours = work.run(&mut sample, allowed(total, settings), &mut |_| Ok(()), &mut |done| {
+        colors = work.run(&mut sample, allowed(total, settings), &mut |_| Ok(()), &mut |done| {
             report(done, total)
         })?;
         contents = Contents::Places {
@@ -149,49 +149,49 @@ fn fill(
         train: labels(train),
         val: labels(val),
         names,
-        mean: colours.mean(),
-        std: colours.std(),
+        mean: colors.mean(),
+        std: colors.std(),
         sizes: work.sizes,
         warnings,
         contents,
     })
 }
 
-/// The names of decoded pictures; those of others stand beside their places.
+/// The names of decoded images; those of others stand beside their places.
 fn names(contents: &Contents, train: &[Item], val: &[Item]) -> Vec<String> {
     match contents {
-        Contents::Pictures { .. } => train.iter().chain(val).map(|item| item.name.clone()).collect(),
+        Contents::Images { .. } => train.iter().chain(val).map(|item| item.name.clone()).collect(),
         Contents::Places { .. } => Vec::new(),
     }
 }
 
-/// Refuses a split without a picture, and warns of classes without one.
+/// Refuses a split without an image, and warns of classes without one.
 fn check_splits(train: &[Item], val: &[Item], classes: usize, source: &str) -> anyhow::Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (name, items) in [(SplitName::Train, train), (SplitName::Val, val)] {
         if items.is_empty() {
-            bail!("`{source}` has no readable picture for {}", name.as_str());
+            bail!("`{source}` has no readable image for {}", name.as_str());
         }
         warnings.extend(absent(items, name, classes));
     }
     Ok(warnings)
 }
 
-/// The pictures of both splits that the settings ask for.
+/// The images of both splits that the settings ask for.
 fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Result<(Vec<Item>, Vec<Item>)> {
     let source = &settings.source;
     let (train, val) = match pools {
         Pools::Divided { train, val } => (train, val),
         Pools::Whole(items) => match choose::divide(items, classes, settings.val_fraction) {
             Some(halves) => halves,
-            None => bail!("`{source}` has a single picture: at least two are needed, one to learn from and one to be judged on"),
+            None => bail!("`{source}` has a single image: at least two are needed, one to learn from and one to be judged on"),
         },
     };
     let subset = |items: Vec<Item>, wanted: usize, name: SplitName| {
         let have = items.len();
         let sentence = || {
             format!(
-                "data.{0}_images is {wanted}, but `{source}` has {have} pictures for {0} (0 uses all)",
+                "data.{0}_images is {wanted}, but `{source}` has {have} images for {0} (0 uses all)",
                 name.as_str()
             )
         };
@@ -203,14 +203,14 @@ fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Resu
     ))
 }
 
-/// The width and height pictures are kept in.
+/// The width and height images are kept in.
 ///
-/// Small pictures that all have one size stay as they are. Others are scaled and cut to a square of twice the
+/// Small images that all have one size stay as they are. Others are scaled and cut to a square of twice the
 /// model's size, so that a random crop still has pixels to choose from, or of their own short side if that is less.
 fn kept_size(reader: &dyn Reader, items: &[Item], image_size: usize) -> [usize; 2] {
     let sizes: Vec<[usize; 2]> = spread(items, PROBED)
         .par_iter()
-        .filter_map(|item| reader.picture(item).ok().map(|picture| [picture.width, picture.height]))
+        .filter_map(|item| reader.image(item).ok().map(|image| [image.width, image.height]))
         .collect();
     let shortest = sizes.iter().flatten().min().copied().unwrap_or(image_size);
     match sizes.first() {
@@ -225,7 +225,7 @@ fn spread(items: &[Item], count: usize) -> Vec<Item> {
     (0..count).map(|n| items[n * items.len() / count].clone()).collect()
 }
 
-/// How many of `total` pictures may be unreadable.
+/// How many of `total` images may be unreadable.
 fn allowed(total: usize, settings: &DataSettings) -> usize {
     (total as f64 * settings.max_broken) as usize
 }
@@ -235,7 +235,7 @@ fn absent(items: &[Item], name: SplitName, classes: usize) -> Option<String> {
     let mut present = vec![false; classes];
     items.iter().for_each(|item| present[item.label as usize] = true);
     let absent = present.iter().filter(|present| !**present).count();
-    (absent > 0).then(|| format!("{absent} of {classes} classes have no picture for {}", name.as_str()))
+    (absent > 0).then(|| format!("{absent} of {classes} classes have no image for {}", name.as_str()))
 }
 
 /// Decodes items and keeps count of what was found.
@@ -244,32 +244,32 @@ struct Decoding<'a> {
     settings: &'a DataSettings,
     size: [usize; 2],
     sizes: Sizes,
-    /// Name of each unreadable picture, and what is wrong with it.
+    /// Name of each unreadable image, and what is wrong with it.
     broken: Vec<(String, String)>,
 }
 
 impl Decoding<'_> {
-    /// Decodes `items` on all processors and hands the pictures to `keep` in their order.
+    /// Decodes `items` on all processors and hands the images to `keep` in their order.
     ///
     /// Unreadable ones leave `items`; more than `limit` of them since the start are an error.
     fn run(
         &mut self,
         items: &mut Vec<Item>,
         limit: usize,
-        keep: &mut dyn FnMut(&Picture) -> anyhow::Result<()>,
+        keep: &mut dyn FnMut(&Image) -> anyhow::Result<()>,
         report: &mut dyn FnMut(usize),
-    ) -> anyhow::Result<Colours> {
-        let mut colours = Colours::default();
+    ) -> anyhow::Result<Colors> {
+        let mut colors = Colors::default();
         let mut readable = Vec::with_capacity(items.len());
         let mut done = 0;
         for round in items.chunks(ROUND) {
             let decoded: Vec<_> = round.par_iter().map(|item| self.decode(item)).collect();
-            for (item, picture) in round.iter().zip(decoded) {
-                match picture {
-                    Ok((picture, source_size, of_picture)) => {
+            for (item, image) in round.iter().zip(decoded) {
+                match image {
+                    Ok((image, source_size, of_image)) => {
                         self.sizes.see(source_size);
-                        colours = colours.with(of_picture);
-                        keep(&picture)?;
+                        colors = colors.with(of_image);
+                        keep(&image)?;
                         readable.push(item.clone());
                     }
                     Err(reason) => self.broken.push((item.name.clone(), format!("{reason:#}"))),
@@ -280,19 +280,19 @@ impl Decoding<'_> {
             report(done);
         }
         *items = readable;
-        Ok(colours)
+        Ok(colors)
     }
 
-    /// One picture at the kept size, its size in the source, and its colours.
-    fn decode(&self, item: &Item) -> anyhow::Result<(Picture, [usize; 2], Colours)> {
-        let picture = self.reader.picture(item)?;
-        let source_size = [picture.width, picture.height];
-        let picture = decode::cover(picture, self.size[0], self.size[1])?;
-        let colours = Colours::of(&picture.pixels);
-        Ok((picture, source_size, colours))
+    /// One image at the kept size, its size in the source, and its colors.
+    fn decode(&self, item: &Item) -> anyhow::Result<(Image, [usize; 2], Colors)> {
+        let image = self.reader.image(item)?;
+        let source_size = [image.width, image.height];
+        let image = decode::cover(image, self.size[0], self.size[1])?;
+        let colors = Colors::of(&image.pixels);
+        Ok((image, source_size, colors))
     }
 
-    /// An error if more than `limit` pictures were unreadable.
+    /// An error if more than `limit` images were unreadable.
     fn check(&self, limit: usize) -> anyhow::Result<()> {
         if self.broken.len() <= limit {
             return Ok(());
@@ -304,14 +304,14 @@ impl Decoding<'_> {
             .map(|(name, reason)| format!("`{name}` ({reason})"))
             .collect();
         bail!(
-            "more pictures of `{}` cannot be read than data.max_broken = {} allows: {}",
+            "more images of `{}` cannot be read than data.max_broken = {} allows: {}",
             self.settings.source,
             self.settings.max_broken,
             named.join(", ")
         )
     }
 
-    /// A sentence for each of the first unreadable pictures, and one for the rest.
+    /// A sentence for each of the first unreadable images, and one for the rest.
     fn warnings(&self) -> Vec<String> {
         let named = self
             .broken
@@ -320,7 +320,7 @@ impl Decoding<'_> {
             .map(|(name, reason)| format!("skipped `{name}`: {reason}"));
         let rest = self.broken.len().saturating_sub(NAMED);
         named
-            .chain((rest > 0).then(|| format!("skipped {rest} more unreadable pictures")))
+            .chain((rest > 0).then(|| format!("skipped {rest} more unreadable images")))
             .collect()
     }
 }

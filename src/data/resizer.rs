@@ -1,4 +1,4 @@
-//! One resizer for each thread: it keeps its buffers from picture to picture.
+//! One resizer for each thread: it keeps its buffers from image to image.
 
 use std::cell::RefCell;
 

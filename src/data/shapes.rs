@@ -1,10 +1,10 @@
-//! Drawing of the procedural pictures: shapes, fills and a canvas.
+//! Drawing of the procedural images: shapes, fills and a canvas.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// Red, green and blue, from 0 to 1.
-pub(super) type Colour = [f32; 3];
+pub(super) type Color = [f32; 3];
 
 /// The classes of the built-in set, in the order of their labels.
 pub(super) const SHAPES: [Shape; 10] = [
@@ -80,10 +80,10 @@ fn in_heart(x: f32, y: f32) -> bool {
     lobe || (y <= 0.35 && x.abs() < 0.68 * (y + 0.9))
 }
 
-/// How a surface is coloured, as a mix of two colours that depends on the place.
+/// How a surface is colored, as a mix of two colors that depends on the place.
 #[derive(Clone, Debug)]
 pub(super) struct Fill {
-    colours: [Colour; 2],
+    colors: [Color; 2],
     pattern: Pattern,
 }
 
@@ -97,8 +97,8 @@ enum Pattern {
 }
 
 impl Fill {
-    /// A random pattern of two colours, with `detail` waves or clouds in a unit of length.
-    pub(super) fn random(colours: [Colour; 2], detail: f32, rng: &mut ChaCha8Rng) -> Self {
+    /// A random pattern of two colors, with `detail` waves or clouds in a unit of length.
+    pub(super) fn random(colors: [Color; 2], detail: f32, rng: &mut ChaCha8Rng) -> Self {
         let angle: f32 = rng.random_range(0.0..std::f32::consts::TAU);
         let along = |length: f32| [angle.cos() * length, angle.sin() * length];
         let phase = rng.random_range(0.0..1.0);
@@ -118,11 +118,11 @@ impl Fill {
                 scale: detail,
             },
         };
-        Fill { colours, pattern }
+        Fill { colors, pattern }
     }
 
-    /// The colour at a place.
-    pub(super) fn at(&self, x: f32, y: f32) -> Colour {
+    /// The color at a place.
+    pub(super) fn at(&self, x: f32, y: f32) -> Color {
         let wave = |t: f32| 0.5 + 0.5 * (std::f32::consts::TAU * t).sin();
         let share = match &self.pattern {
             Pattern::Plain => 0.0,
@@ -134,7 +134,7 @@ impl Fill {
             }
             Pattern::Clouds { table, scale } => clouds(table, x * scale, y * scale),
         };
-        std::array::from_fn(|colour| self.colours[0][colour] + share * (self.colours[1][colour] - self.colours[0][colour]))
+        std::array::from_fn(|color| self.colors[0][color] + share * (self.colors[1][color] - self.colors[0][color]))
     }
 }
 
@@ -151,11 +151,11 @@ fn clouds(table: &[f32; 64], x: f32, y: f32) -> f32 {
     (0.7 * octave(x, y) + 0.3 * octave(2.0 * x + 3.0, 2.0 * y + 5.0)).clamp(0.0, 1.0)
 }
 
-/// A shape at its place; lengths are in sides of the picture.
+/// A shape at its place; lengths are in sides of the image.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub shape: Shape,
-    pub centre: [f32; 2],
+    pub center: [f32; 2],
     pub radius: f32,
     /// Counter-clockwise, in radians.
     pub angle: f32,
@@ -166,10 +166,10 @@ pub(super) struct Layer {
     pub opacity: f32,
 }
 
-/// A square picture being drawn.
+/// A square image being drawn.
 pub(super) struct Canvas {
     side: usize,
-    pixels: Vec<Colour>,
+    pixels: Vec<Color>,
 }
 
 impl Canvas {
@@ -186,15 +186,15 @@ impl Canvas {
         let (sin, cos) = layer.angle.sin_cos();
         let stretch = layer.stretch.sqrt();
         let reach = layer.radius * stretch.max(1.0 / stretch);
-        let span = |centre: f32| {
+        let span = |center: f32| {
             let edge = |place: f32| (place * side).clamp(0.0, side) as usize;
-            edge(centre - reach)..(edge(centre + reach) + 1).min(self.side)
+            edge(center - reach)..(edge(center + reach) + 1).min(self.side)
         };
-        for row in span(layer.centre[1]) {
-            for column in span(layer.centre[0]) {
+        for row in span(layer.center[1]) {
+            for column in span(layer.center[0]) {
                 let local = |dx: f32, dy: f32| {
-                    let x = ((column as f32 + dx) / side - layer.centre[0]) / layer.radius;
-                    let y = ((row as f32 + dy) / side - layer.centre[1]) / layer.radius;
+                    let x = ((column as f32 + dx) / side - layer.center[0]) / layer.radius;
+                    let y = ((row as f32 + dy) / side - layer.center[1]) / layer.radius;
                     [(x * cos + y * sin) / stretch, (y * cos - x * sin) * stretch]
                 };
                 let samples = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
@@ -205,21 +205,21 @@ impl Canvas {
                 let cover = inside.count() as f32 / 4.0 * layer.opacity;
                 if cover > 0.0 {
                     let [x, y] = local(0.5, 0.5);
-                    let colour = layer.fill.at(x, y);
+                    let color = layer.fill.at(x, y);
                     let pixel = &mut self.pixels[row * self.side + column];
-                    (0..3).for_each(|c| pixel[c] += cover * (colour[c] - pixel[c]));
+                    (0..3).for_each(|c| pixel[c] += cover * (color[c] - pixel[c]));
                 }
             }
         }
     }
 
-    /// Mean colour within `radius` of `centre`, in sides of the picture.
-    pub(super) fn mean_around(&self, centre: [f32; 2], radius: f32) -> Colour {
+    /// Mea color within `radius` of `center`, in sides of the image.
+    pub(super) fn mean_around(&self, center: [f32; 2], radius: f32) -> Color {
         let mut sum = [0.0; 3];
         let mut count = 0.0;
         for (at, pixel) in self.pixels.iter().enumerate() {
             let place = |at: usize| (at as f32 + 0.5) / self.side as f32;
-            if (place(at % self.side) - centre[0]).hypot(place(at / self.side) - centre[1]) < radius {
+            if (place(at % self.side) - center[0]).hypot(place(at / self.side) - center[1]) < radius {
                 (0..3).for_each(|c| sum[c] += pixel[c]);
                 count += 1.0;
             }
@@ -227,7 +227,7 @@ impl Canvas {
         sum.map(|sum| sum / f32::max(count, 1.0))
     }
 
-    /// The picture as bytes, [side, side, 3], each value changed by `change` first.
+    /// The image as bytes, [side, side, 3], each value changed by `change` first.
     pub(super) fn finish(self, mut change: impl FnMut(f32) -> f32) -> impl Iterator<Item = u8> {
         self.pixels
             .into_iter()
@@ -256,14 +256,14 @@ mod tests {
 
     #[test]
     fn a_drawn_shape_covers_its_middle_and_leaves_the_corners() {
-        let plain = |colour: Colour| Fill {
-            colours: [colour; 2],
+        let plain = |color: Color| Fill {
+            colors: [color; 2],
             pattern: Pattern::Plain,
         };
         let mut canvas = Canvas::new(8, &plain([0.0; 3]));
         canvas.draw(&Layer {
             shape: Shape::Disc,
-            centre: [0.5, 0.5],
+            center: [0.5, 0.5],
             radius: 0.3,
             angle: 1.0,
             stretch: 1.0,

@@ -1,4 +1,4 @@
-//! The contact sheet: ten pictures of every class in a row.
+//! The contact sheet: ten images of every class in a row.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -8,15 +8,15 @@ use image::{ImageFormat, RgbImage, imageops};
 
 use super::{Dataset, decode};
 
-/// Pictures in a row.
+/// Images in a row.
 const COLUMNS: usize = 10;
 /// Classes shown; more would make a sheet nobody can open.
 const ROWS: usize = 100;
-/// Side of a shown picture and space between two, in pixels.
+/// Side of a shown image and space between two, in pixels.
 const CELL: usize = 64;
 const GAP: usize = 4;
 
-/// Writes the contact sheet of the training pictures as a PNG: one row a class, in the order of the labels.
+/// Writes the contact sheet of the training images as a PNG: one row a class, in the order of the labels.
 pub(super) fn write(dataset: &Dataset, path: &Path) -> anyhow::Result<()> {
     let rows = dataset.classes.len().min(ROWS);
     let edge = |cells: usize| (GAP + cells * (CELL + GAP)) as u32;
@@ -27,7 +27,7 @@ pub(super) fn write(dataset: &Dataset, path: &Path) -> anyhow::Result<()> {
         if row >= rows || shown[row] == COLUMNS {
             continue;
         }
-        let cell = decode::cover(dataset.train.picture(index)?, CELL, CELL)?;
+        let cell = decode::cover(dataset.train.image(index)?, CELL, CELL)?;
         let cell = RgbImage::from_raw(CELL as u32, CELL as u32, cell.pixels).context("a cell has CELL x CELL pixels")?;
         imageops::replace(&mut sheet, &cell, i64::from(edge(shown[row])), i64::from(edge(row)));
         shown[row] += 1;

@@ -12,9 +12,9 @@ use super::archive::Archive;
 use super::cifar::Cifar;
 use super::folder::Folder;
 use super::idx::Idx;
-use super::{Picture, SplitName};
+use super::{Image, SplitName};
 
-/// One picture that a source has, not yet decoded.
+/// One image that a source has, not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Item {
     /// Place of its class in the list of classes.
@@ -29,14 +29,14 @@ pub(super) struct Item {
     pub size: u64,
 }
 
-/// The pictures of a source, divided or not.
+/// The images of a source, divided or not.
 #[derive(Debug)]
 pub(super) enum Pools {
-    /// The source says which pictures are for what.
+    /// The source says which images are for what.
     Divided {
-        /// Pictures to learn from.
+        /// Images to learn from.
         train: Vec<Item>,
-        /// Pictures to be judged on.
+        /// Images to be judged on.
         val: Vec<Item>,
     },
     /// One pool, to be divided by us.
@@ -47,7 +47,7 @@ pub(super) enum Pools {
 pub(super) struct Listing {
     /// Class names, in the order of their labels.
     pub classes: Vec<String>,
-    /// The pictures.
+    /// The images.
     pub pools: Pools,
     /// Gets their pixels.
     pub reader: Arc<dyn Reader>,
@@ -55,8 +55,8 @@ pub(super) struct Listing {
 
 /// Gets the pixels of an item.
 pub(super) trait Reader: Send + Sync {
-    /// Decodes one picture; the error says what is wrong with it, without its name.
-    fn picture(&self, item: &Item) -> anyhow::Result<Picture>;
+    /// Decodes one image; the error says what is wrong with it, without its name.
+    fn image(&self, item: &Item) -> anyhow::Result<Image>;
 }
 
 /// A data set on disk, in one of the formats.
@@ -64,10 +64,10 @@ pub(super) trait Source {
     /// Text that changes whenever the files change: sizes and times, no contents.
     fn fingerprint(&self) -> anyhow::Result<String>;
 
-    /// Lists the pictures.
+    /// Lists the images.
     fn list(&self) -> anyhow::Result<Listing>;
 
-    /// Opens the pictures again without listing them, to be got one by one for as long as a run lasts.
+    /// Opens the images again without listing them, to be got one by one for as long as a run lasts.
     ///
     /// An error if the format does not allow that.
     fn reader(&self) -> anyhow::Result<Arc<dyn Reader>>;
@@ -83,7 +83,7 @@ pub(super) fn locate(path: &Path) -> anyhow::Result<Box<dyn Source>> {
         ),
     };
     if metadata.is_file() {
-        return match Archive::recognise(path) {
+        return match Archive::recognize(path) {
             Some(archive) => Ok(Box::new(archive)),
             None => bail!(
                 "data.source is the file `{}`, but only .tar, .tar.gz and .tgz files are read",
@@ -91,10 +91,10 @@ pub(super) fn locate(path: &Path) -> anyhow::Result<Box<dyn Source>> {
             ),
         };
     }
-    if let Some(cifar) = Cifar::recognise(path)? {
+    if let Some(cifar) = Cifar::recognize(path)? {
         return Ok(Box::new(cifar));
     }
-    if let Some(idx) = Idx::recognise(path)? {
+    if let Some(idx) = Idx::recognize(path)? {
         return Ok(Box::new(idx));
     }
     Ok(Box::new(Folder::open(path)?))

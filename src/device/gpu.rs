@@ -48,7 +48,7 @@ mod through_wgpu {
         }
         let options = Device::wgpu_options().device_kind(kind).graphics_api(api);
         let (device, setup) = match options.init_with_setup() {
-            Ok(initialised) => initialised,
+            Ok(initialized) => initialized,
             Err(error) => {
                 tracing::debug!("{key}: {error}");
                 return None;

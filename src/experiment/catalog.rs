@@ -135,7 +135,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
 }
 
 /// The sections of a tokenizer, of which there are several kinds and no methods. Of `model` it has the patch alone, and
-/// it learns from the pictures that its pretraining sees.
+/// it learns from the images that its pretraining sees.
 pub(super) fn tokenizer_sections() -> Vec<Section> {
     vec![
         TokenizerSettings::SECTION,

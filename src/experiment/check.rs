@@ -233,7 +233,7 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
             samples => (samples, "an epoch of repeat.epoch_samples"),
         };
         if most > 0 && step > most {
-            let message = format!("a step of {step} pictures is larger than {what}: batch_size times accumulation must be at most {most}");
+            let message = format!("a step of {step} images is larger than {what}: batch_size times accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
         if train.recompute && model.position == "relative" {
@@ -257,10 +257,10 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
 }
 
 fn check_compare(compare: &CompareSettings) -> Result<(), Invalid> {
-    if (1..CkaSettings::FEWEST).contains(&compare.pictures) {
-        let (pictures, fewest) = (compare.pictures, CkaSettings::FEWEST);
-        let message = format!("{pictures} is not allowed: it must be 0, for all, or at least {fewest}");
-        return Err(Invalid::new("compare.pictures", message));
+    if (1..CkaSettings::FEWEST).contains(&compare.images) {
+        let (images, fewest) = (compare.images, CkaSettings::FEWEST);
+        let message = format!("{images} is not allowed: it must be 0, for all, or at least {fewest}");
+        return Err(Invalid::new("compare.images", message));
     }
     if !compare.other.is_empty() {
         let other = compare.other.parse::<RunId>();
@@ -279,13 +279,13 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
     // Rounded down to whole patches, in millionths as where masks are made.
     let keep = |ratio: f64| patches * (1_000_000 - (ratio * 1e6).round() as usize) / 1_000_000;
     if let Some(ratio) = ratios.iter().find(|ratio| keep(**ratio) == 0) {
-        let message = format!("{ratio} is not allowed: it leaves none of the {patches} patches of a picture");
+        let message = format!("{ratio} is not allowed: it leaves none of the {patches} patches of an image");
         return Err(Invalid::new("cka.ratios", message));
     }
-    if (1..CkaSettings::FEWEST).contains(&cka.pictures) {
-        let (pictures, fewest) = (cka.pictures, CkaSettings::FEWEST);
-        let message = format!("{pictures} is not allowed: it must be 0, for all, or at least {fewest}");
-        return Err(Invalid::new("cka.pictures", message));
+    if (1..CkaSettings::FEWEST).contains(&cka.images) {
+        let (images, fewest) = (cka.images, CkaSettings::FEWEST);
+        let message = format!("{images} is not allowed: it must be 0, for all, or at least {fewest}");
+        return Err(Invalid::new("cka.images", message));
     }
     if cka.hiding == "mask_token" && cka.tokens.starts_with("matched") {
         let message = format!(
@@ -297,7 +297,7 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
     Ok(())
 }
 
-/// What of the choice of few pictures must fit together.
+/// What of the choice of few images must fit together.
 fn check_few(data: &DataSettings, few: &FewSettings) -> Result<(), Invalid> {
     let refuse = |place, message: &str| Err(Invalid::new(place, message));
     let by_list = few.choice == "list";
@@ -307,7 +307,7 @@ fn check_few(data: &DataSettings, few: &FewSettings) -> Result<(), Invalid> {
         return refuse("few.images", &message);
     }
     if by_list && few.images > 0 {
-        return refuse("few.images", "a list names all the pictures: it must be 0 with few.choice = list");
+        return refuse("few.images", "a list names all the images: it must be 0 with few.choice = list");
     }
     if by_list == few.list.is_empty() {
         return refuse("few.list", "a file of names is there exactly if few.choice is list");

@@ -30,11 +30,11 @@ pub struct Took {
 pub struct Speed {
     /// The method.
     pub method: String,
-    /// The scale whose model and pictures were taken.
+    /// The scale whose model and images were taken.
     pub scale: String,
     /// The device.
     pub device: String,
-    /// Pictures in a second.
+    /// Images in a second.
     pub images_per_second: f64,
 }
 
@@ -65,9 +65,9 @@ impl Speed {
 pub enum Basis {
     /// Runs with the same settings and another seed.
     SameSettings,
-    /// Runs of the same stage, method, scale and pictures, in proportion to the pictures they trained on.
+    /// Runs of the same stage, method, scale and images, in proportion to the images they trained on.
     SameKind,
-    /// For what follows pretraining: runs of the same stage, scale and pictures after another method.
+    /// For what follows pretraining: runs of the same stage, scale and images after another method.
     SameStage,
     /// A measured speed of training.
     Speed,
@@ -110,7 +110,7 @@ impl Past {
     pub fn expect(&self, run: &RunSpec) -> Option<(f64, Basis)> {
         let known = self.took.get(&(run.stage, run.scale.clone())).map_or(&[][..], Vec::as_slice);
         let source = |run: &RunSpec| run.value("data", "source").cloned();
-        let alike = |took: &&Took| source(&took.run) == source(run) && pictures(&took.run) == pictures(run);
+        let alike = |took: &&Took| source(&took.run) == source(run) && images(&took.run) == images(run);
         let same = |took: &&Took| took.run.method == run.method && took.run.settings == run.settings;
         let kind = |took: &&Took| took.run.method == run.method && alike(took);
         let stage = |took: &&Took| !matches!(run.stage, Stage::Pretrain | Stage::Tokenizer) && alike(took);
@@ -135,7 +135,7 @@ impl Past {
         runs.iter().map(|run| Some(self.expect(run)?.0)).sum()
     }
 
-    /// Training alone, where the number of pictures is known. Finetuning is supervised training of the same encoder.
+    /// Training alone, where the number of images is known. Finetuning is supervised training of the same encoder.
     fn by_speed(&self, run: &RunSpec) -> Option<f64> {
         let method = match run.stage {
             Stage::Pretrain => run.method.as_str(),
@@ -148,8 +148,8 @@ impl Past {
     }
 }
 
-/// The settings that say how many pictures there are.
-fn pictures(run: &RunSpec) -> Option<&Value> {
+/// The settings that say how many images there are.
+fn images(run: &RunSpec) -> Option<&Value> {
     run.value("data", "train_images")
 }
 
@@ -161,7 +161,7 @@ fn in_proportion(took: &Took, run: &RunSpec) -> f64 {
     }
 }
 
-/// Epochs of all pictures that a run trains for; nothing if it does not train.
+/// Epochs of all images that a run trains for; nothing if it does not train.
 fn epochs(run: &RunSpec) -> Option<f64> {
     run.settings.get("train")?;
     let train: TrainSettings = run.section("train").ok()?;
@@ -174,7 +174,7 @@ fn epochs(run: &RunSpec) -> Option<f64> {
     Some(train.epochs as f64 * share)
 }
 
-/// Pictures that a run trains on, each as often as it is seen.
+/// Images that a run trains on, each as often as it is seen.
 fn trained_on(run: &RunSpec) -> Option<f64> {
     let data: DataSettings = run.section("data").ok()?;
     let repeat: RepeatSettings = run.section("repeat").ok()?;

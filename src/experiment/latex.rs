@@ -10,20 +10,20 @@ use super::table::{Entry, Table};
 pub struct Caption {
     /// What `\ref` names, such as `tab:methods-quick`.
     pub label: String,
-    /// At which scale and on which pictures our numbers were measured.
+    /// At which scale and on which images our numbers were measured.
     pub setting: String,
     /// Where the paper's numbers come from; may be empty.
     pub paper: String,
 }
 
 impl Caption {
-    /// What is said of a study at a scale; empty `data` is the scale's own pictures.
+    /// What is said of a study at a scale; empty `data` is the scale's own images.
     pub fn of(study: &Study, scale: &str, data: &str) -> Caption {
         Caption {
             label: format!("tab:{}-{scale}", study.name),
             setting: match data {
                 "" | "builtin" => format!("Ours at scale {scale}"),
-                // A paper says which pictures, not where they lie.
+                // A paper says which images, not where they lie.
                 path => format!(
                     "Ours at scale {scale} on {}",
                     path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()

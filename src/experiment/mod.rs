@@ -39,5 +39,5 @@ pub use scale::Scale;
 pub use schema::{Described, Kind, Literal, Section, Setting, Value, Values};
 pub use study::{Better, Column, Row, Study};
 pub use table::Table;
-pub use verdict::{Judgement, Verdict, judge};
+pub use verdict::{Judgment, Verdict, judge};
 pub use views::ViewPlan;

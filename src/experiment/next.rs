@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::claim::Place;
 use super::resolve::Plan;
 use super::run::{RunId, RunSpec};
-use super::verdict::{Judgement, Verdict};
+use super::verdict::{Judgment, Verdict};
 
 /// A number that a claim wants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -22,12 +22,12 @@ pub struct Wanted {
 ///
 /// Only places of undecided parts are wanted. Seeds at which any of them has a number are made complete first, up to two of them
 /// at least; if they are complete, the next seed follows.
-pub fn wanted(judgement: &Judgement) -> Vec<Wanted> {
-    if judgement.verdict.is_decided() {
+pub fn wanted(judgment: &Judgment) -> Vec<Wanted> {
+    if judgment.verdict.is_decided() {
         return Vec::new();
     }
     // A part without spread, or that the method cannot fill, is not helped by the seeds of others.
-    let open: Vec<_> = judgement.findings.iter().filter(|finding| !finding.verdict.is_decided()).collect();
+    let open: Vec<_> = judgment.findings.iter().filter(|finding| !finding.verdict.is_decided()).collect();
     let (mut places, mut known) = (BTreeSet::new(), BTreeSet::new());
     for finding in open {
         let both = [(&finding.part.upper, &finding.numbers.0), (&finding.part.lower, &finding.numbers.1)];
@@ -79,8 +79,8 @@ pub fn runs_of(plan: &Plan, wanted: &[Wanted]) -> Vec<RunSpec> {
 ///
 /// It is the most that one of its parts needs, so all of them together have a smaller chance than each. `None` if one needs
 /// more than an estimate goes to, or has too little for one.
-pub fn seeds_estimate(judgement: &Judgement) -> Option<usize> {
-    let open = judgement.findings.iter().filter(|finding| !finding.verdict.is_decided());
+pub fn seeds_estimate(judgment: &Judgment) -> Option<usize> {
+    let open = judgment.findings.iter().filter(|finding| !finding.verdict.is_decided());
     let each = open.map(|finding| finding.seeds_to_separate.filter(|_| finding.verdict == Verdict::NotSeparated));
     each.collect::<Option<Vec<usize>>>()?.into_iter().max()
 }

@@ -23,7 +23,7 @@ pub use super::check::Invalid;
 /// What a person asks for on top of study and scale.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// Where the pictures are; `None` leaves the scale's own.
+    /// Where the images are; `None` leaves the scale's own.
     pub data: Option<String>,
     /// How many seeds (0, 1, …); `None` leaves the scale's own.
     pub seeds: Option<u64>,
@@ -258,7 +258,7 @@ pub fn single_run(
     if stage == Stage::Psnr && !method.reconstructs {
         return Err(Invalid::new(
             "stage",
-            format!("{} does not reconstruct pictures, so it has no psnr", method.title),
+            format!("{} does not reconstruct images, so it has no psnr", method.title),
         ));
     }
     check_scale(scale, catalog)?;
@@ -353,7 +353,7 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
-    // Older records have no such section, and saw all pictures.
+    // Older records have no such section, and saw all images.
     kept.extend(settings.get("few").map(|few| ("few".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());

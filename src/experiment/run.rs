@@ -25,7 +25,7 @@ pub enum Stage {
     ProbeCached,
     /// Score reconstructions.
     Psnr,
-    /// Compare features of whole and of masked pictures.
+    /// Compare features of whole and of masked images.
     Cka,
     /// Compare features of two encoders, or of one at two times.
     Compare,

@@ -48,7 +48,7 @@ impl Scale {
         toml_file::read(file, text)
     }
 
-    /// Where its pictures come from unless somebody says otherwise: `data.source`.
+    /// Where its images come from unless somebody says otherwise: `data.source`.
     pub fn source(&self) -> String {
         let own = self.all.get("data").and_then(|data| data.get("source")).map(ToString::to_string);
         let usual = || DataSettings::SECTION.settings.iter().find(|setting| setting.key == "source");
@@ -56,7 +56,7 @@ impl Scale {
             .unwrap_or_default()
     }
 
-    /// The pictures asked for, or its own.
+    /// The images asked for, or its own.
     pub fn source_or(&self, asked: Option<&str>) -> String {
         asked.map_or_else(|| self.source(), str::to_owned)
     }

@@ -6,19 +6,19 @@ use super::schema::numbers;
 use crate::section;
 
 section! {
-    /// Which pictures.
+    /// Which images.
     DataSettings = "data" {
         /// `builtin`, a folder of class folders, a .tar/.tar.gz of the same, or a folder of CIFAR or IDX files.
         source: String = Literal::Text("builtin"), Kind::Text, "ours";
-        /// Side of the square pictures the model sees, in pixels.
+        /// Side of the square images the model sees, in pixels.
         image_size: usize = Literal::Int(32), Kind::Int { min: 8, max: 1024 }, "ours";
-        /// Training pictures used, chosen evenly over the classes by the data's own seed; 0 is all.
+        /// Training images used, chosen evenly over the classes by the data's own seed; 0 is all.
         train_images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours";
-        /// Validation pictures used; 0 is all.
+        /// Validation images used; 0 is all.
         val_images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours";
         /// Share of a single, unsplit folder that becomes the validation split.
         val_fraction: f64 = Literal::Float(0.2), Kind::Between { min: 0.0, max: 1.0 }, "ours";
-        /// Share of unreadable pictures that is skipped with a warning; above it the data is refused.
+        /// Share of unreadable images that is skipped with a warning; above it the data is refused.
         max_broken: f64 = Literal::Float(0.01), Kind::Float { min: 0.0, max: 1.0 }, "ours";
     }
 }
@@ -51,28 +51,28 @@ section! {
 }
 
 section! {
-    /// How pictures are varied before the model sees them.
+    /// How images are varied before the model sees them.
     AugmentSettings = "augment" {
         /// Crop: random area resized to the model's size, shifted after padding by an eighth, or none.
         crop: String = Literal::Text("resized"), Kind::Choice { of: &["resized", "pad", "none"] }, "MAE";
-        /// Smallest area of a resized crop, as a share of the picture.
+        /// Smallest area of a resized crop, as a share of the image.
         crop_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
-        /// Largest area of a resized crop, as a share of the picture.
+        /// Largest area of a resized crop, as a share of the image.
         crop_max: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE";
         /// Chance of a left-right flip.
         flip: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
-        /// Chance of colour jitter.
+        /// Chance of color jitter.
         jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
         /// How far the jitter moves the saturation, at strength 1.
         jitter_saturation: f64 = Literal::Float(0.4), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam; BYOL, MoCo v3 and DINO use 0.2";
         /// Strength of the jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
         jitter_strength: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 5.0 }, "SimSiam; SimCLR uses 2 on ImageNet";
-        /// Chance of turning grey.
-        grey: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
+        /// Chance of turning gray.
+        gray: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
         /// Chance of a Gaussian blur, sigma 0.1 to 2.
         blur: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.5";
-        /// Chance of solarising at 128.
-        solarise: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "BYOL uses 0.2 on one view";
+        /// Chance of solarizing at 128.
+        solarize: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "BYOL uses 0.2 on one view";
         /// Magnitude of RandAugment (2 operations, each with chance 0.5); 0 is off.
         rand_augment: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "MAE finetuning uses 9";
         /// Chance of erasing a random rectangle with noise.
@@ -87,7 +87,7 @@ section! {
         epochs: u64 = Literal::Int(100), Kind::Int { min: 0, max: 100_000 }, "paper section 5";
         /// Epochs of linear warm-up.
         warmup_epochs: f64 = Literal::Float(20.0), Kind::Float { min: 0.0, max: 100_000.0 }, "paper section 5";
-        /// Pictures in one step of one pass, before accumulation.
+        /// Images in one step of one pass, before accumulation.
         batch_size: usize = Literal::Int(1024), Kind::Int { min: 1, max: 65_536 }, "paper section 5";
         /// Passes whose averaged gradients make one step.
         accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
@@ -95,7 +95,7 @@ section! {
         recompute: bool = Literal::Bool(false), Kind::Bool, "ours";
         /// Matrix products on a GPU: in float32, or with numbers rounded to half precision (`mixed`); the CPU stays in float32.
         precision: String = Literal::Text("float32"), Kind::Choice { of: &["float32", "mixed"] }, "ours";
-        /// Learning rate at 256 pictures; the peak is this times pictures a step / 256.
+        /// Learning rate at 256 images; the peak is this times images a step / 256.
         base_lr: f64 = Literal::Float(1.5e-4), Kind::Between { min: 0.0, max: 100.0 }, "paper section 5";
         /// Learning rate that the cosine ends at.
         min_lr: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
@@ -119,15 +119,15 @@ section! {
 }
 
 section! {
-    /// Pretraining on few of the training pictures: which. What follows, finetuning and probing, uses them all.
+    /// Pretraining on few of the training images: which. What follows, finetuning and probing, uses them all.
     FewSettings = "few" {
-        /// Training pictures that pretraining sees; 0 is all.
+        /// Training images that pretraining sees; 0 is all.
         images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "paper tables 6 to 8" before Literal::Int(0);
         /// Chosen as evenly over the classes as their numbers allow, at random, from one class, or named by a list.
         choice: String = Literal::Text("one_per_class"), Kind::Choice { of: &["one_per_class", "random", "one_class", "list"] }, "paper table 7" before Literal::Text("one_per_class");
-        /// The class of `one_class`; empty is one by chance that has as many pictures.
+        /// The class of `one_class`; empty is one by chance that has as many images.
         class: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
-        /// File of the choice `list`: a picture's name on each line, as in the list that every such run keeps.
+        /// File of the choice `list`: an image's name on each line, as in the list that every such run keeps.
         list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
         /// Seed of the choice, which is the same for every seed of the run.
         seed: u64 = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours" before Literal::Int(0);
@@ -135,27 +135,27 @@ section! {
 }
 
 section! {
-    /// How long pretraining sees the same pictures again, and what that means for a loss.
+    /// How long pretraining sees the same images again, and what that means for a loss.
     RepeatSettings = "repeat" {
-        /// Pictures in an epoch, which begins them again as often as that takes; 0 is all training pictures there are, also
+        /// Images in an epoch, which begins them again as often as that takes; 0 is all training images there are, also
         /// where `few.images` chooses some.
         epoch_samples: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "open in the paper" before Literal::Int(0);
         /// Share of `train.epochs` after which training stops: 5 of 100 epochs are 0.05.
         stop: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 6" before Literal::Float(1.0);
         /// Whether the schedule that is stopped was that of `train.epochs`, or ends where training does.
         schedule: String = Literal::Text("stopped"), Kind::Choice { of: &["stopped", "rescaled"] }, "open in the paper" before Literal::Text("stopped");
-        /// Whether other views of the same picture are left out where a loss takes the batch for negatives; `auto` leaves
-        /// them out where `few` has fewer pictures than a batch.
+        /// Whether other views of the same image are left out where a loss takes the batch for negatives; `auto` leaves
+        /// them out where `few` has fewer images than a batch.
         mask_same_image_negatives: String = Literal::Text("auto"), Kind::Choice { of: &["auto", "on", "off"] }, "ours" before Literal::Text("auto");
     }
 }
 
 section! {
-    /// Finetuning with few labels: which pictures have one.
+    /// Finetuning with few labels: which images have one.
     LabelsSettings = "labels" {
-        /// Share of the training pictures that is used, chosen evenly over the classes.
+        /// Share of the training images that is used, chosen evenly over the classes.
         share: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 4 has 0.1" before Literal::Float(1.0);
-        /// A file that names the pictures instead: one on each line, such as SimCLR's 10percent.txt.
+        /// A file that names the images instead: one on each line, such as SimCLR's 10percent.txt.
         list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
         /// Seed of the choice, which is the same for every seed of the run.
         seed: u64 = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours" before Literal::Int(0);
@@ -163,17 +163,17 @@ section! {
 }
 
 section! {
-    /// A k-nearest-neighbour classifier on the way, as a cheap probe of the features.
+    /// A k-nearest-neighbor classifier on the way, as a cheap probe of the features.
     KnnSettings = "knn" {
         /// Epochs between two looks; 0 is without.
         every: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours" before Literal::Int(0);
-        /// Neighbours that vote.
-        neighbours: usize = Literal::Int(20), Kind::Int { min: 1, max: 100_000 }, "DINO" before Literal::Int(20);
+        /// Neighbors that vote.
+        neighbors: usize = Literal::Int(20), Kind::Int { min: 1, max: 100_000 }, "DINO" before Literal::Int(20);
         /// Temperature of a vote's weight, `exp(cosine / temperature)`.
         temperature: f64 = Literal::Float(0.07), Kind::Between { min: 0.0, max: 100.0 }, "DINO, after arXiv 1805.01978" before Literal::Float(0.07);
         /// What is compared.
         feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "DINO" before Literal::Text("cls");
-        /// Pictures of either split, at most, chosen evenly over the classes of all there are.
+        /// Images of either split, at most, chosen evenly over the classes of all there are.
         images: usize = Literal::Int(2000), Kind::Int { min: 2, max: i64::MAX }, "ours" before Literal::Int(2000);
     }
 }
@@ -215,14 +215,14 @@ section! {
 section! {
     /// Linear probing of features that are read once, without augmentation: not MAE's protocol.
     ///
-    /// Every pair of a learning rate and a weight decay learns from a part of the training pictures, and the one that is best
+    /// Every pair of a learning rate and a weight decay learns from a part of the training images, and the one that is best
     /// on the rest of them then learns from all.
     CachedSettings = "cached" {
         /// What the linear head reads.
         feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "MAE repository's command";
         /// Passes over the features.
         epochs: u64 = Literal::Int(100), Kind::Int { min: 1, max: 100_000 }, "ours";
-        /// Pictures in one step, at most.
+        /// Images in one step, at most.
         batch_size: usize = Literal::Int(512), Kind::Int { min: 1, max: 1_000_000 }, "ours";
         /// Momentum of the head's optimizer.
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
@@ -230,28 +230,28 @@ section! {
         rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-9, max: 1e6 }, "ours";
         /// Weight decays that are tried.
         weight_decays: String = Literal::Text("0, 0.00001, 0.0001, 0.001"), Kind::Numbers { min: 0.0, max: 1e6 }, "ours";
-        /// Share of the training pictures on which the pairs are compared.
+        /// Share of the training images on which the pairs are compared.
         held_out: f64 = Literal::Float(0.1), Kind::Between { min: 0.0, max: 1.0 }, "ours";
     }
 }
 
 section! {
-    /// The tokenizer whose tokens a method predicts, trained on the run's own training pictures as they are. It makes one
+    /// The tokenizer whose tokens a method predicts, trained on the run's own training images as they are. It makes one
     /// token of each patch; runs that ask for the same tokenizer share it.
     TokenizerSettings = "tokenizer" {
         /// Clusters of raw patches, a VQ-VAE, or a discrete VAE with BEiT's loss; each sees one patch at a time.
-        kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans", "vq", "dvae"] }, "ours; BEiT's has 250 million pictures behind it";
+        kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans", "vq", "dvae"] }, "ours; BEiT's has 250 million images behind it";
         /// Tokens that there are.
         vocabulary: usize = Literal::Int(256), Kind::Int { min: 2, max: 65_536 }, "ours; BEiT has 8192";
         /// Whether `kmeans` clusters patches less their mean and divided by their deviation.
-        normalise: bool = Literal::Bool(false), Kind::Bool, "ours";
-        /// Patches that `kmeans` clusters, at most, drawn evenly over the pictures.
+        normalize: bool = Literal::Bool(false), Kind::Bool, "ours";
+        /// Patches that `kmeans` clusters, at most, drawn evenly over the images.
         sample: usize = Literal::Int(50_000), Kind::Int { min: 100, max: 10_000_000 }, "ours";
         /// Rounds of `kmeans`, at most; it ends when no patch changes its cluster.
         rounds: u64 = Literal::Int(25), Kind::Int { min: 1, max: 10_000 }, "ours";
         /// Passes of `vq` and `dvae` over the training split.
         epochs: u64 = Literal::Int(5), Kind::Int { min: 1, max: 100_000 }, "ours";
-        /// Pictures in one step of `vq` and `dvae`.
+        /// Images in one step of `vq` and `dvae`.
         batch_size: usize = Literal::Int(64), Kind::Int { min: 1, max: 65_536 }, "ours";
         /// Peak learning rate of `vq` and `dvae`.
         lr: f64 = Literal::Float(1e-3), Kind::Between { min: 0.0, max: 1.0 }, "ours";
@@ -279,28 +279,28 @@ section! {
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
         /// Shares of the patches hidden for the table and the chart of quality by share; `mask_ratio` is always among them.
         ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
-        /// How normalised predictions become pixels: statistics of the true patch, of the visible patches, or none.
+        /// How normalized predictions become pixels: statistics of the true patch, of the visible patches, or none.
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
-        /// Pictures scored at a time.
+        /// Images scored at a time.
         batch_size: usize = Literal::Int(100), Kind::Int { min: 1, max: 65_536 }, "ours";
     }
 }
 
 section! {
-    /// How alike an encoder's features of whole pictures and of the same pictures with patches hidden are.
+    /// How alike an encoder's features of whole images and of the same images with patches hidden are.
     CkaSettings = "cka" {
         /// Shares of the patches hidden, each larger than the one before; at 0 nothing is, and the result is 1.
         ratios: String = Literal::Text("0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9"), Kind::Numbers { min: 0.0, max: 0.999 }, "paper figure 1";
         /// What of the tokens is compared: the mean of the patches that are there; the class token; or, with one mask for
-        /// a whole batch, the patches that both pictures have, side by side or their mean.
+        /// a whole batch, the patches that both images have, side by side or their mean.
         tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls", "matched_flat", "matched_mean"] }, "open in the paper";
         /// How patches are hidden: left out of the sequence, or behind the token that the method learned for it.
         hiding: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
-        /// Masks of every picture. The result is the mean over them, with its range.
+        /// Masks of every image. The result is the mean over them, with its range.
         mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
-        /// Validation pictures compared, chosen evenly over the split; 0 is all.
-        pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
-        /// Pictures whose features are compared with each other at a time.
+        /// Validation images compared, chosen evenly over the split; 0 is all.
+        images: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Images whose features are compared with each other at a time.
         batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
     }
 }
@@ -321,9 +321,9 @@ section! {
         tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "ours";
         /// Draws of the patches that are left out.
         mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
-        /// Validation pictures compared, chosen evenly over the split; 0 is all.
-        pictures: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
-        /// Pictures whose features are compared with each other at a time.
+        /// Validation images compared, chosen evenly over the split; 0 is all.
+        images: usize = Literal::Int(2000), Kind::Int { min: 0, max: i64::MAX }, "ours";
+        /// Images whose features are compared with each other at a time.
         batch_size: usize = Literal::Int(256), Kind::Int { min: 4, max: 65_536 }, "ours";
     }
 }
@@ -344,7 +344,7 @@ impl PsnrSettings {
 }
 
 impl CkaSettings {
-    /// Fewest pictures that are compared with each other: the unbiased estimate divides by their number less three.
+    /// Fewest images that are compared with each other: the unbiased estimate divides by their number less three.
     pub const FEWEST: usize = 4;
 
     /// The ratios, in ascending order.

@@ -136,7 +136,7 @@ fn moments(numbers: &[f64]) -> Option<(f64, f64)> {
     (numbers.len() > 1).then(|| (mean, squares / (n - 1.0)))
 }
 
-/// Hedges' correction of a standardised difference for few numbers: Hedges 1981, equation 6e's approximation,
+/// Hedges' correction of a standardized difference for few numbers: Hedges 1981, equation 6e's approximation,
 /// from two degrees of freedom on; at one it is 0.
 fn small_sample(freedom: f64) -> Option<f64> {
     (freedom > 1.5).then(|| 1.0 - 3.0 / (4.0 * freedom - 1.0))

@@ -78,7 +78,7 @@ impl Verdict {
 
 /// A claim and what a table says about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Judgement {
+pub struct Judgment {
     /// The claim.
     pub claim: Claim,
     /// What the table says.
@@ -132,7 +132,7 @@ pub struct Number {
 }
 
 /// Judges a claim. Numbers that are not finite count as missing.
-pub fn judge(claim: &Claim, table: &Table) -> Judgement {
+pub fn judge(claim: &Claim, table: &Table) -> Judgment {
     let mut findings: Vec<Finding> = claim.parts().into_iter().map(|part| find(part, table)).collect();
     let against: Vec<f64> = findings.iter().map(|finding| finding.p_against().unwrap_or(1.0)).collect();
     for (finding, against) in findings.iter_mut().zip(holm(&against)) {
@@ -150,14 +150,14 @@ pub fn judge(claim: &Claim, table: &Table) -> Judgement {
         () if all(Verdict::Supported) => Verdict::Supported,
         () => Verdict::NotSeparated,
     };
-    Judgement {
+    Judgment {
         claim: claim.clone(),
         verdict,
         findings,
     }
 }
 
-impl Judgement {
+impl Judgment {
     /// Why there is not enough, in one sentence over all parts: `MAE, R-MAE: one seed; From scratch: no seed yet (not queued).`
     pub fn lacks(&self) -> Option<String> {
         let mut by_why: Vec<(&str, Vec<&str>)> = Vec::new();

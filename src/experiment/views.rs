@@ -1,11 +1,11 @@
-//! What a method sees of each picture, as plain data: the list of its views and how each is made.
+//! What a method sees of each image, as plain data: the list of its views and how each is made.
 
 use super::settings::AugmentSettings;
 
-/// One view of every picture.
+/// One view of every image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewPlan {
-    /// How the picture is varied.
+    /// How the image is varied.
     pub augment: AugmentSettings,
     /// Side of the square view, in pixels.
     pub side: usize,
@@ -24,14 +24,14 @@ impl ViewPlan {
         }
     }
 
-    /// The same view of this one, which is the first, with its colours as they were and nothing erased: for what is to be
-    /// predicted. RandAugment warps as well as it colours, so that it stays.
-    pub fn without_colours(&self) -> ViewPlan {
+    /// The same view of this one, which is the first, with its colors as they were and nothing erased: for what is to be
+    /// predicted. RandAugment warps as well as it colors, so that it stays.
+    pub fn without_colors(&self) -> ViewPlan {
         let plain = AugmentSettings {
             jitter: 0.0,
-            grey: 0.0,
+            gray: 0.0,
             blur: 0.0,
-            solarise: 0.0,
+            solarize: 0.0,
             erase: 0.0,
             ..self.augment.clone()
         };

@@ -8,10 +8,10 @@
 mod cancel;
 mod executor;
 mod exit;
-mod hold;
+mod data_dir_lock;
 mod ingester;
 mod inner;
-mod looker;
+mod inspector;
 mod orders;
 mod recover;
 mod reindex;
@@ -19,7 +19,6 @@ mod scheduler;
 mod settle;
 #[cfg(test)]
 mod tests;
-pub mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,13 +33,13 @@ use crate::store::Store;
 
 pub use executor::{Executor, Job, LocalProcesses, Worker};
 pub use exit::Exit;
-pub use hold::hold;
+pub use data_dir_lock::hold;
 pub use ingester::catch_up;
-pub use looker::Unanswered;
+pub use inspector::Unanswered;
 pub use reindex::reindex;
 
 use inner::Inner;
-use looker::{Launch, Looker};
+use inspector::{Launch, Looker};
 
 /// How runs are carried out.
 #[derive(Clone, Debug)]
@@ -129,7 +128,7 @@ pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: 
     inner.spawn(scheduler::run(inner.clone()));
     inner.spawn(ingester::follow(inner.clone()));
     let (looker, desk) = Looker::new(Launch::new(&inner.config));
-    inner.spawn(looker::run(inner.clone(), desk));
+    inner.spawn(inspector::run(inner.clone(), desk));
     Ok(Jobs { inner, looker })
 }
 
@@ -182,7 +181,7 @@ impl Jobs {
         orders::set_priority(&self.inner, run, priority).await
     }
 
-    /// Asks `umbra look`, as soon as those who asked before have their answers. `file` is a picture that was handed in, or
+    /// Asks `umbra look`, as soon as those who asked before have their answers. `file` is an image that was handed in, or
     /// empty.
     ///
     /// # Errors

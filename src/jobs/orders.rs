@@ -266,7 +266,7 @@ fn start_over(dir: &RunDir, priority: i64) -> anyhow::Result<()> {
     remove_file(&dir.model_file())?;
     remove_file(&dir.log_file())?;
     remove_tree(&dir.snapshots())?;
-    Ok(remove_tree(&dir.pictures())?)
+    Ok(remove_tree(&dir.images())?)
 }
 
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {

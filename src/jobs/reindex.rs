@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::run_dir::{RunDir, sync_dir};
 use crate::store::Store;
 
-use super::{catch_up, hold};
+use crate::jobs::{catch_up, data_dir_lock};
 
 /// Rebuilds the database from the run directories beside the old one, then puts it in its place. Returns
 /// how many runs it has.

@@ -20,7 +20,7 @@ pub struct NormTensors<B: Backend> {
     pub epsilon: f32,
 }
 
-/// Mean and one over the deviation of each row or column that was normalised.
+/// Mean and one over the deviation of each row or column that was normalized.
 #[derive(Clone, Debug)]
 pub struct Statistics<B: Backend> {
     pub mean: F<B>,
@@ -64,7 +64,7 @@ pub trait Kernels: Backend {
         composed::layer_norm_backward::<Self>(x, gamma, statistics, g)
     }
 
-    /// Columns of rows, each normalised over the rows, then ReLU if asked for. The statistics are one a column.
+    /// Columns of rows, each normalized over the rows, then ReLU if asked for. The statistics are one a column.
     fn batch_norm_forward(x: F<Self>, norm: NormTensors<Self>, relu: bool) -> (F<Self>, Statistics<Self>) {
         composed::batch_norm::<Self>(x, norm, relu)
     }

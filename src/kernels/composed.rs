@@ -24,32 +24,32 @@ pub fn gelu_backward<B: Backend>(x: F<B>, g: F<B>) -> F<B> {
 pub fn layer_norm<B: Backend>(x: F<B>, norm: NormTensors<B>) -> (F<B>, Statistics<B>) {
     let rank = x.shape().num_dims();
     let mean = B::float_mean_dim(x.clone(), rank - 1);
-    let centred = B::float_sub(x, mean.clone());
-    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), rank - 1);
+    let centered = B::float_sub(x, mean.clone());
+    let variance = B::float_mean_dim(B::float_mul(centered.clone(), centered.clone()), rank - 1);
     let rstd = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, norm.epsilon.into())));
-    let normed = B::float_mul(centred, rstd.clone());
+    let normed = B::float_mul(centered, rstd.clone());
     (scale_and_shift::<B>(normed, norm), Statistics { mean, rstd })
 }
 
 pub fn layer_norm_backward<B: Backend>(x: F<B>, gamma: F<B>, statistics: Statistics<B>, g: F<B>) -> [F<B>; 3] {
     let rank = x.shape().num_dims();
-    let normed = normalised::<B>(x, &statistics);
+    let normed = normalized::<B>(x, &statistics);
     let weighted = B::float_mul(g.clone(), along_last::<B>(gamma, rank));
     let shift = B::float_mean_dim(weighted.clone(), rank - 1);
     let along = B::float_mean_dim(B::float_mul(weighted.clone(), normed.clone()), rank - 1);
-    let centred = B::float_sub(B::float_sub(weighted, shift), B::float_mul(normed.clone(), along));
+    let centered = B::float_sub(B::float_sub(weighted, shift), B::float_mul(normed.clone(), along));
     let dgamma = sum_rows::<B>(B::float_mul(g.clone(), normed));
-    [B::float_mul(centred, statistics.rstd), dgamma, sum_rows::<B>(g)]
+    [B::float_mul(centered, statistics.rstd), dgamma, sum_rows::<B>(g)]
 }
 
 pub fn batch_norm<B: Backend>(x: F<B>, norm: NormTensors<B>, relu: bool) -> (F<B>, Statistics<B>) {
     let shape = dims::<B>(&x);
     let x = rows::<B>(x);
     let mean = B::float_mean_dim(x.clone(), 0);
-    let centred = B::float_sub(x, mean.clone());
-    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 0);
+    let centered = B::float_sub(x, mean.clone());
+    let variance = B::float_mean_dim(B::float_mul(centered.clone(), centered.clone()), 0);
     let rstd = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, norm.epsilon.into())));
-    let y = scale_and_shift::<B>(B::float_mul(centred, rstd.clone()), norm);
+    let y = scale_and_shift::<B>(B::float_mul(centered, rstd.clone()), norm);
     let y = if relu { B::relu(y) } else { y };
     (reshape::<B>(y, shape), Statistics { mean, rstd })
 }
@@ -65,8 +65,8 @@ pub fn batch_norm_backward<B: Backend>(x: F<B>, norm: NormTensors<B>, statistics
     };
     let shift = B::float_mean_dim(g.clone(), 0);
     let along = B::float_mean_dim(B::float_mul(g.clone(), normed.clone()), 0);
-    let centred = B::float_sub(B::float_sub(g.clone(), shift), B::float_mul(normed.clone(), along));
-    let dx = B::float_mul(centred, B::float_mul(along_last::<B>(norm.gamma, 2), rstd));
+    let centered = B::float_sub(B::float_sub(g.clone(), shift), B::float_mul(normed.clone(), along));
+    let dx = B::float_mul(centered, B::float_mul(along_last::<B>(norm.gamma, 2), rstd));
     let dgamma = sum_rows::<B>(B::float_mul(g.clone(), normed));
     [reshape::<B>(dx, shape), dgamma, sum_rows::<B>(g)]
 }
@@ -96,7 +96,7 @@ pub fn linear_backward<B: Backend>(x: F<B>, weight: F<B>, g: F<B>, factors: Fact
 }
 
 pub fn norm_linear_backward<B: Backend>(x: F<B>, norm: NormTensors<B>, statistics: Statistics<B>, weight: F<B>, g: F<B>) -> [F<B>; 5] {
-    let normed = scale_and_shift::<B>(normalised::<B>(x.clone(), &statistics), norm.clone());
+    let normed = scale_and_shift::<B>(normalized::<B>(x.clone(), &statistics), norm.clone());
     let inner = linear_backward::<B>(normed, weight, g, Factors::default(), true);
     let dx = inner.x.expect("it was asked for");
     let [dx, dgamma, dbeta] = layer_norm_backward::<B>(x, norm.gamma, statistics, dx);
@@ -192,7 +192,7 @@ fn normal_cdf<B: Backend>(x: F<B>) -> F<B> {
     scale::<B>(B::float_add_scalar(erf, 1.0.into()), 0.5)
 }
 
-fn normalised<B: Backend>(x: F<B>, statistics: &Statistics<B>) -> F<B> {
+fn normalized<B: Backend>(x: F<B>, statistics: &Statistics<B>) -> F<B> {
     let mut shape = dims::<B>(&x);
     let last = shape.len() - 1;
     shape[last] = 1;
@@ -206,7 +206,7 @@ fn scale_and_shift<B: Backend>(normed: F<B>, norm: NormTensors<B>) -> F<B> {
     B::float_add(scaled, along_last::<B>(norm.beta, rank))
 }
 
-/// `branch` with each picture's part times its factor.
+/// `branch` with each image's part times its factor.
 fn times<B: Backend>(branch: F<B>, factors: &Factors) -> F<B> {
     if factors.as_slice().is_empty() {
         return branch;

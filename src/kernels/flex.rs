@@ -368,7 +368,7 @@ fn attention_shape(qkv: &FlexTensor, heads: usize) -> AttentionShape {
     }
 }
 
-/// Rows of one picture: every dimension but the first and the last.
+/// Rows of one image: every dimension but the first and the last.
 fn tokens(x: &FlexTensor) -> usize {
     let shape = x.shape();
     let rank = shape.num_dims();

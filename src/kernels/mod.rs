@@ -94,7 +94,7 @@ pub fn norm_linear(x: Tensor<3>, norm: NormWeights, layer: LinearWeights) -> Ten
 /// `stream + factor * (x W + b)`.
 ///
 /// # Shapes
-/// x: `[batch, tokens, in]`; stream and output: `[batch, tokens, out]`; factors: one a picture of the batch
+/// x: `[batch, tokens, in]`; stream and output: `[batch, tokens, out]`; factors: one an image of the batch
 pub fn linear_residual(x: Tensor<3>, layer: LinearWeights, stream: Tensor<3>, factors: Factors) -> Tensor<3> {
     let (weight, bias) = (layer.weight.into_dispatch(), layer.bias.into_dispatch());
     Tensor::from_dispatch(Dispatch::linear_residual(
@@ -109,7 +109,7 @@ pub fn linear_residual(x: Tensor<3>, layer: LinearWeights, stream: Tensor<3>, fa
 /// `stream + factor * (GELU(LN(stream) W1 + b1) W2 + b2)`, the MLP branch of a pre-norm block.
 ///
 /// # Shapes
-/// stream and output: `[batch, tokens, dim]`; factors: one a picture of the batch
+/// stream and output: `[batch, tokens, dim]`; factors: one an image of the batch
 pub fn mlp_residual(stream: Tensor<3>, norm: NormWeights, fc1: LinearWeights, fc2: LinearWeights, factors: Factors) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::mlp_residual(
         stream.into_dispatch(),
@@ -141,11 +141,11 @@ pub struct BlockWeights {
     pub fc2: LinearWeights,
     /// Attention heads.
     pub heads: usize,
-    /// Added to every picture's scores, `[heads, tokens, tokens]`.
+    /// Added to every image's scores, `[heads, tokens, tokens]`.
     pub bias: Option<Tensor<3>>,
 }
 
-/// A pre-norm block whose two branches are multiplied by a factor a picture.
+/// A pre-norm block whose two branches are multiplied by a factor an image.
 ///
 /// # Shapes
 /// x and output: `[batch, tokens, dim]`
@@ -205,7 +205,7 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::attention(qkv.into_dispatch(), heads))
 }
 
-/// As [`attention`], with a bias added to the scores of every picture.
+/// As [`attention`], with a bias added to the scores of every image.
 ///
 /// # Shapes
 /// qkv: `[batch, tokens, 3 * dim]`; bias: `[heads, tokens, tokens]`; output: `[batch, tokens, dim]`

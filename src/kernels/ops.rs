@@ -11,17 +11,17 @@ use super::backend::{Kernels, MlpTensors, NormTensors};
 use super::recompute::{self, BlockTensors};
 use super::slices::adamw::Step;
 
-/// What the branches of pictures are multiplied by: one factor each, or none at all for 1 everywhere.
+/// What the branches of images are multiplied by: one factor each, or none at all for 1 everywhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Factors(Arc<[f32]>);
 
 impl Factors {
-    /// One factor a picture.
+    /// One factor an image.
     pub fn new(factors: Vec<f32>) -> Self {
         Factors(factors.into())
     }
 
-    /// Every picture's, empty for 1 everywhere.
+    /// Every image's, empty for 1 everywhere.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }

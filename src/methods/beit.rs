@@ -2,7 +2,7 @@
 //!
 //! The encoder reads the whole sequence with a mask token in place of rectangles of patches, and one linear layer
 //! predicts which token a tokenizer made of each hidden patch. The tokenizer is a run of its own, trained on the same
-//! pictures, and sees them as the encoder would without a mask; BEiT's own sees a smaller rendering.
+//! images, and sees them as the encoder would without a mask; BEiT's own sees a smaller rendering.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -17,7 +17,7 @@ use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
 use crate::section;
-use crate::vit::{DropPath, Vit, initialise_as_beit};
+use crate::vit::{DropPath, Vit, initialize_as_beit};
 use crate::weights::Weights;
 
 section! {
@@ -68,7 +68,7 @@ impl Method for Beit {
         paper: "arXiv 2106.08254",
         summary: "Puts a token in place of hidden rectangles and predicts which tokens a tokenizer made of them.",
         options: BeitOptions::SECTION,
-        // 1.5e-3 at 2048 pictures. The moments are the paper's; the repository's snapshot has 0.98.
+        // 1.5e-3 at 2048 images. The moments are the paper's; the repository's snapshot has 0.98.
         recipe: &[
             ("model", "position", Value::Text("relative")),
             ("model", "layer_scale", Value::Float(0.1)),
@@ -99,7 +99,7 @@ impl Method for Beit {
             drop_path: train.drop_path,
         };
         Ok(match options.init.as_str() {
-            "beit" => initialise_as_beit(beit, run.seed),
+            "beit" => initialize_as_beit(beit, run.seed),
             _ => beit,
         })
     }

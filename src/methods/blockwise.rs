@@ -1,7 +1,7 @@
 //! BEiT's masks: rectangles of patches instead of single ones (arXiv 2106.08254, algorithm 1, and its repository).
 //!
 //! A rectangle's area is drawn between a least and what is still to be hidden, its height over its width log-uniformly
-//! between 0.3 and 1 / 0.3. BEiT stops when nothing fits any more, so a picture may have fewer patches hidden than
+//! between 0.3 and 1 / 0.3. BEiT stops when nothing fits any more, so an image may have fewer patches hidden than
 //! asked for; CAE (arXiv 2202.03026) goes on until the number is exact.
 
 use rand::RngExt;
@@ -21,7 +21,7 @@ const ROUNDS: usize = 100;
 /// How a grid is hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blockwise {
-    /// Patches along a side of the square picture.
+    /// Patches along a side of the square image.
     grid: usize,
     /// Patches to hide.
     count: usize,
@@ -51,7 +51,7 @@ impl Blockwise {
         })
     }
 
-    /// The hidden patches of a training batch, from 1 to the asked number in each picture: `[batch][patches]`, true
+    /// The hidden patches of a training batch, from 1 to the asked number in each image: `[batch][patches]`, true
     /// where hidden.
     pub fn at_most(&self, seed: u64, step: u64, batch: usize) -> Vec<Vec<bool>> {
         let hide = |place| {
@@ -65,7 +65,7 @@ impl Blockwise {
         (0..batch as u64).map(hide).collect()
     }
 
-    /// The same with exactly the asked number in each picture.
+    /// The same with exactly the asked number in each image.
     pub fn exactly(&self, seed: u64, step: u64, batch: usize) -> Masks {
         let hide = |place| {
             let (mut rng, mut mask) = self.begin(seed, step, place);
@@ -80,7 +80,7 @@ impl Blockwise {
             }
             mask
         };
-        Masks::given((0..batch as u64).map(hide).collect()).expect("every picture has the same number")
+        Masks::given((0..batch as u64).map(hide).collect()).expect("every image has the same number")
     }
 
     fn begin(&self, seed: u64, step: u64, place: u64) -> (ChaCha8Rng, Vec<bool>) {
@@ -196,14 +196,14 @@ mod tests {
     #[test]
     fn hidden_patches_stand_together_more_than_single_ones_would() {
         let blocks = Blockwise::new("r", 0.383, 14).unwrap();
-        let neighbours = |masks: &[Vec<bool>]| {
+        let neighbors = |masks: &[Vec<bool>]| {
             let pairs = masks.iter().flat_map(|mask| (0..196).map(move |place| (mask, place)));
             let right = pairs.filter(|(mask, place)| place % 14 < 13 && mask[*place] && mask[place + 1]);
             right.count() as f64 / masks.iter().map(|mask| hidden(mask)).sum::<usize>() as f64
         };
         let alone = Masks::random(1, 0, 200, 196, 0.383);
-        let (blockwise, alone) = (neighbours(&blocks.at_most(1, 0, 200)), neighbours(&alone.masked));
-        // A patch hidden by itself has a hidden neighbour at the mask ratio.
+        let (blockwise, alone) = (neighbors(&blocks.at_most(1, 0, 200)), neighbors(&alone.masked));
+        // A patch hidden by itself has a hidden neighbor at the mask ratio.
         assert!((alone - 0.383 * 13.0 / 14.0).abs() < 0.03, "{alone}");
         assert!(blockwise > 1.5 * alone, "{blockwise} against {alone}");
     }

@@ -36,8 +36,8 @@ section! {
         head_out: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "BYOL";
         /// Chance of blurring the second view; the first has `augment.blur`.
         second_blur: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
-        /// Chance of solarising the second view; the first has `augment.solarise`.
-        second_solarise: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
+        /// Chance of solarizing the second view; the first has `augment.solarize`.
+        second_solarize: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
     }
 }
 
@@ -84,7 +84,7 @@ impl Method for Byol {
         name: "byol",
         title: "BYOL",
         paper: "arXiv 2006.07733",
-        summary: "Predicts what a slowly moving copy of itself makes of a picture's other view.",
+        summary: "Predicts what a slowly moving copy of itself makes of an image's other view.",
         options: ByolOptions::SECTION,
         recipe: &[
             ("train", "weight_decay", Value::Float(0.1)),
@@ -92,7 +92,7 @@ impl Method for Byol {
             ("augment", "crop_min", Value::Float(0.08)),
             ("augment", "jitter", Value::Float(0.8)),
             ("augment", "jitter_saturation", Value::Float(0.2)),
-            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "gray", Value::Float(0.2)),
             ("augment", "blur", Value::Float(1.0)),
         ],
         alarms: COLLAPSE,
@@ -130,15 +130,15 @@ impl Method for Byol {
 
     fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
         let options = run.section::<ByolOptions>("method")?;
-        Ok(asymmetric(run, options.second_blur, options.second_solarise)?.to_vec())
+        Ok(asymmetric(run, options.second_blur, options.second_solarize)?.to_vec())
     }
 
     fn encoder(&self) -> &Vit {
         &self.encoder
     }
 
-    fn normalises_batch(&self) -> bool {
-        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    fn normalizes_batch(&self) -> bool {
+        self.projector.normalizes_batch() || self.predictor.normalizes_batch()
     }
 }
 

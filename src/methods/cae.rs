@@ -16,13 +16,13 @@ use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
 use crate::section;
-use crate::vit::{Block, CrossBlock, DropPath, Vit, VitConfig, initialise, layer_norm, linear, normalise};
+use crate::vit::{Block, CrossBlock, DropPath, Vit, VitConfig, initialize, layer_norm, linear, normalize};
 use crate::weights::Weights;
 
 section! {
     /// What CAE adds.
     CaeOptions = "method" {
-        /// Share of the patches hidden, in rectangles; the same number in every picture.
+        /// Share of the patches hidden, in rectangles; the same number in every image.
         mask_ratio: f64 = Literal::Float(0.5), Kind::Between { min: 0.0, max: 1.0 }, "CAE section 4.1";
         /// Blocks of the regressor, as wide as the encoder's.
         regressor_depth: usize = Literal::Int(4), Kind::Int { min: 1, max: 64 }, "CAE section 4.1";
@@ -88,7 +88,7 @@ impl Method for Cae {
         paper: "arXiv 2202.03026",
         summary: "Predicts the encoding of hidden patches from the visible ones, and from it the tokens a tokenizer made of them.",
         options: CaeOptions::SECTION,
-        // 1.5e-3 at 2048 pictures; the warm-up is that of 300 epochs.
+        // 1.5e-3 at 2048 images; the warm-up is that of 300 epochs.
         recipe: &[
             ("model", "layer_scale", Value::Float(0.1)),
             ("augment", "crop_min", Value::Float(0.08)),
@@ -189,7 +189,7 @@ impl LatentDecoder {
             decoder_norm: layer_norm(vit.dim, device),
             pred: LinearConfig::new(vit.dim, vocabulary).init(device),
         };
-        initialise(decoder, seed)
+        initialize(decoder, seed)
     }
 
     /// The latent prediction of the hidden patches.
@@ -206,7 +206,7 @@ impl LatentDecoder {
             let others = Tensor::cat(vec![seen.clone(), latent.clone()], 1); // [B, 1+N, D]
             block.forward(latent, hidden.clone(), others, places.clone())
         });
-        normalise(&self.regressor_norm, latent)
+        normalize(&self.regressor_norm, latent)
     }
 
     /// The scores of every token for every hidden patch.
@@ -219,7 +219,7 @@ impl LatentDecoder {
             .decoder_blocks
             .iter()
             .fold(latent + positions, |stream, block| block.forward(stream));
-        linear(&self.pred, normalise(&self.decoder_norm, stream).reshape([batch * hidden, dim]))
+        linear(&self.pred, normalize(&self.decoder_norm, stream).reshape([batch * hidden, dim]))
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
         Tensor::from_data(TensorData::new(values, [2, 3, 16, 16]), device)
     }
 
-    /// The pictures with other pixels in the patches that `masks` hide.
+    /// The images with other pixels in the patches that `masks` hide.
     fn changed(images: Tensor<4>, masks: &Masks) -> Tensor<4> {
         let device = images.device();
         let hidden = masks.hidden(&device).unsqueeze_dim::<3>(2).repeat_dim(2, 48);

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::{Inputs, Losses, Masks, StepInfo, Trainable};
 use crate::experiment::settings::ClassifySettings;
 use crate::rng::{Purpose, place, stream};
-use crate::vit::{DropPath, Vit, layer_norm, linear, normalise, truncated_normal};
+use crate::vit::{DropPath, Vit, layer_norm, linear, normalize, truncated_normal};
 
 /// Encoder, a new norm where patch tokens are averaged, and the head, with the MAE repository's field names.
 #[derive(Module, Debug)]
@@ -36,7 +36,7 @@ impl Classifier {
         }
     }
 
-    /// The same, which in training sees no more of each picture than this share of its patches leaves. At 0 it sees all.
+    /// The same, which in training sees no more of each image than this share of its patches leaves. At 0 it sees all.
     pub fn masked(self, mask_ratio: f64) -> Classifier {
         Classifier { mask_ratio, ..self }
     }
@@ -54,7 +54,7 @@ impl Classifier {
         self.forward(self.encoder.embed(images), None)
     }
 
-    /// The patches of each picture that training sees.
+    /// The patches of each image that training sees.
     fn seen(&self, images: Tensor<4>, step: &StepInfo) -> Tensor<3> {
         if self.mask_ratio == 0.0 {
             return self.encoder.embed(images);
@@ -70,7 +70,7 @@ impl Classifier {
     fn forward(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<2> {
         let [_, patches, _] = tokens.dims();
         let feature = match &self.fc_norm {
-            Some(norm) => normalise(
+            Some(norm) => normalize(
                 norm,
                 self.encoder.encode_without_norm(tokens, drop).narrow(1, 1, patches).mean_dim(1),
             ),

@@ -1,6 +1,6 @@
 //! C-MAE: masked image modeling as contrastive learning. arXiv 2208.04164, section 4, Eq. 9 to 11.
 //!
-//! Two views of one crop show complementary patches, in colours varied independently. What the online network makes of a
+//! Two views of one crop show complementary patches, in colors varied independently. What the online network makes of a
 //! token of the first view must tell the same token of the second view, as a slow copy of the network sees it, from
 //! other candidates. What the paper leaves open is an option.
 
@@ -31,7 +31,7 @@ section! {
         /// Whether a learned token stands at hidden patches; without it they are left out.
         mask_token: bool = Literal::Bool(true), Kind::Bool, "paper section 4";
         /// Without a mask token the views share no patch. Compared are the means of what each sees; or common patches,
-        /// the second view then hiding a quarter of every picture; or patches of a second view that sees everything.
+        /// the second view then hiding a quarter of every image; or patches of a second view that sees everything.
         no_mask_token_align: String = Literal::Text("pooled"), Kind::Choice { of: &["pooled", "overlap", "full_target"] }, "open in the paper";
         /// InfoNCE, or BYOL's loss without negatives.
         loss: String = Literal::Text("info_nce"), Kind::Choice { of: &["info_nce", "byol"] }, "paper Eq. 10, Table 4";
@@ -39,7 +39,7 @@ section! {
         /// alone; or the mean of the patch tokens.
         measure: String = Literal::Text("tokens"), Kind::Choice { of: &["tokens", "tokens_and_class", "class", "mean"] }, "paper Table 3";
         /// Which patches are compared: all, or those hidden from or visible to the first view, whose places differ from
-        /// picture to picture.
+        /// image to image.
         positions: String = Literal::Text("all"), Kind::Choice { of: &["all", "hidden", "visible"] }, "open in the paper";
         /// The candidates beside a token's own counterpart.
         negatives: String = Literal::Text("same_position_batch"), Kind::Choice { of: &["same_position_batch", "same_image", "all_tokens", "sampled", "pooled_other_images"] }, "open in the paper";
@@ -65,12 +65,12 @@ section! {
         last_norm: bool = Literal::Bool(false), Kind::Bool, "open in the paper; MoCo v3 does";
         /// Whether the projection of the patches stays as it was drawn.
         freeze_patch_embed: bool = Literal::Bool(false), Kind::Bool, "MoCo v3 does, the paper does not say";
-        /// Cutmix's Beta parameter for a patch of another picture pasted into each view; 0 is off.
+        /// Cutmix's Beta parameter for a patch of another image pasted into each view; 0 is off.
         cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
     }
 }
 
-/// Share of every picture that a second view hides where the views overlap (arXiv 2208.04164, Table 1's dagger).
+/// Share of every image that a second view hides where the views overlap (arXiv 2208.04164, Table 1's dagger).
 const OVERLAP_HIDDEN: f64 = 0.25;
 /// Layers of projector and predictor (arXiv 2208.04164, section 5).
 const HEAD_LAYERS: usize = 2;
@@ -138,10 +138,10 @@ impl Method for Cmae {
         name: "cmae",
         title: "C-MAE",
         paper: "arXiv 2208.04164, Eq. 11",
-        summary: "Tells each token of a masked view from other pictures' by its counterpart in the complementary view.",
+        summary: "Tells each token of a masked view from other images' by its counterpart in the complementary view.",
         options: CmaeOptions::SECTION,
-        // The colours of SimSiam, without which training does not converge (section 4).
-        recipe: &[("augment", "jitter", Value::Float(0.8)), ("augment", "grey", Value::Float(0.2))],
+        // The colors of SimSiam, without which training does not converge (section 4).
+        recipe: &[("augment", "jitter", Value::Float(0.8)), ("augment", "gray", Value::Float(0.2))],
         alarms: COLLAPSE,
         trains: true,
         labels: false,
@@ -202,15 +202,15 @@ impl Method for Cmae {
         let one_vector = pooled || matches!(options.measure.as_str(), "class" | "mean");
         match options.negatives.as_str() {
             _ if options.loss != "info_nce" => Rivals::None,
-            _ if one_vector => Rivals::Pictures,
+            _ if one_vector => Rivals::Images,
             "same_image" => Rivals::None,
-            "all_tokens" | "sampled" => Rivals::PicturesAndOwnTokens,
-            _ => Rivals::Pictures,
+            "all_tokens" | "sampled" => Rivals::ImagesAndOwnTokens,
+            _ => Rivals::Images,
         }
     }
 
-    fn normalises_batch(&self) -> bool {
-        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    fn normalizes_batch(&self) -> bool {
+        self.projector.normalizes_batch() || self.predictor.normalizes_batch()
     }
 }
 
@@ -265,7 +265,7 @@ impl Cmae {
     fn info_nce(&self, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {
         let [_, tokens, _] = queries.dims();
         let negatives = match self.options.negatives.as_str() {
-            // A picture that is one vector has other pictures for candidates.
+            // An image that is one vector has other images for candidates.
             _ if tokens == 1 => Negatives::SamePositionBatch,
             "same_image" => Negatives::SameImage,
             "all_tokens" => Negatives::AllTokens,
@@ -283,7 +283,7 @@ impl Cmae {
         token_info_nce(queries, keys, temperature, negatives, excluded).mul_scalar(scale)
     }
 
-    /// The patches of each picture that are compared, in ascending order and of the same number for all.
+    /// The patches of each image that are compared, in ascending order and of the same number for all.
     fn compared(&self, online: &View, target: &View) -> Vec<Vec<usize>> {
         let wanted = |hidden: bool, target_hidden: bool| match self.options.positions.as_str() {
             _ if !self.options.mask_token => !hidden && !target_hidden,
@@ -291,14 +291,14 @@ impl Cmae {
             "visible" => !hidden,
             _ => true,
         };
-        let pictures = online.masks.masked.iter().zip(&target.masks.masked);
+        let images = online.masks.masked.iter().zip(&target.masks.masked);
         let of = |(mine, theirs): (&Vec<bool>, &Vec<bool>)| {
             let both = mine.iter().zip(theirs).enumerate();
             both.filter(|(_, (mine, theirs))| wanted(**mine, **theirs))
                 .map(|(patch, _)| patch)
                 .collect()
         };
-        pictures.map(of).collect()
+        images.map(of).collect()
     }
 
     /// What of the encoded tokens is compared.

@@ -1,4 +1,4 @@
-//! Losses that compare two views of a batch of pictures, picture by picture.
+//! Losses that compare two views of a batch of images, image by image.
 //!
 //! InfoNCE (arXiv 1807.03748) as MoCo v3 takes it (arXiv 2104.02057), NT-Xent (SimCLR, arXiv 2002.05709), and the
 //! negative-free cosine losses of BYOL (arXiv 2006.07733) and SimSiam (arXiv 2011.10566). All are pure functions and
@@ -13,7 +13,7 @@ const SHORTEST: f64 = 1e-12;
 ///
 /// # Shapes
 /// x and output: `[.., dim]`
-pub fn l2_normalise<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn l2_normalize<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     // The limit stands below the root, whose slope at zero is infinite.
     let length = (x.clone() * x.clone()).sum_dim(D - 1).clamp_min(SHORTEST * SHORTEST).sqrt();
     x / length
@@ -27,7 +27,7 @@ pub fn l2_normalise<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 /// queries, keys: `[batch, dim]`; excluded: `[batch, batch]`, 0 on its diagonal; output: `[1]`
 pub fn info_nce(queries: Tensor<2>, keys: Tensor<2>, temperature: f64, excluded: Option<Tensor<2>>) -> Tensor<1> {
-    let (queries, keys) = (l2_normalise(queries), l2_normalise(keys));
+    let (queries, keys) = (l2_normalize(queries), l2_normalize(keys));
     let positive = (queries.clone() * keys.clone()).sum_dim(1).div_scalar(temperature); // [B, 1]
     let logits = queries.matmul(keys.transpose()).div_scalar(temperature); // [B, B]
     (log_sum_exp(without_any(logits, excluded)) - positive).mean()
@@ -35,13 +35,13 @@ pub fn info_nce(queries: Tensor<2>, keys: Tensor<2>, temperature: f64, excluded:
 
 /// NT-Xent: InfoNCE over both views as one set of `2 * batch` vectors, each against all but itself; mean over all.
 ///
-/// The official code gives twice this, the sum of the means over either view. Pairs of pictures where `excluded` is 1 are
+/// The official code gives twice this, the sum of the means over either view. Pairs of images where `excluded` is 1 are
 /// no candidates of each other.
 ///
 /// # Shapes
 /// first, second: `[batch, dim]`; excluded: `[batch, batch]`, 0 on its diagonal; output: `[1]`
 pub fn nt_xent(first: Tensor<2>, second: Tensor<2>, temperature: f64, excluded: Option<Tensor<2>>) -> Tensor<1> {
-    let (first, second) = (l2_normalise(first), l2_normalise(second));
+    let (first, second) = (l2_normalize(first), l2_normalize(second));
     let positive = (first.clone() * second.clone()).sum_dim(1).div_scalar(temperature); // [B, 1]
     let all = Tensor::cat(vec![first, second], 0); // [2B, dim]
     let [count, _] = all.dims();
@@ -64,7 +64,7 @@ pub fn byol<const D: usize>(predictions: Tensor<D>, targets: Tensor<D>) -> Tenso
 /// # Shapes
 /// predictions, targets: `[.., dim]`; output: `[1]`
 pub fn negative_cosine<const D: usize>(predictions: Tensor<D>, targets: Tensor<D>) -> Tensor<1> {
-    (l2_normalise(predictions) * l2_normalise(targets)).sum_dim(D - 1).mean().neg()
+    (l2_normalize(predictions) * l2_normalize(targets)).sum_dim(D - 1).mean().neg()
 }
 
 /// `log(sum(exp(x)))` over the last dimension, which stays with one element.
@@ -137,25 +137,25 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_excluded_has_no_part_in_the_loss() {
-        let pictures = [9, 1, 2, 9, 4, 5];
-        let pairs = super::super::copies::copies(&pictures, &Device::flex());
+        let images = [9, 1, 2, 9, 4, 5];
+        let pairs = super::super::copies::copies(&images, &Device::flex());
         let (q, k) = pair();
-        let rows = |x: &Tensor<2>| l2_normalise(x.clone()).into_data().iter::<f64>().collect::<Vec<_>>();
+        let rows = |x: &Tensor<2>| l2_normalize(x.clone()).into_data().iter::<f64>().collect::<Vec<_>>();
         let (queries, keys) = (rows(&q), rows(&k));
         let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        // By hand: every vector against its own counterpart and those of other pictures.
+        // By hand: every vector against its own counterpart and those of other images.
         let of = |from: &[f64], own: usize, candidates: &[f64], temperature: f64, counts: &dyn Fn(usize) -> bool| {
             let score = |j: usize| (cosine(from, &candidates[8 * j..8 * j + 8]) / temperature).exp();
             let all: f64 = (0..candidates.len() / 8).filter(|j| counts(*j)).map(score).sum();
             -(score(own) / all).ln()
         };
-        let one_way = |i: usize| of(&queries[8 * i..8 * i + 8], i, &keys, 0.2, &|j| j == i || pictures[j] != pictures[i]);
+        let one_way = |i: usize| of(&queries[8 * i..8 * i + 8], i, &keys, 0.2, &|j| j == i || images[j] != images[i]);
         let expected = (0..6).map(one_way).sum::<f64>() / 6.0;
         assert_is(info_nce(q.clone(), k.clone(), 0.2, pairs.clone()), expected);
         let all = [queries, keys].concat();
         let both_ways = |i: usize| {
             let own = (i + 6) % 12;
-            let counts = |j: usize| j == own || pictures[j % 6] != pictures[i % 6];
+            let counts = |j: usize| j == own || images[j % 6] != images[i % 6];
             of(&all[8 * i..8 * i + 8], own, &all, 0.5, &counts)
         };
         let expected = (0..12).map(both_ways).sum::<f64>() / 12.0;

@@ -1,6 +1,6 @@
-//! Pictures that stand in a batch more than once, as in pretraining on few of them.
+//! Images that stand in a batch more than once, as in pretraining on few of them.
 //!
-//! A loss that takes the batch for negatives would push apart the views of one picture. With a single picture it would
+//! A loss that takes the batch for negatives would push apart the views of one image. With a single image it would
 //! mean nothing at all.
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -9,7 +9,7 @@ use super::StepInfo;
 use crate::experiment::RunSpec;
 use crate::experiment::settings::{FewSettings, RepeatSettings, TrainSettings};
 
-/// Whether a run leaves out other views of the same picture among negatives.
+/// Whether a run leaves out other views of the same image among negatives.
 ///
 /// # Errors
 /// Names the section that does not fit.
@@ -18,12 +18,12 @@ pub fn masks_copies(run: &RunSpec) -> Result<bool, String> {
     Ok(match repeat.mask_same_image_negatives.as_str() {
         "on" => true,
         "off" => false,
-        // How many pictures a list names is not known yet; where all of a batch differ, nothing is left out.
+        // How many images a list names is not known yet; where all of a batch differ, nothing is left out.
         _ => few.choice == "list" || (1..run.section::<TrainSettings>("train")?.batch_size).contains(&few.images),
     })
 }
 
-/// 1 where two places of the batch hold the same picture, 0 on the diagonal, a constant of the graph, `[batch, batch]`;
+/// 1 where two places of the batch hold the same image, 0 on the diagonal, a constant of the graph, `[batch, batch]`;
 /// nothing if all differ.
 pub fn copies(indices: &[u32], device: &Device) -> Option<Tensor<2>> {
     let count = indices.len();
@@ -46,7 +46,7 @@ mod tests {
     use crate::weights::HostTensor;
 
     #[test]
-    fn copies_are_pairs_of_different_places_with_the_same_picture() {
+    fn copies_are_pairs_of_different_places_with_the_same_image() {
         let device = Device::flex();
         let found = HostTensor::from_tensor(&copies(&[7, 3, 7], &device).unwrap());
         assert_eq!(found.data, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_masked_where_pictures_are_fewer_than_a_batch_or_as_said() {
+    fn they_are_masked_where_images_are_fewer_than_a_batch_or_as_said() {
         let masks = |images: i64, said: &str| {
             let set = [
                 ("few", "images", Value::Int(images)),

@@ -1,18 +1,18 @@
 //! DINO: Emerging Properties in Self-Supervised Vision Transformers. arXiv 2104.14294.
 //!
-//! A student sees two large crops of a picture and several small ones, and predicts for each what a teacher, its moving
-//! average, makes of the other large one: a distribution over made-up classes, centred and sharpened so that it neither
-//! says the same of every picture nor everything of each.
+//! A student sees two large crops of an image and several small ones, and predicts for each what a teacher, its moving
+//! average, makes of the other large one: a distribution over made-up classes, centered and sharpened so that it neither
+//! says the same of every image nor everything of each.
 //!
 //! First weights of the encoder are those of every method here (MAE's), so that methods start alike; DINO draws all from a
-//! normal distribution. The centre moves by the scores of the passes of a step together.
+//! normal distribution. The center moves by the scores of the passes of a step together.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::dino_head::{DinoHead, DinoWidths, Scored};
 use super::dino_options::DinoOptions;
-use super::distill::{Temperatures, distill, mean_scores, moved_centre};
+use super::distill::{Temperatures, distill, mean_scores, moved_center};
 use super::heads::width;
 use super::pairs::asymmetric;
 use super::spread::{RANK, spread};
@@ -30,21 +30,21 @@ const ALARMS: &[Alarm] = &[
         term: "teacher_entropy",
         side: Side::Above,
         value: 0.99,
-        sentence: "the teacher finds every class alike in every picture; lower method.teacher_temperature, or take fewer method.prototypes",
+        sentence: "the teacher finds every class alike in every image; lower method.teacher_temperature, or take fewer method.prototypes",
     },
     Alarm {
         term: "teacher_entropy",
         side: Side::Below,
         value: 0.01,
-        sentence: "the teacher has a single class for every picture; raise method.momentum or method.teacher_temperature, or \
-                   check that method.centring is on",
+        sentence: "the teacher has a single class for every image; raise method.momentum or method.teacher_temperature, or \
+                   check that method.centering is on",
     },
     Alarm {
         term: "teacher_kl",
         side: Side::Below,
         value: 1e-4,
         sentence: "the student already says what the teacher says of every view, so that nothing is left to learn; check \
-                   method.centring and lower train.base_lr",
+                   method.centering and lower train.base_lr",
     },
     Alarm {
         term: RANK,
@@ -54,14 +54,14 @@ const ALARMS: &[Alarm] = &[
     },
 ];
 
-/// Student and teacher, and the centre of the teacher's scores.
+/// Student and teacher, and the center of the teacher's scores.
 #[derive(Module, Debug)]
 pub struct Dino {
     encoder: Vit,
     head: DinoHead,
     teacher: Teacher,
     /// `[1, prototypes]`
-    centre: Param<Tensor<2>>,
+    center: Param<Tensor<2>>,
     #[module(skip)]
     options: DinoOptions,
     drop_path: f64,
@@ -96,18 +96,18 @@ impl Trainable for Dino {
             directions,
             features,
         } = self.students(&inputs.views, step);
-        let (epoch, centre) = (self.epoch(step), self.centre.val().inner());
+        let (epoch, center) = (self.epoch(step), self.center.val().inner());
         let at = Temperatures {
             student: self.options.student_temperature,
             teacher: self.options.teacher_temperature_at(epoch),
         };
-        let distilled = distill(&students, &teachers, centre.clone(), at);
+        let distilled = distill(&students, &teachers, center.clone(), at);
         let divergence = distilled.loss.clone().inner() - distilled.entropy.clone();
         let most = (self.options.prototypes as f64).ln();
         let mut terms = vec![
             ("teacher_entropy", distilled.entropy.div_scalar(most)),
             ("teacher_kl", divergence),
-            ("centre_norm", (centre.clone() * centre).sum().sqrt()),
+            ("center_norm", (center.clone() * center).sum().sqrt()),
         ];
         terms.extend(spread(&features, &directions));
         Losses {
@@ -123,11 +123,11 @@ impl Trainable for Dino {
             encoder: follow(self.teacher.encoder, &self.encoder, momentum),
             head: follow(self.teacher.head, &self.head, momentum),
         };
-        if self.options.centring && !seen.is_empty() {
-            let (keep, device) = (self.options.centre_momentum, self.centre.val().device());
-            let centre = moved_centre(self.centre.val().inner(), mean_scores(&seen), keep);
-            let centre = if device.is_autodiff() { Tensor::from_inner(centre) } else { centre };
-            self.centre = Param::from_tensor(centre).set_require_grad(false);
+        if self.options.centering && !seen.is_empty() {
+            let (keep, device) = (self.options.center_momentum, self.center.val().device());
+            let center = moved_center(self.center.val().inner(), mean_scores(&seen), keep);
+            let center = if device.is_autodiff() { Tensor::from_inner(center) } else { center };
+            self.center = Param::from_tensor(center).set_require_grad(false);
         }
         self
     }
@@ -157,7 +157,7 @@ impl Method for Dino {
             ("augment", "crop_min", Value::Float(0.4)),
             ("augment", "jitter", Value::Float(0.8)),
             ("augment", "jitter_saturation", Value::Float(0.2)),
-            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "gray", Value::Float(0.2)),
             ("augment", "blur", Value::Float(1.0)),
         ],
         alarms: ALARMS,
@@ -185,7 +185,7 @@ impl Method for Dino {
             },
             encoder,
             head,
-            centre: Param::from_tensor(Tensor::zeros([1, options.prototypes], device)).set_require_grad(false),
+            center: Param::from_tensor(Tensor::zeros([1, options.prototypes], device)).set_require_grad(false),
             options,
             drop_path: train.drop_path,
             epochs: train.epochs as f64,
@@ -194,7 +194,7 @@ impl Method for Dino {
 
     fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
         let options = run.section::<DinoOptions>("method")?;
-        let [first, second] = asymmetric(run, options.second_blur, options.second_solarise)?;
+        let [first, second] = asymmetric(run, options.second_blur, options.second_solarize)?;
         let local = ViewPlan::new(options.local_augment(&first.augment)?, options.local_side(run)?);
         Ok([vec![first, second], vec![local; options.local_views]].concat())
     }
@@ -274,15 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn the_centre_follows_the_scores_of_both_large_crops_and_only_if_asked_to() {
+    fn the_center_follows_the_scores_of_both_large_crops_and_only_if_asked_to() {
         let inputs = inputs(&[16, 16, 8], &Device::flex());
-        for (centring, share) in [(true, 0.1), (false, 0.0)] {
-            let model = model(&[("method", "centring", Setting::Bool(centring))]);
+        for (centering, share) in [(true, 0.1), (false, 0.0)] {
+            let model = model(&[("method", "centering", Setting::Bool(centering))]);
             let seen = model.loss(&inputs, &step(3)).seen.unwrap();
             let scores = [0, 1].map(|view| model.teacher.scores(inputs.views[view].clone()).mean_dim(0));
             let expected = HostTensor::from_tensor(&(scores[0].clone() + scores[1].clone()).mul_scalar(0.5 * share)).data;
             let moved = model.after_step(&step(3), vec![seen.clone(), seen]);
-            for (a, b) in HostTensor::from_tensor(&moved.centre.val()).data.iter().zip(expected) {
+            for (a, b) in HostTensor::from_tensor(&moved.center.val()).data.iter().zip(expected) {
                 assert!((a - b).abs() < 1e-6, "{a} is not {b}");
             }
         }

@@ -4,7 +4,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::contrast::l2_normalise;
+use super::contrast::l2_normalize;
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm};
 use crate::rng::{Purpose, place, stream};
 use crate::vit::uniform;
@@ -78,7 +78,7 @@ impl DinoHead {
     /// # Shapes
     /// features: `[batch, input]`
     pub fn forward(&self, features: Tensor<2>, hold: bool) -> Scored {
-        let directions = l2_normalise(self.mlp.forward(features));
+        let directions = l2_normalize(self.mlp.forward(features));
         let last = self.last.weight();
         let last = if hold { last.inner() } else { last };
         Scored {

@@ -8,11 +8,11 @@ use crate::section;
 section! {
     /// What DINO adds.
     DinoOptions = "method" {
-        /// Small crops of every picture, seen by the student alone; 0 is none, for which DINO sets `augment.crop_min` to 0.14.
+        /// Small crops of every image, seen by the student alone; 0 is none, for which DINO sets `augment.crop_min` to 0.14.
         local_views: usize = Literal::Int(8), Kind::Int { min: 0, max: 64 }, "DINO";
         /// Side of a small crop, a multiple of the patch; 0 is 96/224 of the model's side, rounded up to one.
         local_size: usize = Literal::Int(0), Kind::Int { min: 0, max: 1024 }, "DINO";
-        /// Smallest area of a small crop, as a share of the picture.
+        /// Smallest area of a small crop, as a share of the image.
         local_crop_min: f64 = Literal::Float(0.05), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
         /// Largest area of a small crop.
         local_crop_max: f64 = Literal::Float(0.4), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
@@ -20,8 +20,8 @@ section! {
         local_blur: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
         /// Chance of blurring the second large crop; the first has `augment.blur`.
         second_blur: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
-        /// Chance of solarising the second large crop; the first has `augment.solarise`.
-        second_solarise: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
+        /// Chance of solarizing the second large crop; the first has `augment.solarize`.
+        second_solarize: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
         /// Made-up classes.
         prototypes: usize = Literal::Int(4096), Kind::Int { min: 2, max: 262_144 }, "1000 to 8000 for small data; DINO 65536";
         /// Hidden width of the head; 0 is 2048, narrowed with an encoder narrower than ViT-S.
@@ -40,12 +40,12 @@ section! {
         warmup_temperature: f64 = Literal::Float(0.04), Kind::Between { min: 0.0, max: 100.0 }, "DINO";
         /// Epochs over which the teacher's temperature changes, in equal steps from epoch to epoch.
         warmup_temperature_epochs: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 100_000.0 }, "DINO; 30 to 50 in longer runs";
-        /// Whether the teacher's scores are centred; without this it soon says the same of every picture.
-        centring: bool = Literal::Bool(true), Kind::Bool, "DINO";
-        /// The centre's momentum.
-        centre_momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
+        /// Whether the teacher's scores are centered; without this it soon says the same of every image.
+        centering: bool = Literal::Bool(true), Kind::Bool, "DINO";
+        /// The center's momentum.
+        center_momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
         /// The teacher's momentum at the start.
-        momentum: f64 = Literal::Float(0.996), Kind::Float { min: 0.0, max: 1.0 }, "DINO; 0.9995 for 256 pictures a step";
+        momentum: f64 = Literal::Float(0.996), Kind::Float { min: 0.0, max: 1.0 }, "DINO; 0.9995 for 256 images a step";
         /// Whether the momentum rises to 1 on half a cosine or stays.
         momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "DINO";
         /// Whose encoder later stages use.
@@ -130,7 +130,7 @@ mod tests {
                 augment.crop_min,
                 augment.crop_max,
                 augment.blur,
-                augment.solarise,
+                augment.solarize,
                 augment.jitter_saturation,
             ]
         };

@@ -41,7 +41,7 @@ impl Golden {
             .filter_map(move |(name, tensor)| Some((timm(name.strip_prefix(prefix)?), tensor)))
     }
 
-    /// The pictures, `[3, 3, 16, 16]`.
+    /// The images, `[3, 3, 16, 16]`.
     pub fn images(&self, device: &Device) -> Tensor<4> {
         Tensor::from_data(self.tensor("in.images").clone().into_data(), device)
     }
@@ -61,7 +61,7 @@ impl Golden {
         let options = MaeOptions {
             mask_ratio: 0.75,
             norm_pix_loss: true,
-            colour_target: "jittered".to_owned(),
+            color_target: "jittered".to_owned(),
             cutmix: 0.0,
             cutmix_target: "original".to_owned(),
         };

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::kernels::{self, NormWeights};
 use crate::rng::{self, Purpose, stream};
-use crate::vit::{TOKEN_STD, layer_norm, linear, normalise, truncated_normal, uniform};
+use crate::vit::{TOKEN_STD, layer_norm, linear, normalize, truncated_normal, uniform};
 
 /// Added to the variance of a batch (torch's batch norm).
 const BATCH_EPSILON: f64 = 1e-5;
@@ -81,7 +81,7 @@ pub struct HeadConfig {
     pub activation: Activation,
     /// Whether linear layers have a bias. One that a batch norm follows never has: the norm would take it away.
     pub bias: bool,
-    /// Whether the output is normalised over the batch, without scale and shift.
+    /// Whether the output is normalized over the batch, without scale and shift.
     pub last_norm: bool,
     /// First weights.
     pub first_weights: FirstWeights,
@@ -127,8 +127,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether it normalises over the batch anywhere.
-    pub fn normalises_batch(&self) -> bool {
+    /// Whether it normalizes over the batch anywhere.
+    pub fn normalizes_batch(&self) -> bool {
         self.config.last_norm || !self.batch_norms.is_empty()
     }
 
@@ -138,13 +138,13 @@ impl Head {
         let last = sizes.len() - 1;
         let hidden = || sizes[..last].iter().map(|[_, out]| *out);
         let layer = |(place, size): (usize, &[usize; 2])| {
-            let normalised = if place == last {
+            let normalized = if place == last {
                 config.last_norm
             } else {
                 config.hidden_norm == Norm::Batch
             };
             let rng = stream(seed, Purpose::Init, rng::place(&format!("{name}.{place}")), 0);
-            first_layer(*size, config.bias && !normalised, config.first_weights, rng, device)
+            first_layer(*size, config.bias && !normalized, config.first_weights, rng, device)
         };
         Head {
             layers: sizes.iter().enumerate().map(layer).collect(),
@@ -175,7 +175,7 @@ impl Head {
             }
         }
         if self.config.last_norm {
-            x = standardised(x);
+            x = standardized(x);
         }
         shape[D - 1] = x.dims()[1];
         x.reshape(shape)
@@ -186,7 +186,7 @@ impl Head {
         match (self.config.hidden_norm, self.config.activation) {
             (Norm::Batch, Activation::Relu) => batch_norm(x, true),
             (Norm::Batch, activation) => activation.of(batch_norm(x, false)),
-            (Norm::Layer, activation) => activation.of(normalise(&self.layer_norms[place], x)),
+            (Norm::Layer, activation) => activation.of(normalize(&self.layer_norms[place], x)),
             (Norm::None, activation) => activation.of(x),
         }
     }
@@ -220,7 +220,7 @@ impl BatchNorm {
 ///
 /// # Shapes
 /// x and output: `[rows, dim]`
-fn standardised(x: Tensor<2>) -> Tensor<2> {
+fn standardized(x: Tensor<2>) -> Tensor<2> {
     let ([_, dim], device) = (x.dims(), x.device());
     let neither = NormWeights {
         gamma: Tensor::ones([dim], &device),

@@ -20,13 +20,13 @@ section! {
     MaeOptions = "method" {
         /// Share of the patches hidden; at 0 the encoder sees all and every patch is predicted.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
-        /// Whether each target patch is normalised to mean 0 and deviation 1.
+        /// Whether each target patch is normalized to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
-        /// Whether the pixels to predict have the varied colours that the encoder sees, or the picture's own.
-        colour_target: String = Literal::Text("jittered"), Kind::Choice { of: &["jittered", "original"] }, "paper Table 4 has both";
-        /// Cutmix's Beta parameter for a rectangle of another picture pasted into what the encoder sees; 0 is off.
+        /// Whether the pixels to predict have the varied colors that the encoder sees, or the image's own.
+        color_target: String = Literal::Text("jittered"), Kind::Choice { of: &["jittered", "original"] }, "paper Table 4 has both";
+        /// Cutmix's Beta parameter for a rectangle of another image pasted into what the encoder sees; 0 is off.
         cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
-        /// Whether the pixels to predict under that rectangle are the picture's own, or the pasted ones.
+        /// Whether the pixels to predict under that rectangle are the image's own, or the pasted ones.
         cutmix_target: String = Literal::Text("original"), Kind::Choice { of: &["original", "mixed"] }, "open in the paper";
     }
 }
@@ -52,7 +52,7 @@ impl Trainable for Mae {
             ([_], "mixed") => shown.clone(),
             ([.., own], "mixed") => mixed(own),
             ([.., own], _) => own.clone(),
-            ([], _) => unreachable!("a picture has a view"),
+            ([], _) => unreachable!("an image has a view"),
         };
         let (batch, patches) = (shown.dims()[0], self.encoder.config().patches());
         let masks = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
@@ -95,8 +95,8 @@ impl Method for Mae {
     fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
         let (data, options) = (run.section::<DataSettings>("data")?, run.section::<MaeOptions>("method")?);
         let shown = ViewPlan::new(run.section("augment")?, data.image_size);
-        Ok(match options.colour_target.as_str() {
-            "original" => vec![shown.clone(), shown.without_colours()],
+        Ok(match options.color_target.as_str() {
+            "original" => vec![shown.clone(), shown.without_colors()],
             _ => vec![shown],
         })
     }
@@ -109,7 +109,7 @@ impl Method for Mae {
         Some(self.decoder.predict(&self.encoder, images, masks, None))
     }
 
-    fn normalises_targets(&self) -> bool {
+    fn normalizes_targets(&self) -> bool {
         self.options.norm_pix_loss
     }
 }
@@ -145,20 +145,20 @@ impl Mae {
     }
 }
 
-/// What is to be predicted: the pixels of every patch, normalised patch by patch if asked for.
+/// What is to be predicted: the pixels of every patch, normalized patch by patch if asked for.
 ///
 /// # Shapes
 /// images: `[batch, 3, side, side]`; output: `[batch, patches, p*p*3]`
-pub fn target_patches(images: Tensor<4>, patch_size: usize, normalised: bool) -> Tensor<3> {
+pub fn target_patches(images: Tensor<4>, patch_size: usize, normalized: bool) -> Tensor<3> {
     let patches = patchify(images, patch_size);
-    if normalised { normalise_patches(patches) } else { patches }
+    if normalized { normalize_patches(patches) } else { patches }
 }
 
 /// Each patch less its mean, divided by its deviation: unbiased variance over all pixels and channels.
 ///
 /// # Shapes
 /// patches and output: `[batch, patches, values]`
-pub fn normalise_patches(patches: Tensor<3>) -> Tensor<3> {
+pub fn normalize_patches(patches: Tensor<3>) -> Tensor<3> {
     let (variance, mean) = patches.clone().var_mean(2);
     (patches - mean) / (variance + TARGET_EPSILON).sqrt()
 }
@@ -186,11 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_the_reference_one_for_normalised_and_for_raw_pixels() {
+    fn the_loss_is_the_reference_one_for_normalized_and_for_raw_pixels() {
         let target = patchify(waves([1, 3, 8, 8], 0.37, 0.2), 4);
         let masks = Masks::given(vec![vec![true, false, true, true]]).unwrap();
         for (target, expected) in [
-            (normalise_patches(target.clone()), 1.717_781_325_989_446_3),
+            (normalize_patches(target.clone()), 1.717_781_325_989_446_3),
             (target, 1.132_522_846_531_332_2),
         ] {
             let loss = masked_mean_square(waves([1, 4, 48], 0.21, 0.5), target, masks.hidden(&Device::flex())).into_scalar::<f64>();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn occlusions_and_colours_change_what_is_shown_and_their_options_what_is_predicted() {
+    fn occlusions_and_colors_change_what_is_shown_and_their_options_what_is_predicted() {
         use super::super::tests::{inputs, step, tiny_run};
         use crate::experiment::Value;
         let device = Device::flex();
@@ -240,7 +240,7 @@ mod tests {
         let text = |value: &str| Value::Text(value.to_owned());
         let (views, plain) = loss(&[]);
         assert_eq!(views, 1);
-        let (views, other_target) = loss(&[("colour_target", text("original"))]);
+        let (views, other_target) = loss(&[("color_target", text("original"))]);
         assert_eq!(views, 2);
         let cutmix = ("cutmix", Value::Float(1.0));
         let values = [
@@ -267,7 +267,7 @@ mod tests {
             let cutmix_target = if mixed { "mixed" } else { "original" };
             let set = [
                 ("method", "cutmix", Value::Float(1.0)),
-                ("method", "colour_target", text(target)),
+                ("method", "color_target", text(target)),
                 ("method", "cutmix_target", text(cutmix_target)),
             ];
             let run = tiny_run("mae", &set);

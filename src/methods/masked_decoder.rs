@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::{Masks, vit_config};
 use crate::experiment::RunSpec;
 use crate::experiment::settings::ModelSettings;
-use crate::vit::{Block, DropPath, Vit, VitConfig, initialise, layer_norm, linear, normalise, sincos_table};
+use crate::vit::{Block, DropPath, Vit, VitConfig, initialize, layer_norm, linear, normalize, sincos_table};
 
 /// Sizes of the decoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ impl MaskedDecoder {
             decoder_norm: layer_norm(config.dim, device),
             decoder_pred: LinearConfig::new(config.dim, vit.patch_values()).init(device),
         };
-        initialise(decoder, seed)
+        initialize(decoder, seed)
     }
 
     /// What `encoder` and this decoder make of every patch of `images`, of which the encoder sees the visible ones.
@@ -99,18 +99,18 @@ impl MaskedDecoder {
         let tokens = rows.select(0, places).reshape([batch, tokens, dim]) + self.decoder_pos_embed.val(); // [B, 1+N, D']
         let tokens = self.decoder_blocks.iter().fold(tokens, |tokens, block| block.forward(tokens));
         let [_, tokens_and_class, _] = tokens.dims();
-        let patch_tokens = normalise(&self.decoder_norm, tokens).narrow(1, 1, tokens_and_class - 1);
+        let patch_tokens = normalize(&self.decoder_norm, tokens).narrow(1, 1, tokens_and_class - 1);
         linear(&self.decoder_pred, patch_tokens)
     }
 }
 
-/// For every token of every picture, class token first, its row among `with_class` rows a picture; hidden patches
+/// For every token of every image, class token first, its row among `with_class` rows an image; hidden patches
 /// have the row behind all of them.
 fn decoder_rows(masks: &Masks, with_class: usize, device: &Device) -> Tensor<1, Int> {
     let hidden_row = (masks.masked.len() * with_class) as i64;
     let mut rows = Vec::with_capacity(masks.masked.len() * (1 + masks.patches()));
-    for (picture, mask) in masks.masked.iter().enumerate() {
-        let mut next = (picture * with_class) as i64;
+    for (image, mask) in masks.masked.iter().enumerate() {
+        let mut next = (image * with_class) as i64;
         rows.push(next);
         for &hidden in mask {
             next += i64::from(!hidden);

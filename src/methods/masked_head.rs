@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use crate::vit::{DropPath, Vit, initialise, linear};
+use crate::vit::{DropPath, Vit, initialize, linear};
 
 /// Token and layer.
 #[derive(Module, Debug)]
@@ -22,7 +22,7 @@ impl MaskedHead {
             mask_token: Param::from_tensor(Tensor::zeros([1, 1, dim], device)),
             pred: LinearConfig::new(dim, outputs).init(device),
         };
-        initialise(head, seed)
+        initialize(head, seed)
     }
 
     /// The token, `[1, 1, dim]`.

@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::rng::{Purpose, stream};
 
-/// The hidden patches of a batch; every picture keeps the same number.
+/// The hidden patches of a batch; every image keeps the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masks {
-    /// `[batch][patches]`, row-major over the picture, true where hidden.
+    /// `[batch][patches]`, row-major over the image, true where hidden.
     pub masked: Vec<Vec<bool>>,
-    /// Visible patches of each picture.
+    /// Visible patches of each image.
     pub keep: usize,
 }
 
@@ -21,7 +21,7 @@ impl Masks {
         Masks::random_view(0, seed, step, batch, patches, mask_ratio)
     }
 
-    /// As [`Masks::random`], independent for every `view` of the pictures.
+    /// As [`Masks::random`], independent for every `view` of the images.
     pub fn random_view(view: u64, seed: u64, step: u64, batch: usize, patches: usize, mask_ratio: f64) -> Masks {
         let keep = keep_count(patches, mask_ratio);
         let masked = (0..batch as u64)
@@ -30,25 +30,25 @@ impl Masks {
         Masks { masked, keep }
     }
 
-    /// Masks of an evaluation: fixed by seed and picture number, so every method meets the same ones.
-    pub fn for_evaluation(seed: u64, pictures: &[u32], patches: usize, mask_ratio: f64) -> Masks {
+    /// Masks of an evaluation: fixed by seed and image number, so every method meets the same ones.
+    pub fn for_evaluation(seed: u64, images: &[u32], patches: usize, mask_ratio: f64) -> Masks {
         let keep = keep_count(patches, mask_ratio);
-        let mask = |&picture: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(picture), 0), patches, keep);
+        let mask = |&image: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(image), 0), patches, keep);
         Masks {
-            masked: pictures.iter().map(mask).collect(),
+            masked: images.iter().map(mask).collect(),
             keep,
         }
     }
 
     /// Other such masks, a set for each `draw`. Of two ratios the larger hides what the smaller does, and more. With `shared`
-    /// all pictures have the mask of the first.
-    pub fn for_comparison(seed: u64, draw: u64, pictures: &[u32], patches: usize, mask_ratio: f64, shared: bool) -> Masks {
+    /// all images have the mask of the first.
+    pub fn for_comparison(seed: u64, draw: u64, images: &[u32], patches: usize, mask_ratio: f64, shared: bool) -> Masks {
         let keep = keep_count(patches, mask_ratio);
         // The draw 0 is that of [`Masks::for_evaluation`].
-        let mask = |&picture: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(picture), 1 + draw), patches, keep);
-        let masked = match pictures.first().filter(|_| shared) {
-            Some(first) => vec![mask(first); pictures.len()],
-            None => pictures.iter().map(mask).collect(),
+        let mask = |&image: &u32| hide(&mut stream(seed, Purpose::EvalMask, u64::from(image), 1 + draw), patches, keep);
+        let masked = match images.first().filter(|_| shared) {
+            Some(first) => vec![mask(first); images.len()],
+            None => images.iter().map(mask).collect(),
         };
         Masks { masked, keep }
     }
@@ -56,7 +56,7 @@ impl Masks {
     /// Masks given patch by patch.
     ///
     /// # Errors
-    /// If the pictures do not keep the same number of patches.
+    /// If the images do not keep the same number of patches.
     pub fn given(masked: Vec<Vec<bool>>) -> Result<Masks, String> {
         let visible = |mask: &Vec<bool>| mask.iter().filter(|&&hidden| !hidden).count();
         let keep = masked.first().map_or(0, visible);
@@ -69,7 +69,7 @@ impl Masks {
         }
     }
 
-    /// The visible patches of each picture in ascending order, `[batch, keep]`.
+    /// The visible patches of each image in ascending order, `[batch, keep]`.
     pub fn ids_keep(&self, device: &Device) -> Tensor<2, Int> {
         let ids = self
             .masked
@@ -83,7 +83,7 @@ impl Masks {
         hidden_tensor(&self.masked, device)
     }
 
-    /// The same pictures with exactly the other patches hidden.
+    /// The same images with exactly the other patches hidden.
     pub fn complement(&self) -> Masks {
         Masks {
             masked: self.masked.iter().map(|mask| mask.iter().map(|hidden| !hidden).collect()).collect(),
@@ -91,7 +91,7 @@ impl Masks {
         }
     }
 
-    /// Other masks that hide `share` of what these hide, and as large a share of what these show, so that every picture
+    /// Other masks that hide `share` of what these hide, and as large a share of what these show, so that every image
     /// shows the same number of patches in both.
     pub fn overlapping(&self, share: f64, seed: u64, step: u64) -> Masks {
         let other = |(place, mask): (usize, &Vec<bool>)| {
@@ -119,7 +119,7 @@ impl Masks {
         }
     }
 
-    /// Patches of a picture.
+    /// Patches of an image.
     pub fn patches(&self) -> usize {
         self.masked.first().map_or(0, Vec::len)
     }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_evaluation_gives_a_picture_the_same_mask_in_any_batch() {
+    fn an_evaluation_gives_a_image_the_same_mask_in_any_batch() {
         let all = Masks::for_evaluation(3, &[0, 1, 2, 3], 16, 0.75);
         assert_eq!(all.masked[2..], Masks::for_evaluation(3, &[2, 3], 16, 0.75).masked[..]);
     }
@@ -238,8 +238,8 @@ mod tests {
         let masks = Masks::random(1, 2, 5, 20, 0.6);
         let ids = |masks: &Masks| masks.ids_keep(&device).into_data().iter::<i64>().collect::<Vec<i64>>();
         let (visible, hidden) = (ids(&masks), ids(&masks.complement()));
-        for (picture, mask) in masks.masked.iter().enumerate() {
-            let (visible, hidden) = (&visible[picture * 8..][..8], &hidden[picture * 12..][..12]);
+        for (image, mask) in masks.masked.iter().enumerate() {
+            let (visible, hidden) = (&visible[image * 8..][..8], &hidden[image * 12..][..12]);
             assert!(visible.is_sorted() && hidden.is_sorted());
             assert!(visible.iter().all(|&id| !mask[id as usize]) && hidden.iter().all(|&id| mask[id as usize]));
         }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_masks_share_the_same_number_of_visible_patches_in_every_picture() {
+    fn overlapping_masks_share_the_same_number_of_visible_patches_in_every_image() {
         let first = Masks::random(1, 2, 6, 64, 0.75);
         let second = first.overlapping(0.25, 1, 2);
         assert_eq!((second.keep, second.masked.len()), (48, 6));

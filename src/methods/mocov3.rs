@@ -1,6 +1,6 @@
 //! MoCo v3: An Empirical Study of Training Self-Supervised Vision Transformers. arXiv 2104.02057.
 //!
-//! `q = predictor(projector(f(x)))` of one view must find `k = projector'(f'(x'))` of the same picture's other view among
+//! `q = predictor(projector(f(x)))` of one view must find `k = projector'(f'(x'))` of the same image's other view among
 //! the keys of the batch, where `f'` and `projector'` are moving averages. There is no queue.
 //!
 //! The official code moves the teacher before it makes the keys. At the first step teacher and student are equal, so that
@@ -45,8 +45,8 @@ section! {
         head_out: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "MoCo v3";
         /// Chance of blurring the second view; the first has `augment.blur`.
         second_blur: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
-        /// Chance of solarising the second view; the first has `augment.solarise`.
-        second_solarise: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
+        /// Chance of solarizing the second view; the first has `augment.solarize`.
+        second_solarize: f64 = Literal::Float(0.2), Kind::Float { min: 0.0, max: 1.0 }, "BYOL";
     }
 }
 
@@ -100,7 +100,7 @@ impl Method for MocoV3 {
         name: "mocov3",
         title: "MoCo v3",
         paper: "arXiv 2104.02057",
-        summary: "Finds a picture's other view among the batch, as a slowly moving copy of itself sees it.",
+        summary: "Finds an image's other view among the batch, as a slowly moving copy of itself sees it.",
         options: MocoV3Options::SECTION,
         recipe: &[
             ("train", "epochs", Value::Int(300)),
@@ -110,7 +110,7 @@ impl Method for MocoV3 {
             ("augment", "crop_min", Value::Float(0.08)),
             ("augment", "jitter", Value::Float(0.8)),
             ("augment", "jitter_saturation", Value::Float(0.2)),
-            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "gray", Value::Float(0.2)),
             ("augment", "blur", Value::Float(1.0)),
         ],
         alarms: COLLAPSE,
@@ -140,7 +140,7 @@ impl Method for MocoV3 {
 
     fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
         let options = run.section::<MocoV3Options>("method")?;
-        Ok(asymmetric(run, options.second_blur, options.second_solarise)?.to_vec())
+        Ok(asymmetric(run, options.second_blur, options.second_solarize)?.to_vec())
     }
 
     fn encoder(&self) -> &Vit {
@@ -148,11 +148,11 @@ impl Method for MocoV3 {
     }
 
     fn rivals(&self) -> Rivals {
-        Rivals::Pictures
+        Rivals::Images
     }
 
-    fn normalises_batch(&self) -> bool {
-        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    fn normalizes_batch(&self) -> bool {
+        self.projector.normalizes_batch() || self.predictor.normalizes_batch()
     }
 }
 

@@ -51,9 +51,9 @@ pub use masking::Masks;
 /// One batch on the device.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// The views of the pictures, normalised with the data's mean and deviation, each `[batch, 3, side, side]`.
+    /// The views of the images, normalized with the data's mean and deviation, each `[batch, 3, side, side]`.
     pub views: Vec<Tensor<4>>,
-    /// Class of each picture, `[batch]`.
+    /// Class of each image, `[batch]`.
     pub labels: Tensor<1, Int>,
     /// Share of each class, `[batch, classes]`, where labels are mixed or smoothed.
     pub targets: Option<Tensor<2>>,
@@ -68,7 +68,7 @@ pub struct StepInfo {
     pub step: u64,
     /// Batches of the whole run.
     pub steps: u64,
-    /// Number of each picture in the training split.
+    /// Number of each image in the training split.
     pub indices: Vec<u32>,
 }
 
@@ -83,7 +83,7 @@ impl StepInfo {
 /// What a forward pass gives.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// What is minimised, `[1]`.
+    /// What is minimized, `[1]`.
     pub total: Tensor<1>,
     /// Named parts and by-products worth a curve, each `[1]`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
@@ -133,15 +133,15 @@ pub trait Trainable: Module + 'static {
     }
 }
 
-/// What of a batch a loss tells a picture, or a token of it, from.
+/// What of a batch a loss tells an image, or a token of it, from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rivals {
-    /// Nothing of other pictures.
+    /// Nothing of other images.
     None,
-    /// Other pictures.
-    Pictures,
-    /// Tokens of other pictures and of its own.
-    PicturesAndOwnTokens,
+    /// Other images.
+    Images,
+    /// Tokens of other images and of its own.
+    ImagesAndOwnTokens,
 }
 
 /// A way to pretrain an encoder.
@@ -155,7 +155,7 @@ pub trait Method: Trainable {
     /// One sentence that names the setting and what is allowed.
     fn new(run: &RunSpec, classes: usize, device: &Device) -> Result<Self, String>;
 
-    /// The views of every picture that `loss` reads, in order: one of the model's size unless the method says otherwise.
+    /// The views of every image that `loss` reads, in order: one of the model's size unless the method says otherwise.
     ///
     /// # Errors
     /// One sentence that names the setting and what is allowed.
@@ -186,8 +186,8 @@ pub trait Method: Trainable {
         Rivals::None
     }
 
-    /// Whether something in it normalises over the batch.
-    fn normalises_batch(&self) -> bool {
+    /// Whether something in it normalizes over the batch.
+    fn normalizes_batch(&self) -> bool {
         false
     }
 
@@ -197,8 +197,8 @@ pub trait Method: Trainable {
         None
     }
 
-    /// Whether that target is normalised patch by patch.
-    fn normalises_targets(&self) -> bool {
+    /// Whether that target is normalized patch by patch.
+    fn normalizes_targets(&self) -> bool {
         false
     }
 }

@@ -1,18 +1,18 @@
-//! Two views of every picture that differ in what happens to their colours, as BYOL made them and MoCo v3 and DINO took them
-//! over: the first is always blurred, the second rarely, and only the second is solarised.
+//! Two views of every image that differ in what happens to their colors, as BYOL made them and MoCo v3 and DINO took them
+//! over: the first is always blurred, the second rarely, and only the second is solarized.
 
 use crate::experiment::settings::{AugmentSettings, DataSettings};
 use crate::experiment::{RunSpec, ViewPlan};
 
-/// The run's augmentation, and the same with another blur and solarisation.
+/// The run's augmentation, and the same with another blur and solarization.
 ///
 /// # Errors
 /// Names the section that does not fit.
-pub fn asymmetric(run: &RunSpec, second_blur: f64, second_solarise: f64) -> Result<[ViewPlan; 2], String> {
+pub fn asymmetric(run: &RunSpec, second_blur: f64, second_solarize: f64) -> Result<[ViewPlan; 2], String> {
     let [first, second] = symmetric(run)?;
     let augment = AugmentSettings {
         blur: second_blur,
-        solarise: second_solarise,
+        solarize: second_solarize,
         ..second.augment.clone()
     };
     Ok([first, ViewPlan { augment, ..second }])
@@ -34,13 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_view_differs_in_blur_and_solarisation_alone() {
+    fn the_second_view_differs_in_blur_and_solarization_alone() {
         let run = tiny_run("mae", &[]);
         let [first, second] = asymmetric(&run, 0.1, 0.2).unwrap();
-        assert_eq!((second.augment.blur, second.augment.solarise), (0.1, 0.2));
+        assert_eq!((second.augment.blur, second.augment.solarize), (0.1, 0.2));
         let same = AugmentSettings {
             blur: first.augment.blur,
-            solarise: first.augment.solarise,
+            solarize: first.augment.solarize,
             ..second.augment.clone()
         };
         assert_eq!((same, second.side, second.geometry_of), (first.augment.clone(), first.side, None));

@@ -1,7 +1,7 @@
-//! Cutmix as an occlusion: a rectangle of every picture is covered by the same place of another one.
+//! Cutmix as an occlusion: a rectangle of every image is covered by the same place of another one.
 //!
-//! arXiv 2208.04164, Table 5, composes it with masks and colours; its details are in an appendix that is not public, so
-//! the box is cutmix's (arXiv 1905.04899): its area is `1 - lambda` of the picture, `lambda` from `Beta(alpha, alpha)`.
+//! arXiv 2208.04164, Table 5, composes it with masks and colors; its details are in an appendix that is not public, so
+//! the box is cutmix's (arXiv 1905.04899): its area is `1 - lambda` of the image, `lambda` from `Beta(alpha, alpha)`.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use rand_distr::Beta;
 use super::StepInfo;
 use crate::rng::{Purpose, stream};
 
-/// Covers a rectangle of each picture by another picture of the batch, for every `view` other ones. At `alpha` 0, and
+/// Covers a rectangle of each image by another image of the batch, for every `view` other ones. At `alpha` 0, and
 /// in a batch of one, nothing is covered.
 ///
 /// # Shapes
@@ -26,11 +26,11 @@ pub fn paste(images: Tensor<4>, alpha: f64, view: u64, step: &StepInfo) -> Tenso
     let shift = rng.random_range(1..batch);
     let sizes = Beta::new(alpha, alpha).expect("alpha is above zero");
     let mut covered = vec![0.0_f32; batch * side * side];
-    for picture in covered.chunks_exact_mut(side * side) {
+    for image in covered.chunks_exact_mut(side * side) {
         let length = (side as f64 * (1.0 - rng.sample(sizes)).sqrt()) as usize;
         let [rows, columns] = [(); 2].map(|()| around(rng.random_range(0..side), length, side));
         for row in rows {
-            picture[row * side..][columns.clone()].fill(1.0);
+            image[row * side..][columns.clone()].fill(1.0);
         }
     }
     let device = images.device().inner();
@@ -42,9 +42,9 @@ pub fn paste(images: Tensor<4>, alpha: f64, view: u64, step: &StepInfo) -> Tenso
     images.clone() + (partners - images) * covered
 }
 
-/// A stretch of about `length` around `centre`, cut to the picture.
-fn around(centre: usize, length: usize, side: usize) -> Range<usize> {
-    centre.saturating_sub(length / 2)..(centre + length / 2).min(side)
+/// A stretch of about `length` around `center`, cut to the image.
+fn around(center: usize, length: usize, side: usize) -> Range<usize> {
+    center.saturating_sub(length / 2)..(center + length / 2).min(side)
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
 
     const SIDE: usize = 16;
 
-    /// Pictures of one number each: 0, 1, 2, ...
+    /// Images of one number each: 0, 1, 2, ...
     fn plain(batch: usize) -> Tensor<4> {
         let values = (0..batch * 3 * SIDE * SIDE)
             .map(|i| (i / (3 * SIDE * SIDE)) as f32)
@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rectangle_of_one_other_picture_covers_each_and_a_quarter_and_more_of_all() {
+    fn a_rectangle_of_one_other_image_covers_each_and_a_quarter_and_more_of_all() {
         let mut covered = 0;
         for step in 0..200 {
             let values = pasted(1.0, 0, step);
-            for (own, picture) in values.chunks_exact(3 * SIDE * SIDE).enumerate() {
-                let others: Vec<f32> = picture.iter().copied().filter(|v| *v != own as f32).collect();
-                assert!(others.iter().all(|v| *v == others[0]), "two pictures cover picture {own}");
-                assert_eq!(picture[..SIDE * SIDE], picture[SIDE * SIDE..2 * SIDE * SIDE], "channels differ");
+            for (own, image) in values.chunks_exact(3 * SIDE * SIDE).enumerate() {
+                let others: Vec<f32> = image.iter().copied().filter(|v| *v != own as f32).collect();
+                assert!(others.iter().all(|v| *v == others[0]), "two images cover image {own}");
+                assert_eq!(image[..SIDE * SIDE], image[SIDE * SIDE..2 * SIDE * SIDE], "channels differ");
                 covered += others.len();
             }
         }

@@ -1,6 +1,6 @@
 //! R-MAE: masked image modeling as learning features that do not change under occlusion. arXiv 2208.04164, Eq. 8.
 //!
-//! The same encoder and decoder see a picture twice. What they make of the patches hidden from the first view `T1`
+//! The same encoder and decoder see an image twice. What they make of the patches hidden from the first view `T1`
 //! is pulled towards what they make of them from the second view `T2`, which is held to the pixels.
 
 use burn::module::Module;
@@ -22,7 +22,7 @@ section! {
         /// Share of the patches hidden from the first view.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "paper section 5";
         /// The second view: exactly the patches that the first does not see; an independent draw (dagger); or the
-        /// whole picture (double dagger).
+        /// whole image (double dagger).
         second_view: String = Literal::Text("complement"), Kind::Choice { of: &["complement", "independent", "whole"] }, "paper Table 1";
         /// Share of the patches hidden from an independent second view.
         second_mask_ratio: f64 = Literal::Float(0.25), Kind::Between { min: 0.0, max: 1.0 }, "paper Table 1";
@@ -32,7 +32,7 @@ section! {
         detach_target: bool = Literal::Bool(false), Kind::Bool, "ours";
         /// Where the constraint holds: where the distance is measured, or on every patch.
         constraint_region: String = Literal::Text("distance"), Kind::Choice { of: &["distance", "all"] }, "ours";
-        /// Whether each target patch is normalised to mean 0 and deviation 1.
+        /// Whether each target patch is normalized to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
     }
 }
@@ -72,7 +72,7 @@ impl Method for Rmae {
         name: "rmae",
         title: "R-MAE",
         paper: "arXiv 2208.04164, Eq. 8",
-        summary: "Pulls what is made of hidden patches towards what a second view of the picture makes of them.",
+        summary: "Pulls what is made of hidden patches towards what a second view of the image makes of them.",
         options: RmaeOptions::SECTION,
         recipe: &[("train", "base_lr", Value::Float(3e-4))],
         alarms: &[],
@@ -103,7 +103,7 @@ impl Method for Rmae {
         Some(self.decoder.predict(&self.encoder, images, masks, None))
     }
 
-    fn normalises_targets(&self) -> bool {
+    fn normalizes_targets(&self) -> bool {
         self.options.norm_pix_loss
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_with_no_common_patch_gives_no_nan() {
+    fn a_image_with_no_common_patch_gives_no_nan() {
         let golden = golden::load();
         let device = Device::flex();
         let rmae = golden.rmae(options("independent"), &device);

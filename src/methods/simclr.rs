@@ -1,6 +1,6 @@
 //! SimCLR: A Simple Framework for Contrastive Learning of Visual Representations. arXiv 2002.05709.
 //!
-//! Each of the `2 * batch` projections must find its picture's other view among all others (NT-Xent). With Vision
+//! Each of the `2 * batch` projections must find its image's other view among all others (NT-Xent). With Vision
 //! Transformers it is trained by AdamW, as in MoCo v3's comparison (arXiv 2104.02057, section 5), and not by LARS.
 
 use burn::module::Module;
@@ -67,14 +67,14 @@ impl Method for SimClr {
         name: "simclr",
         title: "SimCLR",
         paper: "arXiv 2002.05709",
-        summary: "Finds a picture's other view among all views of the batch.",
+        summary: "Finds an image's other view among all views of the batch.",
         options: SimClrOptions::SECTION,
         recipe: &[
             ("train", "weight_decay", Value::Float(0.1)),
             ("train", "beta2", Value::Float(0.999)),
             ("augment", "crop_min", Value::Float(0.08)),
             ("augment", "jitter", Value::Float(0.8)),
-            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "gray", Value::Float(0.2)),
         ],
         alarms: COLLAPSE,
         trains: true,
@@ -108,11 +108,11 @@ impl Method for SimClr {
     }
 
     fn rivals(&self) -> Rivals {
-        Rivals::Pictures
+        Rivals::Images
     }
 
-    fn normalises_batch(&self) -> bool {
-        self.projector.normalises_batch()
+    fn normalizes_batch(&self) -> bool {
+        self.projector.normalizes_batch()
     }
 }
 

@@ -59,7 +59,7 @@ impl Method for Simmim {
         summary: "Puts a token in place of hidden squares and predicts their raw pixels with one linear layer.",
         options: SimmimOptions::SECTION,
         // The repository's configuration of ViT-B, `simmim_pretrain__vit_base__img224__800ep.yaml`, whose 1e-4 is at 512
-        // pictures. Its rate falls once, at epoch 700 of 800; here it follows the cosine of every method.
+        // images. Its rate falls once, at epoch 700 of 800; here it follows the cosine of every method.
         recipe: &[
             ("model", "position", Value::Text("relative")),
             ("model", "layer_scale", Value::Float(0.1)),

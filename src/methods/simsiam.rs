@@ -69,12 +69,12 @@ impl Method for SimSiam {
         name: "simsiam",
         title: "SimSiam",
         paper: "arXiv 2011.10566",
-        summary: "Predicts its own projection of a picture's other view, which is held fixed.",
+        summary: "Predicts its own projection of an image's other view, which is held fixed.",
         options: SimSiamOptions::SECTION,
         recipe: &[
             ("train", "beta2", Value::Float(0.999)),
             ("augment", "jitter", Value::Float(0.8)),
-            ("augment", "grey", Value::Float(0.2)),
+            ("augment", "gray", Value::Float(0.2)),
             ("augment", "blur", Value::Float(0.5)),
         ],
         alarms: COLLAPSE,
@@ -107,8 +107,8 @@ impl Method for SimSiam {
         &self.encoder
     }
 
-    fn normalises_batch(&self) -> bool {
-        self.projector.normalises_batch() || self.predictor.normalises_batch()
+    fn normalizes_batch(&self) -> bool {
+        self.projector.normalizes_batch() || self.predictor.normalizes_batch()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::contrast::l2_normalise;
+use super::contrast::l2_normalize;
 use crate::experiment::{Alarm, Side};
 
 /// The name of the deviation of projections among the terms of a loss.
@@ -16,8 +16,8 @@ pub const FEATURE_RANK: &str = "feature_rank";
 
 /// What the measures look like when all outputs become the same.
 ///
-/// Below a tenth of what independent directions have, and below two directions, hardly anything of a picture is left to
-/// compare. Both limits are ours. In eight epochs of 2,000 pictures at `quick` the spread stayed above 0.7 and the rank above
+/// Below a tenth of what independent directions have, and below two directions, hardly anything of an image is left to
+/// compare. Both limits are ours. In eight epochs of 2,000 images at `quick` the spread stayed above 0.7 and the rank above
 /// 2.5 in every method, while SimSiam without its stop-gradient fell to a rank of 1.0 within the second epoch. Where a head
 /// ends in a norm over the batch the spread hardly falls, and the rank tells alone. The features' own measures are curves
 /// without a line: in the same runs BYOL's and SimSiam's rank went down to 1.4.
@@ -26,7 +26,7 @@ pub const COLLAPSE: &[Alarm] = &[
         term: SPREAD,
         side: Side::Below,
         value: 0.1,
-        sentence: "all pictures get nearly the same projection, so that nothing is learned; lower train.base_lr, or check the \
+        sentence: "all images get nearly the same projection, so that nothing is learned; lower train.base_lr, or check the \
                    method's options against its paper",
     },
     Alarm {
@@ -41,8 +41,8 @@ pub const COLLAPSE: &[Alarm] = &[
 /// Both measures of a batch of an encoder's features and of their projections, as terms of a loss. Nothing of it enters a
 /// gradient.
 ///
-/// Of several tokens a picture, each is measured against the other pictures' at its place: tokens that tell their place and
-/// nothing of the picture are all one.
+/// Of several tokens an image, each is measured against the other images' at its place: tokens that tell their place and
+/// nothing of the image are all one.
 ///
 /// # Shapes
 /// features: `[batch, .., dim]`; projections: `[batch, .., out]`
@@ -61,7 +61,7 @@ pub fn spread<const D: usize>(features: &Tensor<D>, projections: &Tensor<D>) -> 
 /// # Shapes
 /// outputs: `[batch, .., dim]`; output: `[rows, dim]`
 fn directions<const D: usize>(outputs: Tensor<D>) -> Tensor<2> {
-    let outputs = l2_normalise(outputs);
+    let outputs = l2_normalize(outputs);
     (outputs.clone() - outputs.mean_dim(0)).flatten(0, D - 2)
 }
 
@@ -137,10 +137,10 @@ mod tests {
         assert!(spread(&rows, &rows)[0].1.clone().into_scalar::<f64>() > 0.3);
         let [spread, _] = by_place(places);
         assert!(spread < 1e-5, "{spread}");
-        // One token a picture is measured as ever.
-        let pictures = waves::<2>([6, 8], 0.9, 0.1, &device);
-        let [spread, rank] = by_place(pictures.clone().unsqueeze_dim(1));
-        let [plain, plain_rank] = measured(pictures);
+        // One token an image is measured as ever.
+        let images = waves::<2>([6, 8], 0.9, 0.1, &device);
+        let [spread, rank] = by_place(images.clone().unsqueeze_dim(1));
+        let [plain, plain_rank] = measured(images);
         assert!((spread - plain).abs() < 1e-6 && (rank - plain_rank).abs() < 1e-4);
     }
 
@@ -148,9 +148,9 @@ mod tests {
     fn fewer_rows_than_dimensions_give_the_rank_of_the_covariance() {
         let device = Device::flex();
         let few = waves::<2>([5, 9], 0.7, 0.3, &device);
-        let rows = l2_normalise(few.clone());
-        let centred = rows.clone() - rows.mean_dim(0);
-        let covariance = centred.clone().transpose().matmul(centred);
+        let rows = l2_normalize(few.clone());
+        let centered = rows.clone() - rows.mean_dim(0);
+        let covariance = centered.clone().transpose().matmul(centered);
         let trace: f64 = (covariance.clone() * Tensor::eye(9, &device)).sum().into_scalar();
         let expected = trace * trace / (covariance.clone() * covariance).sum().into_scalar::<f64>();
         assert!((measured(few)[1] / expected - 1.0).abs() < 1e-4);

@@ -16,7 +16,7 @@ use crate::vit::Vit;
 section! {
     /// What supervised training adds to finetuning's recipe.
     SupervisedOptions = "method" {
-        /// Share of the patches that training leaves out of each picture; 0 is none.
+        /// Share of the patches that training leaves out of each image; 0 is none.
         mask_ratio: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.999 }, "paper Table 5" before Literal::Float(0.0);
     }
 }

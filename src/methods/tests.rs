@@ -13,7 +13,7 @@ use super::*;
 use crate::experiment::{Plan, Request, RunId, Scale, Stage, Study, Value, plan, single_run};
 use crate::weights::{Weights, collect, restore};
 
-/// A run of a tiny encoder on pictures of 16 by 16, with these settings.
+/// A run of a tiny encoder on images of 16 by 16, with these settings.
 pub(super) fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
     let mut request = Request::default();
     let model = [
@@ -42,7 +42,7 @@ pub(super) fn tiny_run(method: &str, set: &[(&str, &str, Value)]) -> RunSpec {
     single_run(Stage::Pretrain, method, scale, &catalog(), &request, 1, None).unwrap()
 }
 
-/// A batch of eight made-up pictures with views of these sides.
+/// A batch of eight made-up images with views of these sides.
 pub(super) fn inputs(sides: &[usize], device: &Device) -> Inputs {
     let view = |(nth, &side): (usize, &usize)| {
         let value = |i: usize| ((i + 5 * nth) as f32 * 0.37).sin();
@@ -126,7 +126,7 @@ impl MethodVisitor for TeacherFollows {
         };
         let teachers = teachers(&before);
         for (name, tensor) in before.iter_mut().filter(|(name, _)| !name.starts_with("teacher.")) {
-            let learned = !name.ends_with("pos_embed") && name != "centre";
+            let learned = !name.ends_with("pos_embed") && name != "center";
             tensor.data.iter_mut().filter(|_| learned).for_each(|v| *v = 1.5 * *v + 0.5);
         }
         let after = collect(&restore(method, &before).unwrap().after_step(&step(4), Vec::new()));

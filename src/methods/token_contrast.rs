@@ -1,4 +1,4 @@
-//! InfoNCE token by token: for every patch of every picture, which token of the other view is its own?
+//! InfoNCE token by token: for every patch of every image, which token of the other view is its own?
 //!
 //! arXiv 2208.04164, Eq. 9 and 10, takes the loss at every patch and does not say what the other candidates are, so
 //! they are a choice here.
@@ -6,18 +6,18 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::RngExt;
 
-use super::contrast::{identity, l2_normalise, log_sum_exp, without, without_any};
+use super::contrast::{identity, l2_normalize, log_sum_exp, without, without_any};
 use crate::rng::{Purpose, stream};
 
 /// Which tokens of the other view stand beside a token's own one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Negatives {
-    /// The token at the same place of every other picture: MoCo v3's loss at every patch. Chance is `ln batch`. Where only
-    /// some patches are compared, the n-th of a picture stands against the n-th of every other, wherever those are.
+    /// The token at the same place of every other image: MoCo v3's loss at every patch. Chance is `ln batch`. Where only
+    /// some patches are compared, the n-th of an image stands against the n-th of every other, wherever those are.
     SamePositionBatch,
-    /// Every other token of the same picture. Chance is `ln tokens`.
+    /// Every other token of the same image. Chance is `ln tokens`.
     SameImage,
-    /// Every other token of every picture. Chance is `ln (batch * tokens)`. Grows with the square of all tokens.
+    /// Every other token of every image. Chance is `ln (batch * tokens)`. Grows with the square of all tokens.
     AllTokens,
     /// `count` different tokens drawn anew in every step from all of the batch, the same for all queries; a token's
     /// own one is not counted twice. With `count = batch * tokens` it is [`Negatives::AllTokens`].
@@ -29,14 +29,14 @@ pub enum Negatives {
         /// Counter of batches.
         step: u64,
     },
-    /// The mean of all tokens of every other picture (DenseCL, arXiv 2011.09157). Chance is `ln batch`.
+    /// The mean of all tokens of every other image (DenseCL, arXiv 2011.09157). Chance is `ln batch`.
     PooledOtherImages,
 }
 
 /// Mean over all tokens of `-log softmax(cos(query, candidate) / temperature)` at the token's own key.
 ///
-/// That is the key of the same picture at the same place. Vectors are normalised here; keys should carry no gradients. Pairs
-/// of pictures where `excluded` is 1 give each other no candidates.
+/// That is the key of the same image at the same place. Vectors are normalized here; keys should carry no gradients. Pairs
+/// of images where `excluded` is 1 give each other no candidates.
 ///
 /// # Shapes
 /// queries, keys: `[batch, tokens, dim]`; excluded: `[batch, batch]`, 0 on its diagonal; output: `[1]`
@@ -48,8 +48,8 @@ pub fn token_info_nce(
     excluded: Option<Tensor<2>>,
 ) -> Tensor<1> {
     let [batch, tokens, dim] = queries.dims();
-    let pooled = l2_normalise(keys.clone().mean_dim(1)).squeeze_dim::<2>(1); // The mean is of raw tokens.
-    let (queries, keys) = (l2_normalise(queries), l2_normalise(keys));
+    let pooled = l2_normalize(keys.clone().mean_dim(1)).squeeze_dim::<2>(1); // The mean is of raw tokens.
+    let (queries, keys) = (l2_normalize(queries), l2_normalize(keys));
     let positive = (queries.clone() * keys.clone()).sum_dim(2).div_scalar(temperature); // [B, N, 1]
     let all = |x: Tensor<3>| x.reshape([1, batch * tokens, dim]);
     let (sums, positive) = match negatives {
@@ -90,13 +90,13 @@ fn softmax_sums(queries: Tensor<3>, keys: Tensor<3>, temperature: f64, excluded:
     log_sum_exp(without_any(logits, excluded))
 }
 
-/// Pairs of pictures as pairs of a token and a drawn one, `[1, batch * tokens, drawn]`.
+/// Pairs of images as pairs of a token and a drawn one, `[1, batch * tokens, drawn]`.
 fn of_drawn(pairs: Tensor<2>, drawn: &[i64], tokens: usize) -> Tensor<3> {
     let [batch, _] = pairs.dims();
-    let pictures: Vec<i64> = drawn.iter().map(|token| token / tokens as i64).collect();
-    let pictures = Tensor::<1, Int>::from_data(TensorData::new(pictures, [drawn.len()]), &pairs.device());
-    let of_pictures = pairs.select(1, pictures).unsqueeze_dim::<3>(1); // [B, 1, drawn]
-    of_pictures
+    let images: Vec<i64> = drawn.iter().map(|token| token / tokens as i64).collect();
+    let images = Tensor::<1, Int>::from_data(TensorData::new(images, [drawn.len()]), &pairs.device());
+    let of_images = pairs.select(1, images).unsqueeze_dim::<3>(1); // [B, 1, drawn]
+    of_images
         .expand([batch, tokens, drawn.len()])
         .reshape([1, batch * tokens, drawn.len()])
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn pooled_pictures_and_byol_over_tokens_are_the_reference_ones() {
+    fn pooled_images_and_byol_over_tokens_are_the_reference_ones() {
         let (q, k) = pair(&Device::flex());
         let pooled = |x: Tensor<3>| x.mean_dim(1).squeeze_dim::<2>(1);
         assert_is(info_nce(pooled(q.clone()), pooled(k.clone()), 0.2, None), 4.925_614_741_089_596);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn another_view_of_the_same_picture_is_no_candidate_of_any_kind() {
+    fn another_view_of_the_same_image_is_no_candidate_of_any_kind() {
         let device = Device::flex();
         let (q, k) = pair(&device);
         let pairs = super::super::copies::copies(&[4, 8, 4], &device).unwrap();
@@ -206,7 +206,7 @@ mod tests {
             let (all, fewer) = (loss(&k, negatives, None), loss(&k, negatives, Some(pairs.clone())));
             assert!(fewer < all - 1e-3, "{negatives:?}: {fewer} and {all}");
         }
-        // Where pictures 0 and 2 are the same and only each other's candidates were, nothing is left to mistake them for.
+        // Where images 0 and 2 are the same and only each other's candidates were, nothing is left to mistake them for.
         let two = |x: &Tensor<3>| Tensor::cat(vec![x.clone().slice([0..1, 0..4, 0..8]), x.clone().slice([2..3, 0..4, 0..8])], 0);
         let same = super::super::copies::copies(&[4, 4], &device);
         for negatives in [Negatives::SamePositionBatch, Negatives::PooledOtherImages] {

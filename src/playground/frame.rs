@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::LARGEST_FILE;
 
-/// Longest text of a message, in bytes: a hundred times the largest answer about a picture of 224 pixels.
+/// Longest text of a message, in bytes: a hundred times the largest answer about an image of 224 pixels.
 const LONGEST_TEXT: usize = 64 << 20;
 /// Bytes of the two lengths.
 pub const HEAD: usize = 8;

@@ -1,4 +1,4 @@
-//! Many pictures as points on a plane: what is asked and answered for the embedding of a run.
+//! Many images as points on a plane: what is asked and answered for the embedding of a run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::experiment::RunId;
 /// Which map is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// The run whose encoder makes the features, of its own validation pictures.
+    /// The run whose encoder makes the features, of its own validation images.
     pub run: RunId,
     /// When its model was written, in nanoseconds since 1970.
     pub written: u64,
@@ -20,7 +20,7 @@ pub struct Mapping {
     pub way: Way,
 }
 
-/// What stands for a picture, after the final norm.
+/// What stands for an image, after the final norm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
@@ -76,19 +76,19 @@ named!(Way, Way::Pca = "pca", Way::Tsne = "tsne");
 /// The map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Map {
-    /// Some validation pictures, spread evenly over the split.
+    /// Some validation images, spread evenly over the split.
     pub points: Vec<Point>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Pictures in the split.
-    pub pictures: usize,
+    /// Images in the split.
+    pub images: usize,
     /// Share of the features' variance along each axis, for [`Way::Pca`].
     pub explained: Option<[f64; 2]>,
     /// Milliseconds that the work took.
     pub milliseconds: f64,
 }
 
-/// One picture.
+/// One image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Its place in the validation split.

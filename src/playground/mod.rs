@@ -1,4 +1,4 @@
-//! What the playground asks about a model and a picture, and what it is answered, as plain data.
+//! What the playground asks about a model and an image, and what it is answered, as plain data.
 //!
 //! The server asks, `umbra look` answers, each message a [`frame`]. Neither knows how the other works: the server never
 //! loads a model, and whoever loads them never hears of HTTP.
@@ -16,21 +16,21 @@ pub use map::{Feature, Map, Mapping, Point, Way};
 pub use patches::Patches;
 pub use png::Png;
 
-/// Largest file of a picture that somebody may hand in, in bytes.
+/// Largest file of an image that somebody may hand in, in bytes.
 pub const LARGEST_FILE: usize = 8 << 20;
-/// Most pixels that such a picture may have.
+/// Most pixels that such an image may have.
 pub const MOST_PIXELS: u64 = 40_000_000;
 
 /// Anything that `umbra look` can be asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// What a model makes of a picture.
+    /// What a model makes of an image.
     Look(Question),
-    /// Validation pictures as points on a plane.
+    /// Validation images as points on a plane.
     Map(Mapping),
-    /// A validation picture of a run, as its models see it.
-    Picture {
+    /// A validation image of a run, as its models see it.
+    Image {
         /// The run.
         of: RunId,
         /// Its place in the split.
@@ -45,21 +45,21 @@ pub struct Question {
     pub run: RunId,
     /// When its model was written, in nanoseconds since 1970: a run that began again has another model.
     pub written: u64,
-    /// The picture.
-    pub picture: Chosen,
+    /// The image.
+    pub image: Chosen,
     /// What is hidden from the model.
     pub mask: Mask,
-    /// How predictions of normalised pixels become pixels: `oracle` or `visible_stats`, as `psnr.denorm`.
+    /// How predictions of normalized pixels become pixels: `oracle` or `visible_stats`, as `psnr.denorm`.
     pub denorm: String,
 }
 
-/// Which picture.
+/// Which image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
     /// One of the validation split of a run, which may be another than the one that looks.
     Validation {
-        /// The run whose pictures they are.
+        /// The run whose images they are.
         of: RunId,
         /// Its place in the split.
         index: usize,
@@ -84,7 +84,7 @@ pub struct Mask {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hidden {
-    /// As many as a ratio says, drawn as the stage `psnr` draws them for the picture's number.
+    /// As many as a ratio says, drawn as the stage `psnr` draws them for the image's number.
     Drawn {
         /// Share hidden.
         ratio: f64,
@@ -95,35 +95,35 @@ pub enum Hidden {
     Given(Patches),
 }
 
-/// What a model made of a picture.
+/// What a model made of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Patches along one side of the model's picture.
+    /// Patches along one side of the model's image.
     pub grid: usize,
     /// What was hidden, on that grid.
     pub hidden: Patches,
-    /// The class of a validation picture.
+    /// The class of a validation image.
     pub class: Option<String>,
-    /// Pictures in the validation split, where the picture is one of them.
-    pub pictures: Option<usize>,
-    /// The picture as the model sees it, and that with grey in the place of hidden patches.
+    /// Images in the validation split, where the image is one of them.
+    pub images: Option<usize>,
+    /// The image as the model sees it, and that with gray in the place of hidden patches.
     pub original: Png,
-    /// The same, hidden patches grey.
+    /// The same, hidden patches gray.
     pub masked: Png,
     /// What it predicts, if its method predicts pixels.
     pub reconstruction: Option<Reconstruction>,
     /// What the class token attends to, `[block][head]`.
     pub attention: Vec<Vec<Head>>,
-    /// How alike the visible patches are to themselves in the whole picture, block by block; undefined for too few.
+    /// How alike the visible patches are to themselves in the whole image, block by block; undefined for too few.
     pub cka: Vec<Option<f64>>,
-    /// Milliseconds that the work took, with the reading of model and picture if they were not at hand.
+    /// Milliseconds that the work took, with the reading of model and image if they were not at hand.
     pub milliseconds: f64,
 }
 
 /// One head of one block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
-    /// The picture in grey under a heat of attention; brightest is the most attended patch of this head.
+    /// The image in gray under a heat of attention; brightest is the most attended patch of this head.
     pub map: Png,
     /// The share of the attention that stays on the class token itself.
     pub itself: f64,
@@ -136,12 +136,12 @@ pub struct Head {
 pub struct Reconstruction {
     /// The prediction everywhere.
     pub prediction: Png,
-    /// The prediction in hidden patches, the picture in the others.
+    /// The prediction in hidden patches, the image in the others.
     pub composite: Png,
     /// The error of the composite, pixel by pixel.
     pub error: Png,
-    /// Whether the model predicts patches normalised by their own mean and deviation, so that [`Question::denorm`] matters.
-    pub normalised: bool,
+    /// Whether the model predicts patches normalized by their own mean and deviation, so that [`Question::denorm`] matters.
+    pub normalized: bool,
     /// Where nothing is hidden there is nothing to score.
     pub scores: Option<Scores>,
 }
@@ -153,7 +153,7 @@ pub struct Scores {
     pub model: Decibels,
     /// Of a model that predicts zero: under the statistics of the true patch, every patch's mean.
     pub zero: Decibels,
-    /// Of the mean colour of the visible patches.
+    /// Of the mea color of the visible patches.
     pub visible_mean: Decibels,
 }
 
@@ -162,7 +162,7 @@ pub struct Scores {
 pub struct Decibels {
     /// Over hidden patches alone.
     pub masked: f64,
-    /// Over the whole picture, where visible patches are exact.
+    /// Over the whole image, where visible patches are exact.
     pub composite: f64,
 }
 
@@ -172,12 +172,12 @@ pub struct Decibels {
 pub enum Reply {
     /// What it is doing.
     Working(String),
-    /// What a model made of a picture.
+    /// What a model made of an image.
     Answer(Box<Answer>),
     /// The map.
     Map(Box<Map>),
-    /// The picture.
-    Picture(Png),
+    /// The image.
+    Image(Png),
     /// Why there is none, in one sentence.
     Refused(String),
 }

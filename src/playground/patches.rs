@@ -49,7 +49,7 @@ impl Patches {
         (0..self.0.len()).filter(|&at| !self.0[at]).collect()
     }
 
-    /// The same picture cut into another grid: a patch is hidden where its middle is. `from` and `to` are patches a side.
+    /// The same image cut into another grid: a patch is hidden where its middle is. `from` and `to` are patches a side.
     pub fn on_grid(&self, from: usize, to: usize) -> Patches {
         let at = |place: usize| (2 * place + 1) * from / (2 * to);
         Patches((0..to * to).map(|patch| self.0[at(patch / to) * from + at(patch % to)]).collect())
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn another_grid_hides_the_same_parts_of_the_picture() {
+    fn another_grid_hides_the_same_parts_of_the_image() {
         let coarse = Patches(vec![true, false, false, true]);
         let fine = coarse.on_grid(2, 4);
         let rows: Vec<String> = fine

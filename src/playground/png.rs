@@ -1,4 +1,4 @@
-//! A small picture inside a message: PNG, in base64 where text is needed.
+//! A small image inside a message: PNG, in base64 where text is needed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Png(pub Vec<u8>);
 
 impl Png {
-    /// The address of the picture itself, for a page.
+    /// The address of the image itself, for a page.
     pub fn data_uri(&self) -> String {
         format!("data:image/png;base64,{}", STANDARD.encode(&self.0))
     }

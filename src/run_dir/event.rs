@@ -52,7 +52,7 @@ pub enum EventKind {
         step: u64,
         /// Steps in all.
         steps: u64,
-        /// Pictures trained on or evaluated in a second.
+        /// Images trained on or evaluated in a second.
         #[serde(with = "number")]
         images_per_second: f64,
         /// Seconds until the end, as far as can be told.
@@ -84,13 +84,13 @@ pub enum EventKind {
         /// The numbers.
         matrix: Matrix,
     },
-    /// A picture was written.
-    Picture {
+    /// An image was written.
+    Image {
         /// What it shows, such as `reconstruction`.
         name: String,
         /// Step.
         step: u64,
-        /// File name inside `pictures/`.
+        /// File name inside `images/`.
         file: String,
     },
     /// Something a person should know.

@@ -7,8 +7,8 @@
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
 //! snapshots/         the encoder on the way, if that was asked for
-//! chosen.tsv         names and classes of the training pictures, if it uses a part of them
-//! pictures/          reconstructions and other pictures, written once
+//! chosen.tsv         names and classes of the training images, if it uses a part of them
+//! images/          reconstructions and other images, written once
 //! lock               held by the live worker
 //! cancel             why its worker is to stop, from a person's order until it has stopped; written by the server
 //! ```
@@ -154,9 +154,9 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
-    /// `pictures/`.
-    pub fn pictures(&self) -> PathBuf {
-        self.path.join("pictures")
+    /// `images/`.
+    pub fn images(&self) -> PathBuf {
+        self.path.join("images")
     }
 
     /// `snapshots/`.

@@ -19,7 +19,7 @@ pub struct Bench {
     /// The scale whose model is measured.
     #[arg(long, default_value = "laptop")]
     pub scale: String,
-    /// Pictures a step.
+    /// Images a step.
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
     /// A setting, such as `train.recompute=true`; may be given more than once.

@@ -1,4 +1,4 @@
-//! `umbra data`: what is done with pictures before training on them.
+//! `umbra data`: what is done with images before training on them.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use super::DataDir;
 /// `umbra data`
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Count, measure and show the pictures of a source.
+    /// Count, measure and show the images of a source.
     Inspect(Inspect),
-    /// Measure how many pictures a second the loader makes, decoding and augmentation included.
+    /// Measure how many images a second the loader makes, decoding and augmentation included.
     Bench(LoaderBench),
-    /// Remove decoded pictures that no run used for a while; what is wanted again is decoded again.
+    /// Remove decoded images that no run used for a while; what is wanted again is decoded again.
     Clean(Clean),
 }
 
@@ -61,13 +61,13 @@ pub struct LoaderBench {
     /// Side of the views; the scale's own if left out.
     #[arg(long)]
     pub image_size: Option<i64>,
-    /// Pictures in a batch; the scale's own if left out.
+    /// Images in a batch; the scale's own if left out.
     #[arg(long)]
     pub batch: Option<i64>,
     /// A setting of the stage, such as `augment.rand_augment=9`; may be given more than once.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Decode each picture whenever it is wanted, as in data too large for the cache.
+    /// Decode each image whenever it is wanted, as in data too large for the cache.
     #[arg(long)]
     pub decode: bool,
     /// Threads that make batches; all of the machine's if left out.

@@ -31,18 +31,18 @@ pub enum Command {
     Run(RunStudy),
     /// Work on one run directory until it is done; what the server starts for each run.
     Work(Work),
-    /// Answer the playground's questions about models and pictures; what the server starts for it.
+    /// Answer the playground's questions about models and images; what the server starts for it.
     #[command(hide = true)]
     Look(Look),
     /// Write a study's table, a run's numbers or model, or a report on a whole scale, to a file or the terminal.
     Export(Export),
-    /// Write a run's features of your own pictures to a safetensors file.
+    /// Write a run's features of your own images to a safetensors file.
     Features(Features),
     /// Rebuild the database from the run directories.
     Reindex(DataDir),
     /// List the devices that can train.
     Devices(Devices),
-    /// Look at pictures before training on them.
+    /// Look at images before training on them.
     #[command(subcommand)]
     Data(Data),
     /// List the methods with their options, defaults, meanings and sources.
@@ -58,13 +58,13 @@ pub enum Command {
 /// Where everything is kept.
 #[derive(Args, Clone, Debug)]
 pub struct DataDir {
-    /// Directory of the runs, the database and the picture cache; made if missing.
+    /// Directory of the runs, the database and the image cache; made if missing.
     #[arg(long, env = "UMBRA_DATA_DIR", default_value = "./umbra-data")]
     pub data_dir: PathBuf,
 }
 
 impl DataDir {
-    /// The folder of the picture cache.
+    /// The folder of the image cache.
     pub fn cache(&self) -> PathBuf {
         self.data_dir.join("cache")
     }
@@ -111,7 +111,7 @@ pub struct StudyChoice {
     /// The scale.
     #[arg(long, default_value = "smoke")]
     pub scale: String,
-    /// The pictures: `builtin`, a folder or an archive; the scale's own if left out.
+    /// The images: `builtin`, a folder or an archive; the scale's own if left out.
     #[arg(long)]
     pub data: Option<String>,
     /// How many seeds; if left out, the scale's own number to run and as many as were begun to export.
@@ -222,7 +222,7 @@ pub struct Export {
 pub struct Features {
     /// The run's id.
     pub run: String,
-    /// A folder of pictures.
+    /// A folder of images.
     #[arg(long)]
     pub images: PathBuf,
     /// `all`, or block numbers such as `0,5,11`.

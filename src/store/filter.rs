@@ -32,7 +32,7 @@ pub struct RunFilter {
     pub stage: Option<Stage>,
     /// Only runs of that scale.
     pub scale: Option<String>,
-    /// Only runs on those pictures: `data.source`.
+    /// Only runs on those images: `data.source`.
     pub data: Option<String>,
     /// Only runs with that setting: section, key, and its value as JSON, or `None` for runs that have no such setting.
     pub setting: Option<(String, String, Option<String>)>,

@@ -1,13 +1,13 @@
-//! On what runs were made: scales, pictures and seeds.
+//! On what runs were made: scales, images and seeds.
 
 use super::{Result, Store};
 
-/// A scale and a source of pictures that runs have in common: only their numbers can be compared.
+/// A scale and a source of images that runs have in common: only their numbers can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// The scale.
     pub scale: String,
-    /// The source of pictures.
+    /// The source of images.
     pub data: String,
     /// Their seeds, in order.
     pub seeds: Vec<u64>,
@@ -23,7 +23,7 @@ impl Ground {
     }
 }
 
-/// How many seeds were begun at a scale on some pictures; at least one.
+/// How many seeds were begun at a scale on some images; at least one.
 pub fn most_seeds(grounds: &[Ground], scale: &str, data: &str) -> u64 {
     let ground = grounds.iter().find(|ground| ground.scale == scale && ground.data == data);
     ground.map_or(1, Ground::begun)
@@ -58,7 +58,7 @@ impl Store {
         Ok(grounds)
     }
 
-    /// How many seeds were begun at a scale on some pictures by all studies together; at least one.
+    /// How many seeds were begun at a scale on some images by all studies together; at least one.
     pub async fn most_seeds(&self, scale: &str, data: &str) -> Result<u64> {
         Ok(most_seeds(&self.grounds().await?, scale, data))
     }

@@ -183,7 +183,7 @@ async fn insert_event(connection: &mut SqliteConnection, run: &RunId, event: &Ev
         EventKind::Stopped => end_attempt(connection, run, event.time, attempt, State::Cancelled, Some(STOPPED)).await,
         EventKind::Summary { name, value } => insert_summary(connection, run, name, *value).await,
         EventKind::Matrix { name, matrix } => insert_matrix(connection, run, name, matrix).await,
-        EventKind::Picture { name, step, file } => insert_picture(connection, run, name, *step, file).await,
+        EventKind::Image { name, step, file } => insert_image(connection, run, name, *step, file).await,
         EventKind::Warning { message } => insert_warning(connection, run, event, message).await,
         EventKind::System { cpu_percent, memory_mib } => insert_load(connection, run, event, *cpu_percent, *memory_mib).await,
         EventKind::Queued { .. }
@@ -276,10 +276,10 @@ async fn insert_matrix(connection: &mut SqliteConnection, run: &RunId, name: &st
     Ok(())
 }
 
-async fn insert_picture(connection: &mut SqliteConnection, run: &RunId, name: &str, step: u64, file: &str) -> Result<()> {
+async fn insert_image(connection: &mut SqliteConnection, run: &RunId, name: &str, step: u64, file: &str) -> Result<()> {
     let (run, step) = (run.as_str(), step as i64);
     sqlx::query!(
-        "insert or replace into picture (run_id, name, step, file) values (?, ?, ?, ?)",
+        "insert or replace into image (run_id, name, step, file) values (?, ?, ?, ?)",
         run,
         name,
         step,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::experiment::next::{runs_of, seeds_estimate, wanted};
-use crate::experiment::{Judgement, Plan, RunId, RunSpec, Study, Table, judge};
+use crate::experiment::{Judgment, Plan, RunId, RunSpec, Study, Table, judge};
 use crate::run_dir::State;
 
 use super::{Filled, Result, Run, Store};
@@ -16,7 +16,7 @@ pub struct Judged {
     /// The runs that were ever queued.
     pub runs: HashMap<RunId, Run>,
     /// The claims, in the study's order, each with what to run next.
-    pub claims: Vec<(Judgement, Next)>,
+    pub claims: Vec<(Judgment, Next)>,
 }
 
 /// What to run next to decide a claim. Nothing of it once the claim is decided.
@@ -36,11 +36,11 @@ pub struct Next {
 
 impl Next {
     /// What a claim wants of the plan's runs.
-    pub fn of(judgement: &Judgement, plan: &Plan, runs: &HashMap<RunId, Run>) -> Next {
-        let wishes = wanted(judgement);
+    pub fn of(judgment: &Judgment, plan: &Plan, runs: &HashMap<RunId, Run>) -> Next {
+        let wishes = wanted(judgment);
         let mut next = Next {
             seeds: wishes.iter().map(|wish| wish.seed).collect(),
-            estimate: seeds_estimate(judgement),
+            estimate: seeds_estimate(judgment),
             ..Next::default()
         };
         for spec in runs_of(plan, &wishes) {
@@ -67,9 +67,9 @@ impl Store {
         let Filled { runs, table } = self.fill(study, plan).await?;
         let table = table.of_seeds(seeds);
         let claims = study.claims.iter().map(|claim| {
-            let judgement = judge(claim, &table);
-            let next = Next::of(&judgement, plan, &runs);
-            (judgement, next)
+            let judgment = judge(claim, &table);
+            let next = Next::of(&judgment, plan, &runs);
+            (judgment, next)
         });
         Ok(Judged {
             claims: claims.collect(),

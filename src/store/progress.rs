@@ -15,7 +15,7 @@ pub struct Progress {
     pub step: u64,
     /// Steps in all; 0 while unknown.
     pub steps: u64,
-    /// Pictures a second.
+    /// Images a second.
     pub images_per_second: Option<f64>,
     /// Seconds until the end.
     pub eta_seconds: Option<f64>,

@@ -1,4 +1,4 @@
-//! What runs measured: curves, results, pictures, warnings, attempts.
+//! What runs measured: curves, results, images, warnings, attempts.
 
 use crate::experiment::RunId;
 use crate::run_dir::{Matrix, State};
@@ -23,14 +23,14 @@ pub struct Warning {
     pub message: String,
 }
 
-/// A picture a run wrote.
+/// An image a run wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureRow {
+pub struct ImageRow {
     /// What it shows, such as `reconstruction`.
     pub name: String,
     /// Step.
     pub step: u64,
-    /// File name inside the run's `pictures/`.
+    /// File name inside the run's `images/`.
     pub file: String,
 }
 
@@ -150,15 +150,15 @@ impl Store {
         Ok(rows)
     }
 
-    /// A run's pictures, by name and step.
-    pub async fn pictures(&self, id: &RunId) -> Result<Vec<PictureRow>> {
+    /// A run's images, by name and step.
+    pub async fn images(&self, id: &RunId) -> Result<Vec<ImageRow>> {
         let id = id.as_str();
-        let rows = sqlx::query!("select name, step, file from picture where run_id = ? order by name, step", id)
+        let rows = sqlx::query!("select name, step, file from image where run_id = ? order by name, step", id)
             .fetch_all(&self.pool)
             .await?;
         Ok(rows
             .into_iter()
-            .map(|row| PictureRow {
+            .map(|row| ImageRow {
                 name: row.name,
                 step: row.step as u64,
                 file: row.file,

@@ -39,7 +39,7 @@ pub struct Run {
     pub seed: u64,
     /// The scale the settings came from.
     pub scale: String,
-    /// Where the pictures come from: `data.source`.
+    /// Where the images come from: `data.source`.
     pub data: String,
     /// The run this one starts from.
     pub parent: Option<RunId>,

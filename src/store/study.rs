@@ -24,7 +24,7 @@ pub fn seeds_begun(plan: &Plan, states: &HashMap<RunId, State>) -> u64 {
 }
 
 impl Store {
-    /// How many seeds of a study were begun at a scale on some pictures, but no fewer than the scale's own.
+    /// How many seeds of a study were begun at a scale on some images, but no fewer than the scale's own.
     ///
     /// `plan` makes the study's plan there for a number of seeds.
     ///

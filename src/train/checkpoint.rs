@@ -38,7 +38,7 @@ pub struct Counters {
     pub step: u64,
     /// The last event of the log that belongs to these steps.
     pub seq: u64,
-    /// Seconds that the steps took, with their waiting for pictures and without evaluations.
+    /// Seconds that the steps took, with their waiting for images and without evaluations.
     #[serde(default)]
     pub seconds: f64,
     /// What the stage remembers, such as its best value so far.

@@ -37,22 +37,22 @@ impl End {
 }
 
 impl Length {
-    /// The length of a run on a training split of `pictures`.
+    /// The length of a run on a training split of `images`.
     ///
     /// # Errors
     /// One sentence if the data does not fill a single step.
-    pub fn new(train: &TrainSettings, pictures: usize) -> Result<Length, String> {
-        let batches_per_epoch = (pictures / train.batch_size) as u64;
+    pub fn new(train: &TrainSettings, images: usize) -> Result<Length, String> {
+        let batches_per_epoch = (images / train.batch_size) as u64;
         if batches_per_epoch == 0 {
             return Err(format!(
-                "train.batch_size = {} is larger than the data: it must be at most {pictures}, the number of training pictures",
+                "train.batch_size = {} is larger than the data: it must be at most {images}, the number of training images",
                 train.batch_size
             ));
         }
         Length::of(train, batches_per_epoch)
     }
 
-    /// The length of a run whose epochs are `samples` pictures each, however few different ones there are.
+    /// The length of a run whose epochs are `samples` images each, however few different ones there are.
     ///
     /// # Errors
     /// As [`Length::new`].
@@ -60,7 +60,7 @@ impl Length {
         let batches_per_epoch = (samples / train.batch_size) as u64;
         if batches_per_epoch == 0 {
             return Err(format!(
-                "train.batch_size = {} is larger than an epoch: it must be at most {samples}, the pictures of an epoch \
+                "train.batch_size = {} is larger than an epoch: it must be at most {samples}, the images of an epoch \
                  (repeat.epoch_samples)",
                 train.batch_size
             ));
@@ -165,7 +165,7 @@ mod tests {
         let squeezed = of(0.05, true);
         assert_eq!((squeezed.steps(), squeezed.batches()), (35, 35));
         assert_eq!((squeezed.epoch(35), squeezed.scheduled(35)), (5.0, 100.0));
-        assert_eq!(squeezed.completed(7), Some(1), "an epoch is as many pictures as before");
+        assert_eq!(squeezed.completed(7), Some(1), "an epoch is as many images as before");
         assert_eq!(of(1e-6, false).steps(), 1, "a run that has steps does one");
         assert_eq!(of(1.0, false).steps(), 700);
         let none = Length {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_of_few_pictures_is_as_long_as_asked_for_or_refused() {
+    fn an_epoch_of_few_images_is_as_long_as_asked_for_or_refused() {
         let mut train = crate::train::tests::settings();
         (train.batch_size, train.epochs) = (16, 2);
         let repeat = |stop| RepeatSettings {

@@ -53,7 +53,7 @@ pub trait Course {
     /// Brings a batch to the device.
     fn inputs(&mut self, batch: Batch) -> Inputs;
 
-    /// Called before the first step and after every step: evaluates, draws pictures. What must outlast
+    /// Called before the first step and after every step: evaluates, draws images. What must outlast
     /// a restart goes into `values`.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Session<'_> {
     /// cannot be written.
     pub fn train(&mut self, course: &mut dyn Course, train: &TrainSettings, length: Length, load: Load) -> Result<Ended> {
         let (steps, schedule) = (length.steps(), Schedule::new(train));
-        let pictures = (train.batch_size * train.accumulation) as f64;
+        let images = (train.batch_size * train.accumulation) as f64;
         let resumed = self.resume(course)?;
         let is_new = resumed.is_none();
         let mut counters = resumed.unwrap_or_default();
@@ -193,7 +193,7 @@ impl Session<'_> {
                 self.save(course, &mut counters)?;
                 saved_at = Instant::now();
             }
-            self.reporter.tick(counters.step, steps, pictures)?;
+            self.reporter.tick(counters.step, steps, images)?;
         }
         if steps == 0 {
             self.save(course, &mut counters)?;

@@ -124,11 +124,11 @@ impl Reporter {
         });
     }
 
-    /// Tells progress and load when it is time to. `pictures` are those of one step.
-    pub fn tick(&mut self, step: u64, steps: u64, pictures: f64) -> Result<()> {
+    /// Tells progress and load when it is time to. `images` are those of one step.
+    pub fn tick(&mut self, step: u64, steps: u64, images: f64) -> Result<()> {
         let due = self.pace.as_ref().is_some_and(|pace| pace.told.elapsed() >= PROGRESS_EVERY);
         if due || step == steps {
-            self.progress(step, steps, pictures)?;
+            self.progress(step, steps, images)?;
         }
         if Instant::now() >= self.system_due {
             self.load(step)?;
@@ -136,7 +136,7 @@ impl Reporter {
         Ok(())
     }
 
-    fn progress(&mut self, step: u64, steps: u64, pictures: f64) -> Result<()> {
+    fn progress(&mut self, step: u64, steps: u64, images: f64) -> Result<()> {
         let Some(pace) = &mut self.pace else { return Ok(()) };
         pace.told = Instant::now();
         let done = (step - pace.first_step) as f64;
@@ -145,7 +145,7 @@ impl Reporter {
         self.event(EventKind::Progress {
             step,
             steps,
-            images_per_second: rate * pictures,
+            images_per_second: rate * images,
             eta_seconds,
         })
         .map(drop)

@@ -33,11 +33,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a run; the peak follows the linear scaling rule: `base_lr * pictures a step / 256`.
+    /// The schedule of a run; the peak follows the linear scaling rule: `base_lr * images a step / 256`.
     pub fn new(train: &TrainSettings) -> Self {
-        let pictures = (train.batch_size * train.accumulation) as f64;
+        let images = (train.batch_size * train.accumulation) as f64;
         Schedule {
-            peak: train.base_lr * pictures / 256.0,
+            peak: train.base_lr * images / 256.0,
             min: train.min_lr,
             warmup_epochs: train.warmup_epochs,
             epochs: train.epochs as f64,

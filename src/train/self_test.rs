@@ -1,4 +1,4 @@
-//! A GPU against the CPU: a few steps of a tiny MAE on both, from the same weights on the same pictures.
+//! A GPU against the CPU: a few steps of a tiny MAE on both, from the same weights on the same images.
 //!
 //! Losses, and the gradient of every parameter at the first step, must agree. Drivers and kernel tuning have
 //! been wrong before without an error, and a wrong number only shows in a run that does not learn.
@@ -22,9 +22,9 @@ use crate::weights;
 
 /// Steps; in the last ones the optimizer has its state.
 const STEPS: u64 = 4;
-/// Pictures in a step.
+/// Images in a step.
 const BATCH: usize = 8;
-/// Side of a picture.
+/// Side of an image.
 const SIDE: usize = 32;
 /// Learning rate, large enough that a wrong update shows in the next loss.
 const RATE: f64 = 1e-3;
@@ -113,7 +113,7 @@ fn loss(model: &Mae, step: u64, device: &Device) -> Tensor<1> {
         steps: STEPS,
         indices: (0..BATCH as u32).collect(),
     };
-    model.loss(&pictures(step, device), &info).total
+    model.loss(&images(step, device), &info).total
 }
 
 fn tiny_run() -> Result<RunSpec, String> {
@@ -127,7 +127,7 @@ fn tiny_run() -> Result<RunSpec, String> {
 }
 
 /// Noise.
-fn pictures(step: u64, device: &Device) -> Inputs {
+fn images(step: u64, device: &Device) -> Inputs {
     let values = StandardNormal.sample_iter(stream(0, Purpose::Builtin, step, 0));
     let pixels: Vec<f32> = values.take(BATCH * 3 * SIDE * SIDE).collect();
     let device = device.clone().inner();

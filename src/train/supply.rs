@@ -1,4 +1,4 @@
-//! Whether pictures come fast enough: the loader's rate, the trainer's, and the share of time spent waiting.
+//! Whether images come fast enough: the loader's rate, the trainer's, and the share of time spent waiting.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ const STRETCH: Duration = Duration::from_secs(5);
 /// Share of the time spent waiting from which the loader is in the way ("ours").
 const MUCH_WAITING: f64 = 0.1;
 /// Share of their time that the loader's threads work when nothing but themselves holds them up. A GPU computes while its
-/// host waits for pictures, so that waiting alone does not say that pictures are what is missing.
+/// host waits for images, so that waiting alone does not say that images are what is missing.
 const BUSY: f64 = 0.9;
 
 /// The batches of a run, and the time they take.
 pub(super) struct Supply {
     batches: Box<dyn Iterator<Item = Result<Batch>>>,
     meter: Meter,
-    /// Pictures in a batch.
-    pictures: usize,
+    /// Images in a batch.
+    images: usize,
     stretch: Stretch,
     /// What the loader had done when the stretch began.
     made_before: Made,
@@ -49,24 +49,24 @@ struct Stretch {
 /// Speeds over a stretch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rates {
-    /// Pictures a second that all loader threads would make if they never had to wait for room.
+    /// Images a second that all loader threads would make if they never had to wait for room.
     loader: f64,
-    /// Pictures a second that training would take if it never had to wait for pictures.
+    /// Images a second that training would take if it never had to wait for images.
     trainer: f64,
-    /// Share of the trainer's time spent waiting for pictures.
+    /// Share of the trainer's time spent waiting for images.
     wait_share: f64,
     /// Share of the loader's time spent working; above 1 if it worked during an evaluation, too.
     busy_share: f64,
 }
 
 impl Supply {
-    /// Batches of so many pictures.
-    pub(super) fn new((batches, meter): Opened, pictures: usize) -> Supply {
+    /// Batches of so many images.
+    pub(super) fn new((batches, meter): Opened, images: usize) -> Supply {
         Supply {
             batches,
             made_before: meter.read(),
             meter,
-            pictures,
+            images,
             stretch: Stretch::default(),
             told: Told::default(),
             least: STRETCH,
@@ -81,16 +81,16 @@ impl Supply {
     /// The next batch, waited for if need be.
     ///
     /// # Errors
-    /// A picture that cannot be read, or no batch left.
+    /// An image that cannot be read, or no batch left.
     pub(super) fn next(&mut self) -> Result<Batch> {
         let began = Instant::now();
-        let batch = self.batches.next().context("the pictures ended before the run did")??;
+        let batch = self.batches.next().context("the images ended before the run did")??;
         self.stretch.batches += 1;
         self.stretch.waited += began.elapsed();
         Ok(batch)
     }
 
-    /// Says how long a step took, waiting for its pictures included.
+    /// Says how long a step took, waiting for its images included.
     pub(super) fn worked(&mut self, took: Duration) {
         self.stretch.took += took;
     }
@@ -108,7 +108,7 @@ impl Supply {
         let made = self.meter.read();
         let Some(rates) = self
             .stretch
-            .rates(made.since(&self.made_before), self.meter.threads(), self.pictures)
+            .rates(made.since(&self.made_before), self.meter.threads(), self.images)
         else {
             return Ok(());
         };
@@ -127,12 +127,12 @@ impl Supply {
 
 impl Stretch {
     /// The rates, if both sides did something.
-    fn rates(&self, made: Made, threads: usize, pictures: usize) -> Option<Rates> {
+    fn rates(&self, made: Made, threads: usize, images: usize) -> Option<Rates> {
         let worked = self.took.saturating_sub(self.waited);
         if made.busy.is_zero() || worked.is_zero() {
             return None;
         }
-        let per_second = |batches: u64, time: Duration| (batches * pictures as u64) as f64 / time.as_secs_f64();
+        let per_second = |batches: u64, time: Duration| (batches * images as u64) as f64 / time.as_secs_f64();
         Some(Rates {
             loader: per_second(made.batches, made.busy) * threads as f64,
             trainer: per_second(self.batches, worked),
@@ -143,15 +143,15 @@ impl Stretch {
 }
 
 impl Rates {
-    /// Whether training is slower than it could be because pictures are missing.
+    /// Whether training is slower than it could be because images are missing.
     fn starving(&self) -> bool {
         self.wait_share > MUCH_WAITING && self.busy_share > BUSY
     }
 
     fn warning(&self, took: Duration) -> String {
         format!(
-            "the loader is the bottleneck: training waited for pictures {:.0} % of the last {:.0} s (the loader makes {:.0} images/s, \
-             training could take {:.0}); give the worker more threads, choose lighter augmentation, or store the pictures at \
+            "the loader is the bottleneck: training waited for images {:.0} % of the last {:.0} s (the loader makes {:.0} images/s, \
+             training could take {:.0}); give the worker more threads, choose lighter augmentation, or store the images at \
              twice data.image_size",
             100.0 * self.wait_share,
             took.as_secs_f64(),
@@ -208,7 +208,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = RunDir::at(root.path());
         let mut reporter = Reporter::new(EventLog::open(&dir.events_file()).unwrap(), &dir);
-        // Pictures so large that a batch takes milliseconds.
+        // Images so large that a batch takes milliseconds.
         let split = Split::in_memory(256, 256, vec![77; 4 * 256 * 256 * 3], vec![0; 4]);
         let augment = Augment::new(&augmentation(), 128, [0.5; 3], [0.25; 3]);
         let plan = LoaderPlan {
@@ -231,7 +231,7 @@ mod tests {
             let (steps, epoch) = (12, None);
             supply.tell(&At { step, steps, epoch }, &mut reporter).unwrap();
         }
-        assert!(supply.next().unwrap_err().to_string().contains("the pictures ended"));
+        assert!(supply.next().unwrap_err().to_string().contains("the images ended"));
         let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
         events.into_iter().map(|event| event.kind).collect()
     }
@@ -245,9 +245,9 @@ mod tests {
             jitter: 1.0,
             jitter_saturation: 0.4,
             jitter_strength: 1.0,
-            grey: 0.0,
+            gray: 0.0,
             blur: 1.0,
-            solarise: 0.0,
+            solarize: 0.0,
             rand_augment: 9.0,
             erase: 0.0,
         }
@@ -266,7 +266,7 @@ mod tests {
     fn a_trainer_that_waits_says_so_once_and_one_that_does_not_wait_says_its_rates_alone() {
         let events = reported(Duration::ZERO, Duration::from_micros(1));
         assert_eq!(
-            count(&events, "the loader is the bottleneck: training waited for pictures"),
+            count(&events, "the loader is the bottleneck: training waited for images"),
             1,
             "{events:?}"
         );

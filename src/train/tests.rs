@@ -25,7 +25,7 @@ use super::{At, Course, Ended, Load, Pace, SECONDS, Session, upload};
 use crate::data::loader::{Batch, Meter};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
-use crate::methods::mae::{Mae, masked_mean_square, normalise_patches};
+use crate::methods::mae::{Mae, masked_mean_square, normalize_patches};
 use crate::methods::{self, Inputs, Losses, Masks, Method, MethodVisitor, StepInfo, Trainable, golden, with_method};
 use crate::rng::{Purpose, stream};
 use crate::run_dir::{Event, EventKind, EventLog, EventReader, Position, RunDir};
@@ -62,7 +62,7 @@ fn tiny_with(method: &str, more: &[(&str, &str, Value)]) -> RunSpec {
     single_run(Stage::Pretrain, method, &Scale::built_in()[0], &catalog, &request, 5, None).unwrap()
 }
 
-/// Batch `step` of made-up pictures, `size` of them, the same whenever it is asked for.
+/// Batch `step` of made-up images, `size` of them, the same whenever it is asked for.
 fn batch(step: u64, size: usize) -> Batch {
     batch_of(step, size, &[SIDE])
 }
@@ -93,7 +93,7 @@ fn info(step: u64, size: usize) -> StepInfo {
     }
 }
 
-/// MAE whose masks depend on the picture alone, so that they are the same in any batch.
+/// MAE whose masks depend on the image alone, so that they are the same in any batch.
 #[derive(Module, Debug)]
 struct FixedMasks {
     encoder: Mae,
@@ -106,7 +106,7 @@ impl Trainable for FixedMasks {
         let predicted = self.encoder.reconstruct(images.clone(), &masks).unwrap();
         let hidden = masks.hidden(&images.device());
         Losses::new(
-            masked_mean_square(predicted, normalise_patches(patchify(images, 4)), hidden),
+            masked_mean_square(predicted, normalize_patches(patchify(images, 4)), hidden),
             Vec::new(),
         )
     }
@@ -116,7 +116,7 @@ impl Trainable for FixedMasks {
     }
 }
 
-/// The loss and the weights after a step over parts of one batch, each from one picture to before another.
+/// The loss and the weights after a step over parts of one batch, each from one image to before another.
 fn after_one_step(parts: &[(usize, usize)]) -> (f64, Weights) {
     let device = Device::flex().autodiff();
     let model = FixedMasks {
@@ -147,7 +147,7 @@ fn two_half_batches_make_the_step_of_one_batch() {
     }
 }
 
-/// A course over made-up pictures that can ask to stop, or spoil a batch.
+/// A course over made-up images that can ask to stop, or spoil a batch.
 struct Toy<'a> {
     learning: Learning<Mae>,
     stop: &'a AtomicBool,
@@ -308,9 +308,9 @@ fn a_checkpoint_of_another_shape_is_refused_with_the_name_of_the_tensor() {
 
 #[test]
 fn labels_and_targets_are_uploaded_as_they_are() {
-    let mut labelled = batch(0, 2);
-    labelled.targets = Some(vec![0.25, 0.75, 1.0, 0.0]);
-    let inputs = upload(labelled, &Device::flex().autodiff());
+    let mut labeled = batch(0, 2);
+    labeled.targets = Some(vec![0.25, 0.75, 1.0, 0.0]);
+    let inputs = upload(labeled, &Device::flex().autodiff());
     assert_eq!(inputs.views[0].dims(), [2, 3, SIDE, SIDE]);
     let expected = Tensor::<2>::from_data(TensorData::new(vec![0.25f32, 0.75, 1.0, 0.0], [2, 2]), &Device::flex());
     assert_eq!(inputs.targets.unwrap().into_data(), expected.into_data());

@@ -8,7 +8,7 @@ use super::At;
 use super::report::Reporter;
 use crate::experiment::Alarm;
 
-/// The first alarms are looked at after this share of the run: at the start every picture looks the same to a network
+/// The first alarms are looked at after this share of the run: at the start every image looks the same to a network
 /// ("ours").
 const SETTLED: f64 = 0.1;
 /// Under which name it is remembered that the run was warned.

@@ -12,17 +12,17 @@ use crate::weights::ParamPath;
 /// Matrices and tokens normal with deviation 0.02 and cut at one deviation, zero biases; the matrices that a block ends
 /// its branches with are divided by the root of twice the block's number, counted from 1. Everything else, such as
 /// norms, factors and positions, is left alone.
-pub fn initialise_as_beit<M: Module>(module: M, seed: u64) -> M {
+pub fn initialize_as_beit<M: Module>(module: M, seed: u64) -> M {
     let path = ParamPath::default();
-    module.map(&mut Initialiser { path, seed })
+    module.map(&mut Initializer { path, seed })
 }
 
-struct Initialiser {
+struct Initializer {
     path: ParamPath,
     seed: u64,
 }
 
-impl ModuleMapper for Initialiser {
+impl ModuleMapper for Initializer {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -76,7 +76,7 @@ mod tests {
             layer_scale: 0.1,
             recompute: false,
         };
-        let weights = to_timm(&initialise_as_beit(Vit::new(&config, 3, &Device::flex()), 3));
+        let weights = to_timm(&initialize_as_beit(Vit::new(&config, 3, &Device::flex()), 3));
         // A normal variable cut at one deviation has 0.5396 of it left.
         let left = 0.5396;
         for (name, deviation) in [

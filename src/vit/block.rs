@@ -24,7 +24,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Makes a block; its weights come from [`super::initialise`]. With `recompute` it keeps nothing but its input
+    /// Makes a block; its weights come from [`super::initialize`]. With `recompute` it keeps nothing but its input
     /// for the gradient and works everything out again there.
     pub fn new(dim: usize, heads: usize, mlp_ratio: f64, recompute: bool, device: &Device) -> Block {
         let hidden = (dim as f64 * mlp_ratio) as usize; // timm rounds down too.
@@ -57,7 +57,7 @@ impl Block {
         self.forward_with(x, None, None)
     }
 
-    /// As [`Block::forward`] with a bias of its own on the scores of every picture, `[batch, heads, tokens, tokens]`.
+    /// As [`Block::forward`] with a bias of its own on the scores of every image, `[batch, heads, tokens, tokens]`.
     pub(super) fn forward_with_own(&self, x: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
         let [batch, tokens, dim] = x.dims();
         let (heads, width) = (self.attn.heads, dim / self.attn.heads);
@@ -86,7 +86,7 @@ impl Block {
     pub(super) fn class_attention(&self, x: Tensor<3>, bias: Option<Tensor<3>>) -> Tensor<3> {
         let ([batch, tokens, dim], heads) = (x.dims(), self.attn.heads);
         let width = dim / heads;
-        let qkv = linear(&self.attn.qkv, normalise(&self.norm1, x));
+        let qkv = linear(&self.attn.qkv, normalize(&self.norm1, x));
         let part = |nth: usize| {
             qkv.clone()
                 .narrow(2, nth * dim, dim)
@@ -136,7 +136,7 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 ///
 /// # Shapes
 /// x and output: `[.., dim]`
-pub fn normalise<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+pub fn normalize<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
     kernels::layer_norm(x, norm_weights(norm))
 }
 
@@ -208,7 +208,7 @@ mod tests {
             let shares = block.class_attention(x.clone(), bias.clone());
             let sums: Vec<f32> = shares.clone().sum_dim(2).into_data().iter().collect();
             assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{sums:?}");
-            let qkv = linear(&block.attn.qkv, normalise(&block.norm1, x.clone()));
+            let qkv = linear(&block.attn.qkv, normalize(&block.norm1, x.clone()));
             let values = qkv.clone().narrow(2, 16, 8).reshape([2, 5, 2, 4]).swap_dims(1, 2);
             let mixed = shares.unsqueeze_dim::<4>(2).matmul(values).reshape([2, 8]); // [B, H, 1, d]
             let kernel = match bias {

@@ -27,7 +27,7 @@ impl Position {
 /// Sizes of a Vision Transformer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VitConfig {
-    /// Side of the square picture, in pixels.
+    /// Side of the square image, in pixels.
     pub image_size: usize,
     /// Side of a square patch, in pixels.
     pub patch_size: usize,
@@ -88,11 +88,11 @@ impl VitConfig {
     /// For methods that encode visible patches alone.
     ///
     /// # Errors
-    /// If positions are relative: the distances would differ from picture to picture.
+    /// If positions are relative: the distances would differ from image to image.
     pub fn check_absolute(&self) -> Result<(), String> {
         match self.position {
             Position::Relative => Err(
-                "model.position = relative is not allowed here: the method encodes visible patches alone, which stand elsewhere in every picture"
+                "model.position = relative is not allowed here: the method encodes visible patches alone, which stand elsewhere in every image"
                     .to_owned(),
             ),
             _ => Ok(()),
@@ -104,7 +104,7 @@ impl VitConfig {
         self.image_size / self.patch_size
     }
 
-    /// Patches of a picture.
+    /// Patches of an image.
     pub fn patches(&self) -> usize {
         self.grid() * self.grid()
     }

@@ -7,7 +7,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::block::{linear_weights, scaled};
-use super::{VitConfig, layer_norm, linear, normalise};
+use super::{VitConfig, layer_norm, linear, normalize};
 use crate::kernels;
 
 /// A block whose queries come from one sequence and whose keys and values from another.
@@ -31,7 +31,7 @@ pub struct CrossBlock {
 }
 
 impl CrossBlock {
-    /// A block as wide as the encoder's; its weights come from [`super::initialise`].
+    /// A block as wide as the encoder's; its weights come from [`super::initialize`].
     pub fn new(vit: &VitConfig, device: &Device) -> CrossBlock {
         let (dim, hidden) = (vit.dim, (vit.dim as f64 * vit.mlp_ratio) as usize);
         let layer = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
@@ -59,11 +59,11 @@ impl CrossBlock {
     /// # Shapes
     /// x, positions and output: `[batch, queries, dim]`; others and their positions: `[batch, tokens, dim]`
     pub fn forward(&self, x: Tensor<3>, positions: Tensor<3>, others: Tensor<3>, others_positions: Tensor<3>) -> Tensor<3> {
-        let query = linear(&self.query, normalise(&self.norm_q, x.clone() + positions));
-        let key = self.key.forward(normalise(&self.norm_k, others.clone() + others_positions));
-        let value = linear(&self.value, normalise(&self.norm_v, others));
+        let query = linear(&self.query, normalize(&self.norm_q, x.clone() + positions));
+        let key = self.key.forward(normalize(&self.norm_k, others.clone() + others_positions));
+        let value = linear(&self.value, normalize(&self.norm_v, others));
         let proj = scaled(linear_weights(&self.proj), self.gamma_1.as_ref());
-        let x = normalise(&self.norm, x + kernels::linear(attend(query, key, value, self.heads), proj));
+        let x = normalize(&self.norm, x + kernels::linear(attend(query, key, value, self.heads), proj));
         let hidden = kernels::gelu(linear(&self.fc1, x.clone()));
         x + kernels::linear(hidden, scaled(linear_weights(&self.fc2), self.gamma_2.as_ref()))
     }
@@ -85,7 +85,7 @@ fn attend(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize) -> T
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Position, initialise};
+    use super::super::{Position, initialize};
     use super::*;
     use crate::weights::{from_timm, to_timm};
     use burn::tensor::TensorData;
@@ -109,7 +109,7 @@ mod tests {
             layer_scale: 0.1,
             recompute: false,
         };
-        initialise(CrossBlock::new(&config, &Device::flex()), 4)
+        initialize(CrossBlock::new(&config, &Device::flex()), 4)
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Stochastic depth: in training, a residual branch is left out for some pictures of the batch.
+//! Stochastic depth: in training, a residual branch is left out for some images of the batch.
 //!
 //! arXiv 1603.09382, with timm's rule: the chance rises linearly from 0 in the first block to `rate` in the
-//! last, per picture, and what is kept is divided by the chance to be kept.
+//! last, per image, and what is kept is divided by the chance to be kept.
 
 use rand::RngExt;
 
@@ -34,7 +34,7 @@ impl DropPath {
         }
     }
 
-    /// What a branch of a block is multiplied by, for each of `batch` pictures: 0, or 1 / chance to be kept.
+    /// What a branch of a block is multiplied by, for each of `batch` images: 0, or 1 / chance to be kept.
     #[cfg(test)]
     fn factors(&self, index: usize, depth: usize, branch: u64, batch: usize) -> Vec<f32> {
         self.for_block(index, depth).factors(branch, batch)

@@ -17,8 +17,8 @@ pub const TOKEN_STD: f64 = 0.02;
 /// Xavier-uniform matrices (queries, keys and values as one; the patch projection as a matrix of `dim` rows),
 /// zero biases, norms of one and zero, tokens normal with deviation 0.02, and the patch projection's bias as a
 /// convolution's. Position tables are left alone.
-pub fn initialise<M: Module>(module: M, seed: u64) -> M {
-    module.map(&mut Initialiser {
+pub fn initialize<M: Module>(module: M, seed: u64) -> M {
+    module.map(&mut Initializer {
         path: ParamPath::default(),
         seed,
         patch_fan_in: 1,
@@ -44,14 +44,14 @@ pub(super) fn truncated_at<const D: usize>(most: f64, shape: [usize; D], std: f6
     tensor(shape, draw, device)
 }
 
-struct Initialiser {
+struct Initializer {
     path: ParamPath,
     seed: u64,
     /// Inputs of the patch projection, known from its weight, which stands before its bias.
     patch_fan_in: usize,
 }
 
-impl ModuleMapper for Initialiser {
+impl ModuleMapper for Initializer {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }

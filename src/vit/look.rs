@@ -1,4 +1,4 @@
-//! What an encoder does with some patches of a picture, block by block, for people to look at.
+//! What an encoder does with some patches of an image, block by block, for people to look at.
 
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -14,8 +14,8 @@ pub struct Seen {
 }
 
 impl Vit {
-    /// Every block's work on the patches in `kept` of one picture; the others are dropped, whatever the method was trained
-    /// with. Relative positions keep the distances that the patches have in the picture.
+    /// Every block's work on the patches in `kept` of one image; the others are dropped, whatever the method was trained
+    /// with. Relative positions keep the distances that the patches have in the image.
     ///
     /// # Shapes
     /// image: `[1, 3, side, side]`; kept: numbers of patches in ascending order

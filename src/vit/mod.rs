@@ -18,12 +18,12 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::rng::{Purpose, place, stream};
 
 pub use crate::kernels::gelu;
-pub use beit_init::initialise_as_beit;
-pub use block::{Block, linear, normalise};
+pub use beit_init::initialize_as_beit;
+pub use block::{Block, linear, normalize};
 pub use config::{Position, VitConfig};
 pub use cross::CrossBlock;
 pub use drop_path::DropPath;
-pub use init::{TOKEN_STD, initialise, truncated_normal, uniform};
+pub use init::{TOKEN_STD, initialize, truncated_normal, uniform};
 pub use look::Seen;
 pub use patch::{PatchEmbed, patchify, unpatchify};
 use position::resized;
@@ -76,7 +76,7 @@ impl Vit {
             norm: layer_norm(config.dim, device),
             config: config.clone(),
         };
-        initialise(vit, seed)
+        initialize(vit, seed)
     }
 
     /// Its sizes.
@@ -109,7 +109,7 @@ impl Vit {
         self
     }
 
-    /// The class token after every block and the final norm: one vector a picture.
+    /// The class token after every block and the final norm: one vector an image.
     ///
     /// # Shapes
     /// images: `[batch, 3, side, side]`; output: `[batch, dim]`
@@ -178,7 +178,7 @@ impl Vit {
     /// # Shapes
     /// tokens: `[batch, kept, dim]`; output: `[batch, 1 + kept, dim]`
     pub fn encode(&self, tokens: Tensor<3>, drop: Option<&DropPath>) -> Tensor<3> {
-        normalise(&self.norm, self.encode_without_norm(tokens, drop))
+        normalize(&self.norm, self.encode_without_norm(tokens, drop))
     }
 
     /// As [`Vit::encode`], without the final norm.
@@ -246,7 +246,7 @@ pub fn layer_norm(dim: usize, device: &Device) -> LayerNorm {
     LayerNormConfig::new(dim).with_epsilon(NORM_EPSILON).init(device)
 }
 
-/// The tokens named by `ids`, picture by picture.
+/// The tokens named by `ids`, image by image.
 ///
 /// # Shapes
 /// tokens: `[batch, n, dim]`; ids: `[batch, k]`; output: `[batch, k, dim]`
@@ -267,7 +267,7 @@ mod tests {
     use crate::weights::HostTensor;
 
     #[test]
-    fn gathered_tokens_are_the_named_ones_of_their_own_picture() {
+    fn gathered_tokens_are_the_named_ones_of_their_own_image() {
         let device = Device::flex();
         let tokens = Tensor::<1, Int>::arange(0..12, &device).float().reshape([2, 3, 2]);
         let ids = Tensor::<2, Int>::from_data([[2, 0], [1, 1]], &device);

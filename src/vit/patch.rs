@@ -1,4 +1,4 @@
-//! Pictures to patches and back, and the projection of patches to tokens.
+//! Images to patches and back, and the projection of patches to tokens.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -21,7 +21,7 @@ struct PatchProjection {
 }
 
 impl PatchEmbed {
-    /// Makes a projection; its weights come from [`super::initialise`].
+    /// Makes a projection; its weights come from [`super::initialize`].
     pub fn new(patch_size: usize, dim: usize, device: &Device) -> PatchEmbed {
         let weight = Param::from_tensor(Tensor::zeros([dim, 3, patch_size, patch_size], device));
         PatchEmbed {
@@ -32,7 +32,7 @@ impl PatchEmbed {
         }
     }
 
-    /// Pictures as patches in the order of the convolution's kernel: channel, row, column.
+    /// Images as patches in the order of the convolution's kernel: channel, row, column.
     ///
     /// # Shapes
     /// images: `[batch, 3, side, side]`; output: `[batch, patches, 3*patch*patch]`
@@ -59,7 +59,7 @@ impl PatchEmbed {
     }
 }
 
-/// Cuts pictures into patches: tokens row-major, inside a patch row, column, channel with the channel fastest.
+/// Cuts images into patches: tokens row-major, inside a patch row, column, channel with the channel fastest.
 ///
 /// # Shapes
 /// images: `[batch, 3, side, side]`; output: `[batch, patches, patch*patch*3]`
@@ -72,7 +72,7 @@ pub fn patchify(images: Tensor<4>, patch_size: usize) -> Tensor<3> {
     patches.reshape([batch, grid * grid, patch_size * patch_size * channels])
 }
 
-/// The inverse of [`patchify`] for square pictures of three channels.
+/// The inverse of [`patchify`] for square images of three channels.
 pub fn unpatchify(patches: Tensor<3>, patch_size: usize) -> Tensor<4> {
     let [batch, count, _] = patches.dims();
     let grid = count.isqrt();

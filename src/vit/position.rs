@@ -23,8 +23,8 @@ pub fn sincos_table(dim: usize, grid: usize, device: &Device) -> Param<Tensor<3>
 }
 
 /// Positions of a grid of `from * from` patches for one of `to * to`: bicubic with torch's constant -0.75 between the
-/// centres of patches, the border repeated outwards, as DINO (arXiv 2104.14294) does for its small crops. DINO's code adds
-/// 0.1 to the new side against rounding, which moves the centres a little; this does not.
+/// centers of patches, the border repeated outwards, as DINO (arXiv 2104.14294) does for its small crops. DINO's code adds
+/// 0.1 to the new side against rounding, which moves the centers a little; this does not.
 ///
 /// # Shapes
 /// positions: `[1, from * from, dim]`; output: `[1, to * to, dim]`
@@ -52,8 +52,8 @@ fn cubic_weights(from: usize, to: usize) -> Vec<Vec<f64>> {
         let at = (place as f64 + 0.5) * from as f64 / to as f64 - 0.5;
         let mut row = vec![0.0; from];
         for tap in -1..=2 {
-            let neighbour = at.floor() + f64::from(tap);
-            row[neighbour.clamp(0.0, (from - 1) as f64) as usize] += cubic((at - neighbour).abs());
+            let neighbor = at.floor() + f64::from(tap);
+            row[neighbor.clamp(0.0, (from - 1) as f64) as usize] += cubic((at - neighbor).abs());
         }
         row
     };

@@ -35,7 +35,7 @@ impl RelativeBias {
         table.select(0, rows).reshape([tokens, tokens, heads]).permute([2, 0, 1])
     }
 
-    /// As [`RelativeBias::forward`] where every picture shows patches of its own.
+    /// As [`RelativeBias::forward`] where every image shows patches of its own.
     ///
     /// # Shapes
     /// ids: `[batch, kept]`; output: `[batch, heads, 1 + kept, 1 + kept]`
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_shows_every_patch_has_the_stream_of_the_whole_one_and_others_keep_their_distances() {
+    fn a_image_that_shows_every_patch_has_the_stream_of_the_whole_one_and_others_keep_their_distances() {
         let vit = Vit::new(&config(), 1, &Device::flex());
         let mut weights = to_timm(&vit);
         let table = weights.get_mut("rel_pos_bias.relative_position_bias_table").unwrap();

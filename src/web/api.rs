@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::{Error, Failure};
 use super::fields::{InPath, InQuery};
-use super::runs_query::{PAGE_SIZE, RunsQuery};
-use super::study_choice::Choice;
-use super::study_tabs::with_seeds;
-use super::view::RunView;
+use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
+use crate::web::studies::choice::Choice;
+use crate::web::studies::tabs::with_seeds;
+use crate::web::runs::view::RunView;
 use crate::experiment::Study;
 use crate::store::Run;
 
@@ -78,13 +78,13 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
         .await?
         .into_iter()
         .map(|w| json!({ "time": w.time, "message": w.message }));
-    let pictures = app.store.pictures(&id).await?.into_iter();
-    let pictures =
-        pictures.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/pictures/{}/{}.png", p.step, p.name) }));
+    let images = app.store.images(&id).await?.into_iter();
+    let images =
+        images.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/images/{}/{}.png", p.step, p.name) }));
     Ok(Json(json!({
         "run": run_json(&run), "spec": *run.spec, "results": results, "children": children,
         "metrics": app.store.metric_names(&id).await?, "attempts": attempts.collect::<Vec<_>>(),
-        "warnings": warnings.collect::<Vec<_>>(), "pictures": pictures.collect::<Vec<_>>(),
+        "warnings": warnings.collect::<Vec<_>>(), "images": images.collect::<Vec<_>>(),
     })))
 }
 

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{Error, Failure, Result};
 use super::fields::encode;
-use super::session::{Caller, Sessions};
-use super::uploads::UPLOAD_LIMIT;
+use crate::web::session::tokens::{Caller, Sessions};
+use crate::web::playground::uploads::UPLOAD_LIMIT;
 
 /// Largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
 ];
 
-/// Nothing but our own script, style, pictures and requests.
+/// Nothing but our own script, style, images and requests.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -133,7 +133,7 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     response
 }
 
-/// Largest body of a request to that path, in bytes: only the playground takes whole pictures.
+/// Largest body of a request to that path, in bytes: only the playground takes whole images.
 fn body_limit(path: &str) -> usize {
     if path == "/playground/upload" { UPLOAD_LIMIT } else { BODY_LIMIT }
 }

@@ -4,61 +4,22 @@
 //! asked. Handlers read the store and give orders to the jobs; they hold no state of their own, so a page's
 //! state lives in its address.
 
-mod actions;
 mod api;
-mod api_launch;
 mod assets;
 mod charts;
-mod cka;
-mod cka_charts;
-mod claim_view;
-mod claims;
-mod compare;
-mod embedding;
 mod error;
-mod exports;
 mod fields;
-mod files;
 mod filters;
 mod guard;
-mod home;
 mod launch;
-mod launch_draft;
-mod launch_form;
 mod live;
-mod login;
-mod matrices;
-mod named;
-mod number;
-mod outlines;
-mod own;
 mod page;
-mod plan;
 mod playground;
-mod playground_setup;
-mod psnr;
-mod psnr_examples;
-mod queue;
-mod report;
-mod report_facts;
-mod report_figures;
-mod run;
-mod run_groups;
-mod run_settings;
-mod run_tables;
 mod runs;
-mod runs_query;
 mod session;
-mod study;
-mod study_choice;
-mod study_sheet;
-mod study_table;
-mod study_tabs;
-mod study_view;
+mod studies;
 #[cfg(test)]
 mod tests;
-mod uploads;
-mod view;
 
 use std::sync::Arc;
 
@@ -74,11 +35,11 @@ use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
 use guard::{BODY_LIMIT, Guard};
-use uploads::{UPLOAD_LIMIT, Uploads};
+use playground::uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
-pub use outlines::Outlines;
-pub use report::report;
+pub use studies::index::Outlines;
+pub use studies::report::report;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -164,60 +125,60 @@ fn routes() -> Vec<(&'static str, MethodRouter<Site>)> {
 
 fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
-        ("/", get(home::home)),
-        ("/plan", get(plan::plan).post(plan::queue)),
-        ("/studies", post(own::save)),
-        ("/studies/new", get(own::page).post(own::write_out)),
-        ("/studies/check", post(own::check)),
-        ("/studies/{name}", get(study::study)),
-        ("/studies/{name}/delete", post(own::delete)),
-        ("/studies/{name}/launch", post(study::launch)),
-        ("/studies/{name}/number", get(number::number)),
-        ("/studies/{name}/{file}", get(exports::study_export)),
-        ("/launch", get(launch::launch).post(launch::submit)),
-        ("/runs", get(runs::runs)),
-        ("/runs/{id}", get(run::run)),
-        ("/runs/{id}/cancel", post(actions::cancel)),
-        ("/runs/{id}/retry", post(actions::retry)),
-        ("/runs/{id}/restart", post(actions::restart)),
-        ("/runs/{id}/priority", post(actions::priority)),
-        ("/runs/{id}/log", get(files::log)),
-        ("/runs/{id}/run.toml", get(files::spec)),
-        ("/runs/{id}/model.safetensors", get(files::model)),
-        ("/runs/{id}/chosen.tsv", get(files::chosen)),
-        ("/runs/{id}/pictures/{step}/{file}", get(files::picture)),
-        ("/runs/{id}/matrices/{file}", get(matrices::matrix)),
-        ("/runs/{id}/embedding", get(embedding::embedding)),
-        ("/runs/{id}/embedding/map", get(embedding::map)),
-        ("/runs/{id}/validation/{file}", get(embedding::picture)),
-        ("/compare", get(compare::compare)),
-        ("/playground", get(playground::playground)),
-        ("/playground/answer", get(playground::answer)),
+        ("/", get(studies::home::home)),
+        ("/plan", get(studies::plan::plan).post(studies::plan::queue)),
+        ("/studies", post(studies::custom::save)),
+        ("/studies/new", get(studies::custom::page).post(studies::custom::write_out)),
+        ("/studies/check", post(studies::custom::check)),
+        ("/studies/{name}", get(studies::study::study)),
+        ("/studies/{name}/delete", post(studies::custom::delete)),
+        ("/studies/{name}/launch", post(studies::study::launch)),
+        ("/studies/{name}/number", get(studies::number::number)),
+        ("/studies/{name}/{file}", get(studies::export::study_export)),
+        ("/launch", get(launch::page::launch).post(launch::page::submit)),
+        ("/runs", get(runs::list::runs)),
+        ("/runs/{id}", get(runs::run::run)),
+        ("/runs/{id}/cancel", post(runs::actions::cancel)),
+        ("/runs/{id}/retry", post(runs::actions::retry)),
+        ("/runs/{id}/restart", post(runs::actions::restart)),
+        ("/runs/{id}/priority", post(runs::actions::priority)),
+        ("/runs/{id}/log", get(runs::files::log)),
+        ("/runs/{id}/run.toml", get(runs::files::spec)),
+        ("/runs/{id}/model.safetensors", get(runs::files::model)),
+        ("/runs/{id}/chosen.tsv", get(runs::files::chosen)),
+        ("/runs/{id}/images/{step}/{file}", get(runs::files::image)),
+        ("/runs/{id}/matrices/{file}", get(runs::matrices::matrix)),
+        ("/runs/{id}/embedding", get(runs::embedding::embedding)),
+        ("/runs/{id}/embedding/map", get(runs::embedding::map)),
+        ("/runs/{id}/validation/{file}", get(runs::embedding::image)),
+        ("/compare", get(runs::compare::compare)),
+        ("/playground", get(playground::page::playground)),
+        ("/playground/answer", get(playground::page::answer)),
         (
             "/playground/upload",
-            post(uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
+            post(playground::uploads::upload).layer(DefaultBodyLimit::max(UPLOAD_LIMIT)),
         ),
-        ("/queue", get(queue::queue)),
-        ("/claims", get(claims::claims)),
-        ("/claims/{study}/{claim}/launch", post(claims::launch)),
-        ("/report.html", get(report::download)),
-        ("/cka", get(cka::cka)),
-        ("/psnr", get(psnr::psnr)),
+        ("/queue", get(runs::queue::queue)),
+        ("/claims", get(studies::claims::claims)),
+        ("/claims/{study}/{claim}/launch", post(studies::claims::launch)),
+        ("/report.html", get(studies::report::download)),
+        ("/cka", get(charts::cka::cka)),
+        ("/psnr", get(charts::psnr::psnr)),
         ("/live", get(live::live)),
-        ("/login", get(login::login).post(login::log_in)),
-        ("/logout", post(login::log_out)),
+        ("/login", get(session::login::login).post(session::login::log_in)),
+        ("/logout", post(session::login::log_out)),
         ("/static/{file}", get(assets::asset)),
     ]
 }
 
 fn charts() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
-        ("/charts/curves.svg", get(charts::curves)),
-        ("/charts/psnr.svg", get(psnr::svg_file)),
-        ("/charts/cka.svg", get(cka_charts::svg_file)),
-        ("/charts/cka.png", get(cka_charts::png_file)),
-        ("/charts/cka.csv", get(cka_charts::csv_file)),
-        ("/charts/cka.json", get(cka_charts::json_file)),
+        ("/charts/curves.svg", get(charts::curves::curves)),
+        ("/charts/psnr.svg", get(charts::psnr::svg_file)),
+        ("/charts/cka.svg", get(charts::cka_files::svg_file)),
+        ("/charts/cka.png", get(charts::cka_files::png_file)),
+        ("/charts/cka.csv", get(charts::cka_files::csv_file)),
+        ("/charts/cka.json", get(charts::cka_files::json_file)),
     ]
 }
 
@@ -225,7 +186,7 @@ fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
     vec![
         ("/api/v1/studies", get(api::studies)),
         ("/api/v1/studies/{name}", get(api::study)),
-        ("/api/v1/claims", get(claims::json)),
+        ("/api/v1/claims", get(studies::claims::json)),
         ("/api/v1/scales", get(api::scales)),
         ("/api/v1/methods", get(api::methods)),
         ("/api/v1/runs", get(api::runs)),
@@ -236,7 +197,7 @@ fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/api/v1/runs/{id}/restart", post(api::restart)),
         ("/api/v1/queue", get(api::queue)),
         ("/api/v1/devices", get(api::devices)),
-        ("/api/v1/launch", post(api_launch::launch)),
+        ("/api/v1/launch", post(launch::api::launch)),
     ]
 }
 

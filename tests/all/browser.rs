@@ -202,8 +202,8 @@ async fn look_at_a_run(browser: &Browser) {
         browser.count("svg[role=img] polyline, svg[role=img] path").await > 0,
         "no curve is drawn"
     );
-    assert!(browser.count("#pictures img").await > 0, "no reconstruction is shown");
-    let loaded = "const i = document.querySelector('#pictures img'); i.loading = 'eager'; i.scrollIntoView(); return i.decode().then(() => i.naturalWidth)";
+    assert!(browser.count("#images img").await > 0, "no reconstruction is shown");
+    let loaded = "const i = document.querySelector('#images img'); i.loading = 'eager'; i.scrollIntoView(); return i.decode().then(() => i.naturalWidth)";
     let width = browser.client.execute(loaded, vec![]).await.unwrap();
     assert!(width.as_u64().unwrap() > 100, "the reconstruction does not load: {width}");
     assert!(browser.text("#settings-method").await.contains("mask_ratio"));

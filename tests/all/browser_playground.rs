@@ -36,7 +36,7 @@ impl Browser {
     }
 }
 
-fn picture(dir: &Path) -> String {
+fn image(dir: &Path) -> String {
     let path = dir.join("mine.png");
     image::RgbImage::from_fn(120, 80, |x, y| image::Rgb([(2 * x) as u8, (3 * y) as u8, 40]))
         .save(&path)
@@ -77,22 +77,22 @@ async fn a_person_hides_patches_and_compares_two_models() {
     browser.client.goto(&address).await.unwrap();
     browser.until("both models", "#side-B", |text| text.contains("Random")).await;
     assert_eq!(browser.some_patches().await, chosen);
-    hand_in_a_picture(&browser, &picture(profile.path())).await;
+    hand_in_a_image(&browser, &image(profile.path())).await;
 
-    // The embedding shows the picture that is pointed at.
+    // The embedding shows the image that is pointed at.
     browser
         .client
         .goto(&format!("{}/runs/{}/embedding", server.address, mae.id))
         .await
         .unwrap();
     browser
-        .until("the map", "#map .note", |text| text.contains("32 of 32 validation pictures"))
+        .until("the map", "#map .note", |text| text.contains("32 of 32 validation images"))
         .await;
     assert_eq!(browser.count("#map a[data-index]").await, 32);
     let point = "document.querySelector('#map a[data-index=\"7\"]').dispatchEvent(new PointerEvent('pointerover', {bubbles: true})); \
                  const i = document.querySelector('#peek img'); return i.decode().then(() => i.naturalWidth)";
     assert_eq!(browser.client.execute(point, vec![]).await.unwrap(), 32);
-    browser.until("its class", "#peek", |text| text.contains("picture 7")).await;
+    browser.until("its class", "#peek", |text| text.contains("image 7")).await;
     browser.client.clone().close().await.unwrap();
 }
 
@@ -122,17 +122,17 @@ async fn compare(browser: &Browser, other: &str) {
     assert_eq!(browser.count("#answer .side").await, 2);
 }
 
-/// A picture of one's own, then back to those of the data.
-async fn hand_in_a_picture(browser: &Browser, path: &str) {
+/// An image of one's own, then back to those of the data.
+async fn hand_in_a_image(browser: &Browser, path: &str) {
     browser.key("input[name=file]", path).await;
     browser
-        .until("the own picture", "#answer", |text| text.contains("picture of your own"))
+        .until("the own image", "#answer", |text| text.contains("image of your own"))
         .await;
     assert!(browser.address().await.contains("upload="));
     browser.click("#own-off").await;
     browser
-        .until("a validation picture", "#answer", |text| text.contains("class"))
+        .until("a validation image", "#answer", |text| text.contains("class"))
         .await;
     browser.click("button[value=next]").await;
-    browser.until("the next picture", "#answer a[href*='picture=1']", |_| true).await;
+    browser.until("the next image", "#answer a[href*='image=1']", |_| true).await;
 }

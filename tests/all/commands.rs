@@ -132,13 +132,13 @@ fn bench_measures_speed_and_memory() {
 }
 
 #[test]
-fn the_loader_is_measured_alone_and_unused_pictures_are_removed() {
+fn the_loader_is_measured_alone_and_unused_images_are_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let (data_dir, source) = (dir.path().to_str().unwrap(), dir.path().join("pictures"));
+    let (data_dir, source) = (dir.path().to_str().unwrap(), dir.path().join("images"));
     for class in ["train/a", "train/b", "val/a", "val/b"] {
         std::fs::create_dir_all(source.join(class)).unwrap();
-        let picture = image::RgbImage::from_pixel(40, 40, image::Rgb([7; 3]));
-        (0..4).for_each(|n| picture.save(source.join(class).join(format!("{n}.png"))).unwrap());
+        let image = image::RgbImage::from_pixel(40, 40, image::Rgb([7; 3]));
+        (0..4).for_each(|n| image.save(source.join(class).join(format!("{n}.png"))).unwrap());
     }
     let source = source.to_str().unwrap();
     let bench = |more: &[&str]| {
@@ -164,7 +164,7 @@ fn the_loader_is_measured_alone_and_unused_pictures_are_removed() {
         "{kept}"
     );
     assert_eq!(
-        (&kept["kept"], &kept["pictures"]),
+        (&kept["kept"], &kept["images"]),
         (&serde_json::json!([40, 40]), &serde_json::json!(8))
     );
     let decoded = bench(&["--batch", "8", "--stage", "finetune", "--image-size", "16", "--decode"]);
@@ -188,7 +188,7 @@ fn the_loader_is_measured_alone_and_unused_pictures_are_removed() {
 }
 
 #[test]
-fn pictures_can_be_looked_at_before_training() {
+fn images_can_be_looked_at_before_training() {
     let dir = tempfile::tempdir().unwrap();
     let sheet = dir.path().join("sheet.png");
     let looked = output(&[

@@ -71,7 +71,7 @@ fn question(run: &RunSpec, index: usize) -> Question {
     Question {
         run: run.id.clone(),
         written: 1,
-        picture: Chosen::Validation { of: run.id.clone(), index },
+        image: Chosen::Validation { of: run.id.clone(), index },
         mask: Mask {
             grid: 8,
             hidden: Hidden::Drawn { ratio: 0.75, seed: 0 },
@@ -89,7 +89,7 @@ pub fn work(data_dir: &Path, run: &RunSpec) -> RunDir {
 }
 
 #[test]
-fn the_playground_gives_every_picture_the_ratio_that_the_psnr_stage_gives_it() {
+fn the_playground_gives_every_image_the_ratio_that_the_psnr_stage_gives_it() {
     let dir = tempfile::tempdir().unwrap();
     let pretrain = tiny_run(Stage::Pretrain, "mae", None, &[]);
     work(dir.path(), &pretrain);
@@ -114,10 +114,10 @@ fn the_playground_gives_every_picture_the_ratio_that_the_psnr_stage_gives_it() {
         (mean(|scores| scores.zero.masked), summary("psnr.masked_zero")),
         (mean(|scores| scores.zero.composite), summary("psnr.composite_zero")),
     ] {
-        // A picture alone and a picture in a batch are summed up in another order.
+        // An image alone and an image in a batch are summed up in another order.
         assert!((playground - stage).abs() < 1e-4, "{playground} {stage}");
     }
-    // Only the first answer waits for model and pictures.
+    // Only the first answer waits for model and images.
     let slowest = answers[1..].iter().map(|answer| answer.milliseconds).fold(0.0, f64::max);
     assert!(slowest < 5000.0, "{slowest} ms");
 }
@@ -132,7 +132,7 @@ fn it_refuses_what_it_cannot_read_and_lives_on() {
     refused(looking.say(b"{\"run\":", &[]), "cannot be read");
     refused(looking.say(b"{\"look\":{}}", &[]), "missing field `run`");
     let given = Question {
-        picture: Chosen::Given { hash: "1".to_owned() },
+        image: Chosen::Given { hash: "1".to_owned() },
         ..question(&run, 0)
     };
     refused(looking.say(&look(&given), b"GIF89a"), "must be a whole JPEG or PNG");
@@ -144,7 +144,7 @@ fn it_refuses_what_it_cannot_read_and_lives_on() {
         looking.say(&look(&given), large.get_ref()),
         "9000 x 9000 pixels: at most 40 million",
     );
-    assert_eq!(looking.ask(&question(&run, 0), &[]).pictures, Some(32));
+    assert_eq!(looking.ask(&question(&run, 0), &[]).images, Some(32));
 }
 
 #[test]
@@ -193,13 +193,13 @@ fn is_dead(process: i32) -> bool {
 }
 
 #[test]
-fn a_server_answers_starts_another_child_after_a_crash_and_passes_pictures_on_unread() {
+fn a_server_answers_starts_another_child_after_a_crash_and_passes_images_on_unread() {
     let dir = tempfile::tempdir().unwrap();
     let run = tiny_run(Stage::Pretrain, "mae", None, &[]);
     work(dir.path(), &run);
     let server = Server::start(dir.path());
     let show = |query: &str| http(&server, &format!("GET /playground?a={}&show=1{query}", run.id), &[]);
-    let page = show("&picture=5");
+    let page = show("&image=5");
     for part in [
         "gain over zero",
         "48 of 64 patches hidden",
@@ -214,19 +214,19 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_pictures_on_un
     let process = rustix::process::Pid::from_raw(first).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     wait_for("its death", Duration::from_secs(20), || is_dead(first));
-    let after = show("&picture=6");
+    let after = show("&image=6");
     assert!(after.contains("gain over zero"), "{after}");
     assert!(looking().len() == 1 && looking() != [first]);
 
     let map = http(&server, &format!("GET /runs/{}/embedding?show=1&way=tsne", run.id), &[]);
     assert!(
-        map.contains("32 of 32 validation pictures") && map.matches("data-index=").count() == 32,
+        map.contains("32 of 32 validation images") && map.matches("data-index=").count() == 32,
         "{map}"
     );
-    let picture = http(&server, &format!("GET /runs/{}/validation/31.png", run.id), &[]);
-    assert!(picture.contains("content-type: image/png") && picture.contains("PNG"), "{picture}");
+    let image = http(&server, &format!("GET /runs/{}/validation/31.png", run.id), &[]);
+    assert!(image.contains("content-type: image/png") && image.contains("PNG"), "{image}");
     let none = http(&server, &format!("GET /runs/{}/validation/32.png", run.id), &[]);
-    assert!(none.contains("404") && none.contains("pictures 0 to 31"), "{none}");
+    assert!(none.contains("404") && none.contains("images 0 to 31"), "{none}");
 
     let file = |bytes: &[u8]| {
         let head = b"--BOUNDARY\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n";
@@ -237,7 +237,7 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_pictures_on_un
     let mut png = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(50, 70).write_to(&mut png, image::ImageFormat::Png).unwrap();
     let good = show(&format!("&upload={}", file(png.get_ref())));
-    assert!(good.contains("gain over zero") && good.contains("picture of your own"), "{good}");
+    assert!(good.contains("gain over zero") && good.contains("image of your own"), "{good}");
     // The server takes any bytes; who decodes them says what they are.
     let bad = show(&format!("&upload={}", file(b"<svg/>")));
     assert!(bad.contains("must be a whole JPEG or PNG file"), "{bad}");

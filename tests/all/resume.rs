@@ -76,7 +76,7 @@ fn check(parent: &RunSpec, run: &RunSpec) {
     );
 }
 
-/// Teachers, centres and whatever else a method keeps are in its checkpoints.
+/// Teachers, centers and whatever else a method keeps are in its checkpoints.
 #[test]
 fn the_pretraining_of_every_method_killed_at_three_moments_ends_with_the_same_bits() {
     for method in METHODS.iter().filter(|method| method.trains) {
@@ -87,7 +87,7 @@ fn the_pretraining_of_every_method_killed_at_three_moments_ends_with_the_same_bi
 }
 
 #[test]
-fn a_pretraining_on_few_pictures_with_neighbours_killed_at_three_moments_ends_with_the_same_bits() {
+fn a_pretraining_on_few_images_with_neighbors_killed_at_three_moments_ends_with_the_same_bits() {
     let few = [
         ("few", "images", Value::Int(3)),
         ("repeat", "stop", Value::Float(0.9)),

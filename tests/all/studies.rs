@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{complaint, output, tiny_flags};
 
-/// A command about studies with settings so small that a run takes a second; every run that has few pictures has five.
+/// A command about studies with settings so small that a run takes a second; every run that has few images has five.
 fn tiny(data_dir: &Path, command: &[&str], more: &[&str]) -> std::process::Output {
     let flags = tiny_flags();
     let mut args = command.to_vec();

@@ -44,7 +44,7 @@ fn a_heat_map_tells_every_number_and_what_is_undefined() {
 }
 
 #[test]
-fn equal_numbers_have_equal_colours_whatever_the_others_are() {
+fn equal_numbers_have_equal_colors_whatever_the_others_are() {
     let one = |other: f64| {
         let mut map = heatmap(1, 2, Scale::Unit, Theme::Light);
         map.bar = false;
@@ -61,7 +61,7 @@ fn equal_numbers_have_equal_colours_whatever_the_others_are() {
 }
 
 #[test]
-fn charts_beside_each_other_are_one_picture() {
+fn charts_beside_each_other_are_one_image() {
     let map = || heatmap(4, 3, Scale::Unit, Theme::Light).svg();
     let svg = grid("All \"models\"", &[map(), map(), map()], 2);
     assert!(svg.contains("viewBox=\"0 0 9280 6080\""), "{}", &svg[..300]);
@@ -73,18 +73,18 @@ fn charts_beside_each_other_are_one_picture() {
 }
 
 #[test]
-fn a_png_has_the_colours_and_the_text_of_the_chart() {
+fn a_png_has_the_colors_and_the_text_of_the_chart() {
     let mut map = heatmap(2, 2, Scale::Unit, Theme::Light);
     map.cells.iter_mut().flatten().for_each(|cell| cell.value = Some(1.0));
-    let picture = image::load_from_memory(&png(&map.svg()).unwrap()).unwrap().to_rgb8();
-    assert_eq!(picture.dimensions(), (920, 600));
-    let count = |colour: [u8; 3]| picture.pixels().filter(|pixel| pixel.0 == colour).count();
+    let image = image::load_from_memory(&png(&map.svg()).unwrap()).unwrap().to_rgb8();
+    assert_eq!(image.dimensions(), (920, 600));
+    let count = |color: [u8; 3]| image.pixels().filter(|pixel| pixel.0 == color).count();
     assert!(count([0xf9, 0xed, 0x52]) > 100_000, "most of it is cells of 1");
     assert!(count([255; 3]) > 50_000, "on white");
     let mut of = |title: &str| {
         map.title = title.to_owned();
-        let picture = image::load_from_memory(&png(&map.svg()).unwrap()).unwrap().to_rgb8();
-        picture.rows().take(60).flatten().filter(|pixel| pixel.0[0] < 100).count()
+        let image = image::load_from_memory(&png(&map.svg()).unwrap()).unwrap().to_rgb8();
+        image.rows().take(60).flatten().filter(|pixel| pixel.0[0] < 100).count()
     };
     let (short, long) = (of("M"), of("MMMMMMMM"));
     assert!(

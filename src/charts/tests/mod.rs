@@ -10,7 +10,7 @@ fn series(name: &str, points: Vec<(f64, f64)>) -> Series {
     Series {
         name: name.to_owned(),
         points,
-        colour: colour_of(name),
+        color: color_of(name),
         band: Vec::new(),
         dashed: false,
     }
@@ -55,7 +55,7 @@ fn bar(name: &str, mean: Option<f64>, sd: Option<f64>, n: usize) -> Bar {
         mean,
         sd,
         n,
-        colour: colour_of(name),
+        color: color_of(name),
     }
 }
 
@@ -97,9 +97,9 @@ fn lines(svg: &str) -> usize {
 }
 
 /// Lines of the axes, the legend and the grid, which every chart of these labels has.
-fn data_lines(svg: &str, colour: usize) -> usize {
+fn data_lines(svg: &str, color: usize) -> usize {
     svg.lines()
-        .filter(|line| line.starts_with("<polyline") && line.contains(PALETTE[colour % 8]))
+        .filter(|line| line.starts_with("<polyline") && line.contains(PALETTE[color % 8]))
         .count()
 }
 
@@ -107,11 +107,11 @@ fn data_lines(svg: &str, colour: usize) -> usize {
 fn every_series_has_one_line_in_the_plot_one_in_the_legend_and_its_name_as_text() {
     let chart = chart(vec![
         Series {
-            colour: 1,
+            color: 1,
             ..series("mae", wave(40))
         },
         Series {
-            colour: 2,
+            color: 2,
             ..series("from scratch", wave(60))
         },
     ]);
@@ -127,7 +127,7 @@ fn every_series_has_one_line_in_the_plot_one_in_the_legend_and_its_name_as_text(
 #[test]
 fn smoothing_draws_the_raw_line_faintly_behind() {
     let mut chart = chart(vec![Series {
-        colour: 3,
+        color: 3,
         ..series("mae", wave(200))
     }]);
     let plain = chart.svg();
@@ -144,7 +144,7 @@ fn a_gap_breaks_the_line() {
     points[10].1 = f64::NAN;
     points[20].1 = f64::INFINITY;
     let svg = chart(vec![Series {
-        colour: 4,
+        color: 4,
         ..series("mae", points)
     }])
     .svg();
@@ -175,7 +175,7 @@ fn nothing_to_draw_is_said() {
 #[test]
 fn logarithmic_axes_leave_out_what_they_cannot_show() {
     let mut chart = chart(vec![Series {
-        colour: 5,
+        color: 5,
         ..series("lr", vec![(0.0, 1.0), (1.0, 1e-3), (10.0, 0.0), (100.0, 1e-5), (1000.0, 1e-6)])
     }]);
     (chart.log_x, chart.log_y) = (true, true);
@@ -211,9 +211,9 @@ fn names_cannot_break_out_of_the_text() {
 }
 
 #[test]
-fn series_of_one_colour_differ_in_their_dashes() {
+fn series_of_one_color_differ_in_their_dashes() {
     let same = |name| Series {
-        colour: 6,
+        color: 6,
         ..series(name, wave(20))
     };
     let svg = chart(vec![same("a"), same("b"), same("c")]).svg();

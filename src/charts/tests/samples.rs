@@ -19,7 +19,7 @@ fn run(name: &str, k: usize) -> Series {
     Series {
         name: name.to_owned(),
         points: (0..3000).map(|i| (i as f64 * 10.0, loss(i))).collect(),
-        colour: k,
+        color: k,
         band: Vec::new(),
         dashed: false,
     }
@@ -55,7 +55,7 @@ fn samples(theme: Theme) -> Vec<(&'static str, String)> {
     ];
     let same = (0..4)
         .map(|k| Series {
-            colour: 0,
+            color: 0,
             ..run(NAMES[k], k * 4)
         })
         .collect();

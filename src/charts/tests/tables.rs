@@ -1,4 +1,4 @@
-//! Tables as pictures.
+//! Tables as images.
 
 use super::*;
 
@@ -82,7 +82,7 @@ fn bold_is_seen_in_a_png_too() {
 }
 
 #[test]
-fn a_table_without_rows_is_still_a_picture() {
+fn a_table_without_rows_is_still_a_image() {
     let empty = TableChart {
         rows: Vec::new(),
         ..table()

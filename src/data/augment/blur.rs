@@ -1,18 +1,18 @@
-//! Smoothing and sharpening: small filters over neighbouring pixels.
+//! Smoothing and sharpening: small filters over neighboring pixels.
 
-use super::colour::blend;
-use crate::data::Picture;
+use super::color::blend;
+use crate::data::Image;
 
 /// A Gaussian of standard deviation `sigma` pixels, cut at three of them; the border is repeated outwards.
-pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
+pub(super) fn gaussian(image: &mut Image, sigma: f32) {
     let reach = (3.0 * sigma).ceil() as usize;
     let weight = |offset: usize| (-0.5 * (offset as f32 - reach as f32).powi(2) / (sigma * sigma)).exp();
     let kernel: Vec<f32> = (0..=2 * reach).map(weight).collect();
     let total: f32 = kernel.iter().sum();
     let kernel: Vec<f32> = kernel.into_iter().map(|w| w / total).collect();
 
-    let source: Vec<f32> = picture.pixels.iter().map(|level| f32::from(*level)).collect();
-    let (width, height) = (picture.width, picture.height);
+    let source: Vec<f32> = image.pixels.iter().map(|level| f32::from(*level)).collect();
+    let (width, height) = (image.width, image.height);
     let mut rows = vec![0.0; source.len()];
     for y in 0..height {
         smooth(
@@ -25,22 +25,22 @@ pub(super) fn gaussian(picture: &mut Picture, sigma: f32) {
     // Down the columns it is the same, with whole rows as the items.
     let mut both = vec![0.0; source.len()];
     smooth(&rows, &mut both, width * 3, &kernel);
-    for (level, value) in picture.pixels.iter_mut().zip(both) {
+    for (level, value) in image.pixels.iter_mut().zip(both) {
         *level = value.round() as u8;
     }
 }
 
-/// 0 is a smoothed picture, 1 the picture, 2 a sharper one; the outermost pixels stay.
-pub(super) fn sharpness(picture: &mut Picture, factor: f32) {
-    let (width, height) = (picture.width, picture.height);
+/// 0 is a smoothed image, 1 the image, 2 a sharper one; the outermost pixels stay.
+pub(super) fn sharpness(image: &mut Image, factor: f32) {
+    let (width, height) = (image.width, image.height);
     let row = width * 3;
-    let source = picture.pixels.clone();
+    let source = image.pixels.clone();
     for y in 1..height.saturating_sub(1) {
         for i in y * row + 3..(y + 1) * row - 3 {
-            // Pillow's SMOOTH: the pixel five times, its eight neighbours once.
+            // Pillow's SMOOTH: the pixel five times, its eight neighbors once.
             let three = |i: usize| u32::from(source[i - 3]) + u32::from(source[i]) + u32::from(source[i + 3]);
             let sum = three(i - row) + three(i) + three(i + row) + 4 * u32::from(source[i]);
-            picture.pixels[i] = blend(((sum + 6) / 13) as u8, source[i], factor);
+            image.pixels[i] = blend(((sum + 6) / 13) as u8, source[i], factor);
         }
     }
 }
@@ -62,28 +62,28 @@ fn smooth(source: &[f32], target: &mut [f32], stride: usize, kernel: &[f32]) {
 mod tests {
     use super::*;
 
-    fn dot(width: usize, height: usize, level: u8) -> Picture {
-        let mut picture = Picture {
+    fn dot(width: usize, height: usize, level: u8) -> Image {
+        let mut image = Image {
             width,
             height,
             pixels: vec![0; width * height * 3],
         };
-        picture.pixels[(height / 2 * width + width / 2) * 3..][..3].fill(level);
-        picture
+        image.pixels[(height / 2 * width + width / 2) * 3..][..3].fill(level);
+        image
     }
 
     #[test]
     fn a_blurred_dot_is_the_gaussian_itself() {
-        let mut picture = dot(15, 15, 255);
-        gaussian(&mut picture, 1.0);
+        let mut image = dot(15, 15, 255);
+        gaussian(&mut image, 1.0);
         // 255 x 0.3989 x 0.3989, then falling by exp(-r^2 / 2).
-        let at = |x: usize, y: usize| picture.pixels[(y * 15 + x) * 3];
+        let at = |x: usize, y: usize| image.pixels[(y * 15 + x) * 3];
         assert_eq!([at(7, 7), at(8, 7), at(7, 8), at(8, 8), at(9, 7), at(0, 7)], [41, 25, 25, 15, 5, 0]);
     }
 
     #[test]
-    fn blur_keeps_a_flat_picture_and_hardly_touches_any_at_the_smallest_sigma() {
-        let mut flat = Picture {
+    fn blur_keeps_a_flat_image_and_hardly_touches_any_at_the_smallest_sigma() {
+        let mut flat = Image {
             width: 5,
             height: 3,
             pixels: vec![200; 45],
@@ -100,7 +100,7 @@ mod tests {
         // A dot of 130 smooths to 50 in the middle and 10 around it; factor 1.9 doubles the difference, nearly.
         let mut soft = dot(5, 5, 130);
         sharpness(&mut soft, 0.0);
-        let middle = |p: &Picture| p.pixels[(2 * 5 + 1) * 3..][..9].iter().step_by(3).copied().collect::<Vec<_>>();
+        let middle = |p: &Image| p.pixels[(2 * 5 + 1) * 3..][..9].iter().step_by(3).copied().collect::<Vec<_>>();
         assert_eq!(middle(&soft), [10, 50, 10]);
         assert_eq!(soft.pixels[..15], [0; 15]);
         let mut same = dot(5, 5, 130);

@@ -1,4 +1,4 @@
-//! Which part of a picture a view shows.
+//! Which part of an image a view shows.
 
 use std::ops::RangeInclusive;
 
@@ -8,20 +8,20 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::data::Picture;
+use crate::data::Image;
 use crate::data::resizer::with_resizer;
 
-/// Tries to place a random rectangle before the centre is taken (torchvision, timm).
+/// Tries to place a random rectangle before the center is taken (torchvision, timm).
 const TRIES: usize = 10;
 /// Width over height of a resized crop (MAE, torchvision).
 const ASPECT: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 
-/// Which part of the picture a view shows.
+/// Which part of the image a view shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Crop {
     /// A random rectangle, resized to the view.
     Resized {
-        /// Smallest area of the rectangle, as a share of the picture's.
+        /// Smallest area of the rectangle, as a share of the image's.
         min_area: f64,
         /// Largest area, as the smallest.
         max_area: f64,
@@ -29,34 +29,34 @@ pub enum Crop {
     /// The whole, shifted by up to an eighth of its side over a black border.
     Padded,
     /// The middle, as in evaluation.
-    Centre,
+    Center,
 }
 
 impl Crop {
     /// The view of side `size`.
-    pub(super) fn cut(self, picture: &Picture, size: usize, rng: &mut ChaCha8Rng) -> Picture {
+    pub(super) fn cut(self, image: &Image, size: usize, rng: &mut ChaCha8Rng) -> Image {
         match self {
             Crop::Resized { min_area, max_area } => {
-                let window = random_window(picture.width, picture.height, min_area..=max_area, rng);
-                resize(picture, window, size, size)
+                let window = random_window(image.width, image.height, min_area..=max_area, rng);
+                resize(image, window, size, size)
             }
             Crop::Padded => {
                 let pad = size / 8;
                 let (left, top) = (rng.random_range(0..=2 * pad), rng.random_range(0..=2 * pad));
-                shift(&fit(picture, size, size), pad as isize - left as isize, pad as isize - top as isize)
+                shift(&fit(image, size, size), pad as isize - left as isize, pad as isize - top as isize)
             }
-            Crop::Centre if picture.width == size && picture.height == size => picture.clone(),
-            Crop::Centre => centre(picture, size),
+            Crop::Center if image.width == size && image.height == size => image.clone(),
+            Crop::Center => center(image, size),
         }
     }
 }
 
-/// The evaluation's view: short side to 256/224 of `size` (MAE), then the centre.
-pub(super) fn centre(picture: &Picture, size: usize) -> Picture {
-    fit(picture, (size as f64 * 256.0 / 224.0).round() as usize, size)
+/// The evaluation's view: short side to 256/224 of `size` (MAE), then the center.
+pub(super) fn center(image: &Image, size: usize) -> Image {
+    fit(image, (size as f64 * 256.0 / 224.0).round() as usize, size)
 }
 
-/// A rectangle of a picture, in pixels.
+/// A rectangle of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     left: usize,
@@ -65,7 +65,7 @@ struct Window {
     height: usize,
 }
 
-/// Area uniform, aspect log-uniform, place uniform; the largest allowed centre if no draw fits.
+/// Area uniform, aspect log-uniform, place uniform; the largest allowed center if no draw fits.
 fn random_window(width: usize, height: usize, share: RangeInclusive<f64>, rng: &mut ChaCha8Rng) -> Window {
     let area = (width * height) as f64;
     for _ in 0..TRIES {
@@ -95,9 +95,9 @@ fn random_window(width: usize, height: usize, share: RangeInclusive<f64>, rng: &
     }
 }
 
-/// Short side to `short`, then the `size` x `size` centre.
-fn fit(picture: &Picture, short: usize, size: usize) -> Picture {
-    let (width, height) = (picture.width, picture.height);
+/// Short side to `short`, then the `size` x `size` center.
+fn fit(image: &Image, short: usize, size: usize) -> Image {
+    let (width, height) = (image.width, image.height);
     let long = |side: usize, other: usize| (short * side / other).max(short);
     let (w, h) = if width <= height {
         (short, long(height, width))
@@ -111,7 +111,7 @@ fn fit(picture: &Picture, short: usize, size: usize) -> Picture {
         height,
     };
     if (w, h) == (size, size) {
-        return resize(picture, whole, size, size);
+        return resize(image, whole, size, size);
     }
     let middle = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
     let window = Window {
@@ -120,13 +120,13 @@ fn fit(picture: &Picture, short: usize, size: usize) -> Picture {
         width: size,
         height: size,
     };
-    resize(&resize(picture, whole, w, h), window, size, size)
+    resize(&resize(image, whole, w, h), window, size, size)
 }
 
 /// Bicubic with the filter widened when shrinking, as Pillow does; nothing outside the window is read.
-fn resize(picture: &Picture, window: Window, width: usize, height: usize) -> Picture {
-    let source = TypedImageRef::<U8x3>::from_buffer(picture.width as u32, picture.height as u32, &picture.pixels)
-        .expect("a picture holds width x height x 3 bytes");
+fn resize(image: &Image, window: Window, width: usize, height: usize) -> Image {
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width as u32, image.height as u32, &image.pixels)
+        .expect("an image holds width x height x 3 bytes");
     let source = TypedCroppedImage::new(
         source,
         window.left as u32,
@@ -134,18 +134,18 @@ fn resize(picture: &Picture, window: Window, width: usize, height: usize) -> Pic
         window.width as u32,
         window.height as u32,
     )
-    .expect("a window lies inside its picture");
+    .expect("a window lies inside its image");
     let mut pixels = vec![0; width * height * 3];
     let mut target = TypedImage::<U8x3>::from_buffer(width as u32, height as u32, &mut pixels).expect("the buffer has the size asked for");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    with_resizer(|resizer| resizer.resize_typed(&source, &mut target, &options)).expect("the window lies inside its picture");
-    Picture { width, height, pixels }
+    with_resizer(|resizer| resizer.resize_typed(&source, &mut target, &options)).expect("the window lies inside its image");
+    Image { width, height, pixels }
 }
 
-/// Moves a picture right and down; what comes in is black.
-fn shift(picture: &Picture, right: isize, down: isize) -> Picture {
-    let (width, height) = (picture.width, picture.height);
-    let mut pixels = vec![0; picture.pixels.len()];
+/// Moves an image right and down; what comes in is black.
+fn shift(image: &Image, right: isize, down: isize) -> Image {
+    let (width, height) = (image.width, image.height);
+    let mut pixels = vec![0; image.pixels.len()];
     let (from, to) = (right.min(0).unsigned_abs(), right.max(0) as usize);
     let kept = (width - right.unsigned_abs().min(width)) * 3;
     for y in 0..height {
@@ -153,9 +153,9 @@ fn shift(picture: &Picture, right: isize, down: isize) -> Picture {
             continue;
         };
         let (source, target) = ((source * width + from) * 3, (y * width + to) * 3);
-        pixels[target..target + kept].copy_from_slice(&picture.pixels[source..source + kept]);
+        pixels[target..target + kept].copy_from_slice(&image.pixels[source..source + kept]);
     }
-    Picture { width, height, pixels }
+    Image { width, height, pixels }
 }
 
 #[cfg(test)]
@@ -167,11 +167,11 @@ mod tests {
         stream(1, Purpose::Augment, 0, place)
     }
 
-    fn ramp(width: usize, height: usize) -> Picture {
+    fn ramp(width: usize, height: usize) -> Image {
         let pixels = (0..height)
             .flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 7]))
             .collect();
-        Picture { width, height, pixels }
+        Image { width, height, pixels }
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_too_narrow_for_any_window_gives_its_centre() {
+    fn a_image_too_narrow_for_any_window_gives_its_center() {
         assert_eq!(
             random_window(2, 90, 1.0..=1.0, &mut rng(0)),
             Window {
@@ -214,29 +214,29 @@ mod tests {
 
     #[test]
     fn a_window_of_the_views_size_is_copied_and_nothing_around_it_is_read() {
-        let picture = ramp(9, 7);
+        let image = ramp(9, 7);
         let window = Window {
             left: 2,
             top: 3,
             width: 4,
             height: 4,
         };
-        let copy = resize(&picture, window, 4, 4);
+        let copy = resize(&image, window, 4, 4);
         assert_eq!(&copy.pixels[..6], &[2, 3, 7, 3, 3, 7]);
-        let mut loud = picture.clone();
+        let mut loud = image.clone();
         for y in 0..7 {
             for x in (0..9).filter(|x| !(2..6).contains(x) || !(3..7).contains(&y)) {
                 loud.pixels[(y * 9 + x) * 3..][..3].fill(255);
             }
         }
-        assert_eq!(resize(&picture, window, 8, 8), resize(&loud, window, 8, 8));
+        assert_eq!(resize(&image, window, 8, 8), resize(&loud, window, 8, 8));
     }
 
     #[test]
     fn resizing_is_pillows_bicubic() {
-        // Its passes round between them in the other order, hence the tolerance of one level. Pillow 13: Image.resize((2, 2), BICUBIC) and ((8, 8), BICUBIC) of the 4 x 4 grey picture below.
+        // Its passes round between them in the other order, hence the tolerance of one level. Pillow 13: Image.resize((2, 2), BICUBIC) and ((8, 8), BICUBIC) of the 4 x 4 gray image below.
         let levels: [u8; 16] = [100, 110, 130, 120, 105, 150, 140, 125, 112, 118, 122, 128, 116, 96, 133, 140];
-        let picture = Picture {
+        let image = Image {
             width: 4,
             height: 4,
             pixels: levels.iter().flat_map(|v| [*v; 3]).collect(),
@@ -247,11 +247,11 @@ mod tests {
             width: 4,
             height: 4,
         };
-        let grey = |p: &Picture| p.pixels.chunks(3).map(|c| i32::from(c[0])).collect::<Vec<_>>();
+        let gray = |p: &Image| p.pixels.chunks(3).map(|c| i32::from(c[0])).collect::<Vec<_>>();
         let near = |a: &[i32], b: &[i32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1);
-        let small = grey(&resize(&picture, whole, 2, 2));
+        let small = gray(&resize(&image, whole, 2, 2));
         assert!(near(&small, &PILLOW_2), "{small:?}");
-        let large = grey(&resize(&picture, whole, 8, 8));
+        let large = gray(&resize(&image, whole, 8, 8));
         assert!(near(&large[16..24], &PILLOW_8_ROW_2), "{large:?}");
     }
 
@@ -259,8 +259,8 @@ mod tests {
     const PILLOW_8_ROW_2: [i32; 8] = [100, 111, 135, 145, 142, 135, 127, 123];
 
     #[test]
-    fn the_centre_of_a_large_picture_is_its_middle_at_224_of_256() {
-        let view = centre(&ramp(64, 128), 32);
+    fn the_center_of_a_large_image_is_its_middle_at_224_of_256() {
+        let view = center(&ramp(64, 128), 32);
         // Short side 64 -> 37, long 128 -> 74; columns 2..34 and rows 21..53 are left, about 1.73 source pixels each.
         let at = |x: usize, y: usize| (view.pixels[(y * 32 + x) * 3], view.pixels[(y * 32 + x) * 3 + 1]);
         assert!(
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_padded_crop_shifts_by_at_most_an_eighth_and_shows_black_outside() {
-        let white = Picture {
+        let white = Image {
             width: 32,
             height: 32,
             pixels: vec![255; 32 * 32 * 3],

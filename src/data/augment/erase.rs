@@ -1,4 +1,4 @@
-//! Random erasing (arXiv 1708.04896) as timm's `pixel` mode, on normalised values.
+//! Random erasing (arXiv 1708.04896) as timm's `pixel` mode, on normalized values.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -1,48 +1,48 @@
 //! Moving pixels about: flips, shears, shifts and turns of a view.
 
-use crate::data::Picture;
+use crate::data::Image;
 
 /// Left becomes right.
-pub(super) fn flip(picture: &mut Picture) {
-    for row in picture.pixels.chunks_exact_mut(picture.width * 3) {
+pub(super) fn flip(image: &mut Image) {
+    for row in image.pixels.chunks_exact_mut(image.width * 3) {
         row.as_chunks_mut::<3>().0.reverse();
     }
 }
 
 /// Slants the rows: each moves left by `amount` times its distance from the top.
-pub(super) fn shear_x(picture: &mut Picture, amount: f32, fill: [u8; 3]) {
-    warp(picture, [1.0, amount, 0.0, 0.0, 1.0, 0.0], fill);
+pub(super) fn shear_x(image: &mut Image, amount: f32, fill: [u8; 3]) {
+    warp(image, [1.0, amount, 0.0, 0.0, 1.0, 0.0], fill);
 }
 
 /// Slants the columns: each moves up by `amount` times its distance from the left.
-pub(super) fn shear_y(picture: &mut Picture, amount: f32, fill: [u8; 3]) {
-    warp(picture, [1.0, 0.0, 0.0, amount, 1.0, 0.0], fill);
+pub(super) fn shear_y(image: &mut Image, amount: f32, fill: [u8; 3]) {
+    warp(image, [1.0, 0.0, 0.0, amount, 1.0, 0.0], fill);
 }
 
 /// Moves left by a share of the width.
-pub(super) fn translate_x(picture: &mut Picture, share: f32, fill: [u8; 3]) {
-    warp(picture, [1.0, 0.0, share * picture.width as f32, 0.0, 1.0, 0.0], fill);
+pub(super) fn translate_x(image: &mut Image, share: f32, fill: [u8; 3]) {
+    warp(image, [1.0, 0.0, share * image.width as f32, 0.0, 1.0, 0.0], fill);
 }
 
 /// Moves up by a share of the height.
-pub(super) fn translate_y(picture: &mut Picture, share: f32, fill: [u8; 3]) {
-    warp(picture, [1.0, 0.0, 0.0, 0.0, 1.0, share * picture.height as f32], fill);
+pub(super) fn translate_y(image: &mut Image, share: f32, fill: [u8; 3]) {
+    warp(image, [1.0, 0.0, 0.0, 0.0, 1.0, share * image.height as f32], fill);
 }
 
-/// Turns anticlockwise about the centre.
-pub(super) fn rotate(picture: &mut Picture, degrees: f32, fill: [u8; 3]) {
+/// Turns anticlockwise about the center.
+pub(super) fn rotate(image: &mut Image, degrees: f32, fill: [u8; 3]) {
     let (sin, cos) = (-degrees).to_radians().sin_cos();
-    let (x, y) = (picture.width as f32 / 2.0, picture.height as f32 / 2.0);
-    warp(picture, [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y], fill);
+    let (x, y) = (image.width as f32 / 2.0, image.height as f32 / 2.0);
+    warp(image, [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y], fill);
 }
 
 /// Draws at (x, y) what lies at (ax + by + c, dx + ey + f), bicubic; `fill` where that is outside.
-fn warp(picture: &mut Picture, [a, b, c, d, e, f]: [f32; 6], fill: [u8; 3]) {
-    let (width, height) = (picture.width, picture.height);
-    let source = Bordered::of(picture);
-    for (row, line) in picture.pixels.chunks_exact_mut(width * 3).enumerate() {
+fn warp(image: &mut Image, [a, b, c, d, e, f]: [f32; 6], fill: [u8; 3]) {
+    let (width, height) = (image.width, image.height);
+    let source = Bordered::of(image);
+    for (row, line) in image.pixels.chunks_exact_mut(width * 3).enumerate() {
         for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            // Coordinates are of the pixels' centres.
+            // Coordinates are of the pixels' centers.
             let (x, y) = (column as f32 + 0.5, row as f32 + 0.5);
             let (u, v) = (a * x + b * y + c, d * x + e * y + f);
             let outside = u < 0.0 || v < 0.0 || u >= width as f32 || v >= height as f32;
@@ -54,29 +54,29 @@ fn warp(picture: &mut Picture, [a, b, c, d, e, f]: [f32; 6], fill: [u8; 3]) {
 /// Pixels that the border is repeated outwards, so that a sample at the edge needs no case of its own.
 const BORDER: usize = 2;
 
-/// A picture with its border repeated outwards; the fourth number of a pixel fills a vector register.
+/// An image with its border repeated outwards; the fourth number of a pixel fills a vector register.
 struct Bordered {
     stride: usize,
     pixels: Vec<[f32; 4]>,
 }
 
 impl Bordered {
-    fn of(picture: &Picture) -> Bordered {
-        let stride = picture.width + 2 * BORDER;
+    fn of(image: &Image) -> Bordered {
+        let stride = image.width + 2 * BORDER;
         let inside = |place: usize, side: usize| place.saturating_sub(BORDER).min(side - 1);
-        let mut pixels = Vec::with_capacity(stride * (picture.height + 2 * BORDER));
-        for y in 0..picture.height + 2 * BORDER {
-            let line = &picture.pixels[inside(y, picture.height) * picture.width * 3..][..picture.width * 3];
+        let mut pixels = Vec::with_capacity(stride * (image.height + 2 * BORDER));
+        for y in 0..image.height + 2 * BORDER {
+            let line = &image.pixels[inside(y, image.height) * image.width * 3..][..image.width * 3];
             let line = line.as_chunks::<3>().0;
             pixels.extend((0..stride).map(|x| {
-                let [r, g, b] = line[inside(x, picture.width)].map(f32::from);
+                let [r, g, b] = line[inside(x, image.width)].map(f32::from);
                 [r, g, b, 0.0]
             }));
         }
         Bordered { stride, pixels }
     }
 
-    /// The colour between pixels by Catmull-Rom weights; neither coordinate is further outside than half a pixel.
+    /// The color between pixels by Catmull-Rom weights; neither coordinate is further outside than half a pixel.
     fn sample(&self, x: f32, y: f32) -> [u8; 3] {
         let (left, top) = (floor(x), floor(y));
         let (across, down) = (weights(x - left as f32), weights(y - top as f32));
@@ -123,18 +123,18 @@ mod tests {
 
     const FILL: [u8; 3] = [9, 8, 7];
 
-    fn numbered() -> Picture {
-        Picture {
+    fn numbered() -> Image {
+        Image {
             width: 4,
             height: 4,
             pixels: (0..16u8).flat_map(|i| [i * 10, 100, 255 - i]).collect(),
         }
     }
 
-    fn reds(change: impl Fn(&mut Picture)) -> Vec<u8> {
-        let mut picture = numbered();
-        change(&mut picture);
-        picture.pixels.chunks(3).map(|p| p[0]).collect()
+    fn reds(change: impl Fn(&mut Image)) -> Vec<u8> {
+        let mut image = numbered();
+        change(&mut image);
+        image.pixels.chunks(3).map(|p| p[0]).collect()
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_shear_moves_each_row_or_column_by_its_own_distance() {
-        // Row y reads columns x + y + 0.5: its centre is half a pixel below the top.
+        // Row y reads columns x + y + 0.5: its center is half a pixel below the top.
         let sheared = reds(|p| shear_x(p, 1.0, FILL));
         assert_eq!(sheared[12..], [9, 9, 9, 9]);
         assert_eq!(sheared[4..8].iter().filter(|v| **v == 9).count(), 2);
@@ -198,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn between_equal_pixels_lies_the_same_colour() {
-        let mut flat = Picture {
+    fn between_equal_pixels_lies_the_same_color() {
+        let mut flat = Image {
             width: 4,
             height: 4,
             pixels: vec![77; 48],

@@ -1,12 +1,12 @@
-//! How a picture is varied before the model sees it, and how it becomes numbers.
+//! How an image is varied before the model sees it, and how it becomes numbers.
 //!
 //! The steps, their order and their random distributions are those of timm's training transform:
-//! crop, flip, RandAugment or colours, conversion to normalised floats, erasing. Crop, flip and RandAugment, which
+//! crop, flip, RandAugment or colors, conversion to normalized floats, erasing. Crop, flip and RandAugment, which
 //! warps, are drawn from one generator of the view, everything after them from another, so that views can show the
 //! same places and differ in the rest; a view depends on nothing else.
 
 mod blur;
-mod colour;
+mod color;
 mod crop;
 mod erase;
 mod geometry;
@@ -16,37 +16,37 @@ mod tone;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-pub use self::colour::Jitter;
+pub use self::color::Jitter;
 pub use self::crop::Crop;
-use super::Picture;
+use super::Image;
 use crate::experiment::ViewPlan;
 use crate::experiment::settings::AugmentSettings;
 use crate::rng::{Purpose, stream};
 
 /// Standard deviations of the blur, in pixels of the view (SimSiam).
 const BLUR_SIGMA: std::ops::RangeInclusive<f32> = 0.1..=2.0;
-/// Levels from here on are inverted when solarising (BYOL).
-const SOLARISE_FROM: u16 = 128;
+/// Levels from here on are inverted when solarizing (BYOL).
+const SOLARIZE_FROM: u16 = 128;
 
 /// What may happen to one view. Every step but the crop has a chance in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
-    /// Which part of the picture is seen.
+    /// Which part of the image is seen.
     pub crop: Crop,
     /// Chance of a left-right flip.
     pub flip: f64,
     /// Magnitude of RandAugment, 0 to 10; 0 is off.
     pub rand_augment: f64,
-    /// Chance of colour jitter.
+    /// Chance of color jitter.
     pub jitter: f64,
     /// How far the jitter goes.
     pub strength: Jitter,
-    /// Chance of turning grey.
-    pub grey: f64,
+    /// Chance of turning gray.
+    pub gray: f64,
     /// Chance of a Gaussian blur.
     pub blur: f64,
-    /// Chance of solarising.
-    pub solarise: f64,
+    /// Chance of solarizing.
+    pub solarize: f64,
     /// Chance of erasing a rectangle.
     pub erase: f64,
 }
@@ -60,7 +60,7 @@ impl From<&AugmentSettings> for Recipe {
                     max_area: settings.crop_max,
                 },
                 "pad" => Crop::Padded,
-                _ => Crop::Centre,
+                _ => Crop::Center,
             },
             flip: settings.flip,
             rand_augment: settings.rand_augment,
@@ -70,23 +70,23 @@ impl From<&AugmentSettings> for Recipe {
                 ..Jitter::SIMSIAM
             }
             .times(settings.jitter_strength as f32),
-            grey: settings.grey,
+            gray: settings.gray,
             blur: settings.blur,
-            solarise: settings.solarise,
+            solarize: settings.solarize,
             erase: settings.erase,
         }
     }
 }
 
-/// Makes the views of pictures.
+/// Makes the views of images.
 #[derive(Clone, Debug)]
 pub struct Augment {
     views: Vec<View>,
     image_size: usize,
-    /// What a warped picture shows beyond its border: the mean colour of the data.
+    /// What a warped image shows beyond its border: the mea color of the data.
     fill: [u8; 3],
-    /// The normalised value of each level of each channel.
-    normalised: Vec<[f32; 256]>,
+    /// The normalized value of each level of each channel.
+    normalized: Vec<[f32; 256]>,
 }
 
 /// How one view is made.
@@ -98,17 +98,17 @@ struct View {
     geometry: usize,
 }
 
-/// The generators of one view of one picture.
+/// The generators of one view of one image.
 #[derive(Clone, Debug)]
 pub struct Draws {
     /// Of crop, flip and RandAugment.
     geometry: ChaCha8Rng,
     /// Of everything after them.
-    colour: ChaCha8Rng,
+    color: ChaCha8Rng,
 }
 
 impl Augment {
-    /// One view of the model's size. `mean` and `std` are those of the training pictures in `[0, 1]`.
+    /// One view of the model's size. `mean` and `std` are those of the training images in `[0, 1]`.
     pub fn new(settings: &AugmentSettings, image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Augment {
         let only = ViewPlan::new(settings.clone(), image_size);
         Augment::with_views(&[only], image_size, mean, std)
@@ -136,11 +136,11 @@ impl Augment {
             views: plan.iter().enumerate().map(view).collect(),
             image_size,
             fill: mean.map(|m| (m * 255.0).round() as u8),
-            normalised: (0..3).map(table).collect(),
+            normalized: (0..3).map(table).collect(),
         }
     }
 
-    /// Side of the model's square pictures, in pixels.
+    /// Side of the model's square images, in pixels.
     pub fn image_size(&self) -> usize {
         self.image_size
     }
@@ -150,66 +150,66 @@ impl Augment {
         self.views.iter().map(|view| view.side).collect()
     }
 
-    /// The generators of view number `nth` of picture number `index` in an epoch.
+    /// The generators of view number `nth` of image number `index` in an epoch.
     pub fn draws(&self, seed: u64, epoch: u64, index: u32, nth: usize) -> Draws {
         let sample = |nth: usize| u64::from(index) * self.views.len() as u64 + nth as u64;
         Draws {
             geometry: stream(seed, Purpose::Augment, epoch, sample(self.views[nth].geometry)),
-            colour: stream(seed, Purpose::Colour, epoch, sample(nth)),
+            color: stream(seed, Purpose::Color, epoch, sample(nth)),
         }
     }
 
-    /// Writes view number `nth` of a picture into `out`, `[3, side, side]`, normalised.
+    /// Writes view number `nth` of an image into `out`, `[3, side, side]`, normalized.
     ///
     /// # Panics
     /// When there is no such view or `out` has another length.
-    pub fn view(&self, nth: usize, picture: &Picture, draws: &mut Draws, out: &mut [f32]) {
+    pub fn view(&self, nth: usize, image: &Image, draws: &mut Draws, out: &mut [f32]) {
         let View { recipe, side, geometry } = &self.views[nth];
         let (shape, rng) = (&self.views[*geometry].recipe, &mut draws.geometry);
-        let mut view = shape.crop.cut(picture, *side, rng);
+        let mut view = shape.crop.cut(image, *side, rng);
         if happens(shape.flip, rng) {
             geometry::flip(&mut view);
         }
         if shape.rand_augment > 0.0 {
             rand_augment::rand_augment(&mut view, shape.rand_augment, self.fill, rng);
         }
-        let rng = &mut draws.colour;
+        let rng = &mut draws.color;
         if happens(recipe.jitter, rng) {
-            colour::jitter(&mut view, &recipe.strength, rng);
+            color::jitter(&mut view, &recipe.strength, rng);
         }
-        if happens(recipe.grey, rng) {
-            colour::grey(&mut view);
+        if happens(recipe.gray, rng) {
+            color::gray(&mut view);
         }
         if happens(recipe.blur, rng) {
             blur::gaussian(&mut view, rng.random_range(BLUR_SIGMA));
         }
-        if happens(recipe.solarise, rng) {
-            tone::solarise(&mut view, SOLARISE_FROM);
+        if happens(recipe.solarize, rng) {
+            tone::solarize(&mut view, SOLARIZE_FROM);
         }
-        self.normalise(&view, out);
+        self.normalize(&view, out);
         if happens(recipe.erase, rng) {
             erase::erase(out, *side, rng);
         }
     }
 
-    /// Writes a picture as evaluation sees it into `out`, `[3, image_size, image_size]`, normalised: as it is
-    /// if it has the model's size, else its short side resized to 256/224 of that and the centre cut out.
+    /// Writes an image as evaluation sees it into `out`, `[3, image_size, image_size]`, normalized: as it is
+    /// if it has the model's size, else its short side resized to 256/224 of that and the center cut out.
     ///
     /// # Panics
     /// When `out` has another length.
-    pub fn plain(&self, picture: &Picture, out: &mut [f32]) {
-        if picture.width == self.image_size && picture.height == self.image_size {
-            self.normalise(picture, out);
+    pub fn plain(&self, image: &Image, out: &mut [f32]) {
+        if image.width == self.image_size && image.height == self.image_size {
+            self.normalize(image, out);
         } else {
-            self.normalise(&crop::centre(picture, self.image_size), out);
+            self.normalize(&crop::center(image, self.image_size), out);
         }
     }
 
-    /// `[height, width, 3]` bytes to `[3, height, width]` normalised floats.
-    fn normalise(&self, view: &Picture, out: &mut [f32]) {
+    /// `[height, width, 3]` bytes to `[3, height, width]` normalized floats.
+    fn normalize(&self, view: &Image, out: &mut [f32]) {
         let plane = view.width * view.height;
         assert_eq!(out.len(), 3 * plane, "a view has three planes of its size");
-        for (channel, (table, plane)) in self.normalised.iter().zip(out.chunks_exact_mut(plane)).enumerate() {
+        for (channel, (table, plane)) in self.normalized.iter().zip(out.chunks_exact_mut(plane)).enumerate() {
             for (value, pixel) in plane.iter_mut().zip(view.pixels.chunks_exact(3)) {
                 *value = table[usize::from(pixel[channel])];
             }

@@ -1,18 +1,18 @@
-//! The whole way of a picture; each step has its own tests.
+//! The whole way of an image; each step has its own tests.
 
 use super::*;
 
 const MEAN: [f32; 3] = [0.5, 0.4, 0.3];
 const STD: [f32; 3] = [0.2, 0.25, 0.3];
 
-fn picture(width: usize, height: usize) -> Picture {
+fn image(width: usize, height: usize) -> Image {
     let pixels = (0..width * height)
         .flat_map(|i| [(i * 5 % 251) as u8, (i * 3 % 241) as u8, (i % 239) as u8])
         .collect();
-    Picture { width, height, pixels }
+    Image { width, height, pixels }
 }
 
-/// Settings that leave a picture as evaluation sees it.
+/// Settings that leave an image as evaluation sees it.
 pub(in crate::data) fn still() -> AugmentSettings {
     AugmentSettings {
         crop: "none".to_owned(),
@@ -22,32 +22,32 @@ pub(in crate::data) fn still() -> AugmentSettings {
         jitter: 0.0,
         jitter_saturation: 0.4,
         jitter_strength: 1.0,
-        grey: 0.0,
+        gray: 0.0,
         blur: 0.0,
-        solarise: 0.0,
+        solarize: 0.0,
         rand_augment: 0.0,
         erase: 0.0,
     }
 }
 
-fn view(settings: &AugmentSettings, picture: &Picture, place: u32) -> Vec<f32> {
+fn view(settings: &AugmentSettings, image: &Image, place: u32) -> Vec<f32> {
     let mut out = vec![f32::NAN; 3 * 32 * 32];
     let augment = Augment::new(settings, 32, MEAN, STD);
-    augment.view(0, picture, &mut augment.draws(7, 0, place, 0), &mut out);
+    augment.view(0, image, &mut augment.draws(7, 0, place, 0), &mut out);
     out
 }
 
-fn plain(picture: &Picture) -> Vec<f32> {
+fn plain(image: &Image) -> Vec<f32> {
     let mut out = vec![f32::NAN; 3 * 32 * 32];
-    Augment::new(&still(), 32, MEAN, STD).plain(picture, &mut out);
+    Augment::new(&still(), 32, MEAN, STD).plain(image, &mut out);
     out
 }
 
 #[test]
-fn a_plain_view_of_a_fitting_picture_is_its_pixels_normalised_channel_by_channel() {
-    let picture = picture(32, 32);
-    let values = plain(&picture);
-    for (i, pixel) in picture.pixels.chunks(3).enumerate() {
+fn a_plain_view_of_a_fitting_image_is_its_pixels_normalized_channel_by_channel() {
+    let image = image(32, 32);
+    let values = plain(&image);
+    for (i, pixel) in image.pixels.chunks(3).enumerate() {
         for c in 0..3 {
             let expected = (f32::from(pixel[c]) / 255.0 - MEAN[c]) / STD[c];
             assert!((values[c * 1024 + i] - expected).abs() < 1e-6);
@@ -58,14 +58,14 @@ fn a_plain_view_of_a_fitting_picture_is_its_pixels_normalised_channel_by_channel
 #[test]
 fn a_recipe_with_everything_off_is_the_plain_view() {
     for (width, height) in [(32, 32), (50, 41), (20, 90)] {
-        assert_eq!(view(&still(), &picture(width, height), 0), plain(&picture(width, height)));
+        assert_eq!(view(&still(), &image(width, height), 0), plain(&image(width, height)));
     }
 }
 
 #[test]
 fn a_certain_flip_mirrors_the_plain_view() {
-    let flipped = view(&AugmentSettings { flip: 1.0, ..still() }, &picture(32, 32), 0);
-    for (row, mirrored) in plain(&picture(32, 32)).chunks(32).zip(flipped.chunks(32)) {
+    let flipped = view(&AugmentSettings { flip: 1.0, ..still() }, &image(32, 32), 0);
+    for (row, mirrored) in plain(&image(32, 32)).chunks(32).zip(flipped.chunks(32)) {
         assert!(row.iter().eq(mirrored.iter().rev()));
     }
 }
@@ -73,8 +73,8 @@ fn a_certain_flip_mirrors_the_plain_view() {
 #[test]
 fn half_the_views_are_flipped_at_a_half() {
     let settings = AugmentSettings { flip: 0.5, ..still() };
-    let (picture, unchanged) = (picture(32, 32), plain(&picture(32, 32)));
-    let flips = (0..400).filter(|place| view(&settings, &picture, *place) != unchanged).count();
+    let (image, unchanged) = (image(32, 32), plain(&image(32, 32)));
+    let flips = (0..400).filter(|place| view(&settings, &image, *place) != unchanged).count();
     // 200 expected, standard deviation 10.
     assert!((160..240).contains(&flips), "{flips}");
 }
@@ -86,40 +86,40 @@ fn a_view_is_fixed_by_its_stream_alone_and_every_step_makes_finite_numbers() {
         flip: 0.5,
         crop_min: 0.08,
         jitter: 0.8,
-        grey: 0.2,
+        gray: 0.2,
         blur: 0.5,
-        solarise: 0.2,
+        solarize: 0.2,
         rand_augment: 9.0,
         erase: 0.25,
         ..still()
     };
     for (place, (width, height)) in [(32, 32), (64, 48), (9, 200), (1, 1)].into_iter().cycle().take(200).enumerate() {
-        let once = view(&all, &picture(width, height), place as u32);
+        let once = view(&all, &image(width, height), place as u32);
         assert!(once.iter().all(|v| v.is_finite()));
-        assert_eq!(once, view(&all, &picture(width, height), place as u32));
+        assert_eq!(once, view(&all, &image(width, height), place as u32));
     }
-    assert_ne!(view(&all, &picture(32, 32), 0), view(&all, &picture(32, 32), 1));
+    assert_ne!(view(&all, &image(32, 32), 0), view(&all, &image(32, 32), 1));
 }
 
 #[test]
-fn each_colour_step_changes_the_view_when_certain() {
-    let unchanged = plain(&picture(32, 32));
+fn each_color_step_changes_the_view_when_certain() {
+    let unchanged = plain(&image(32, 32));
     for settings in [
         AugmentSettings { jitter: 1.0, ..still() },
-        AugmentSettings { grey: 1.0, ..still() },
+        AugmentSettings { gray: 1.0, ..still() },
         AugmentSettings { blur: 1.0, ..still() },
-        AugmentSettings { solarise: 1.0, ..still() },
+        AugmentSettings { solarize: 1.0, ..still() },
         AugmentSettings { erase: 1.0, ..still() },
     ] {
-        assert_ne!(view(&settings, &picture(32, 32), 0), unchanged, "{settings:?}");
+        assert_ne!(view(&settings, &image(32, 32), 0), unchanged, "{settings:?}");
     }
 }
 
-/// View `nth` of picture 3 by a plan for a model of side 32.
-fn planned(plan: &[ViewPlan], nth: usize, picture: &Picture) -> Vec<f32> {
+/// View `nth` of image 3 by a plan for a model of side 32.
+fn planned(plan: &[ViewPlan], nth: usize, image: &Image) -> Vec<f32> {
     let augment = Augment::with_views(plan, 32, MEAN, STD);
     let mut out = vec![f32::NAN; 3 * plan[nth].side * plan[nth].side];
-    augment.view(nth, picture, &mut augment.draws(7, 1, 3, nth), &mut out);
+    augment.view(nth, image, &mut augment.draws(7, 1, 3, nth), &mut out);
     out
 }
 
@@ -133,17 +133,17 @@ fn every_view_has_its_own_recipe_and_side() {
         ..still()
     };
     let plan = [ViewPlan::new(still(), 32), ViewPlan::new(flipped, 32), ViewPlan::new(local, 16)];
-    let picture = picture(32, 32);
-    assert_eq!(planned(&plan, 0, &picture), plain(&picture));
-    assert_ne!(planned(&plan, 1, &picture), plain(&picture));
-    let local = planned(&plan, 2, &picture);
+    let image = image(32, 32);
+    assert_eq!(planned(&plan, 0, &image), plain(&image));
+    assert_ne!(planned(&plan, 1, &image), plain(&image));
+    let local = planned(&plan, 2, &image);
     assert_eq!(local.len(), 3 * 16 * 16);
     assert!(local.iter().all(|v| v.is_finite()));
     assert_eq!(Augment::with_views(&plan, 32, MEAN, STD).sides(), [32, 32, 16]);
 }
 
 #[test]
-fn views_that_share_crop_and_flip_differ_in_their_colours_alone() {
+fn views_that_share_crop_and_flip_differ_in_their_colors_alone() {
     let cropped = AugmentSettings {
         crop: "resized".to_owned(),
         flip: 0.5,
@@ -155,22 +155,22 @@ fn views_that_share_crop_and_flip_differ_in_their_colours_alone() {
         ..ViewPlan::new(augment, 32)
     };
     let first = ViewPlan::new(cropped.clone(), 32);
-    let picture = picture(50, 41);
+    let image = image(50, 41);
     // The crop and the flip of the shared view hold, whatever the recipe of its own says.
     let plan = [first.clone(), shared(still()), ViewPlan::new(cropped.clone(), 32)];
-    assert_eq!(planned(&plan, 0, &picture), planned(&plan, 1, &picture));
-    assert_ne!(planned(&plan, 0, &picture), planned(&plan, 2, &picture));
-    // With colours: draws of the first view move neither the crop of the second nor its colours.
-    let coloured = |jitter: f64| AugmentSettings { jitter, ..cropped.clone() };
-    let with = |jitter| planned(&[ViewPlan::new(coloured(jitter), 32), shared(coloured(1.0))], 1, &picture);
+    assert_eq!(planned(&plan, 0, &image), planned(&plan, 1, &image));
+    assert_ne!(planned(&plan, 0, &image), planned(&plan, 2, &image));
+    // With colors: draws of the first view move neither the crop of the second nor its colors.
+    let colored = |jitter: f64| AugmentSettings { jitter, ..cropped.clone() };
+    let with = |jitter| planned(&[ViewPlan::new(colored(jitter), 32), shared(colored(1.0))], 1, &image);
     assert_eq!(with(0.0), with(1.0));
-    assert_ne!(with(0.0), planned(&plan, 0, &picture));
+    assert_ne!(with(0.0), planned(&plan, 0, &image));
 }
 
 #[test]
 fn crops_keep_to_their_largest_area() {
-    // A picture whose levels rise by one a column: the range of levels in a view is the width of its crop.
-    let ramp = Picture {
+    // An image whose levels rise by one a column: the range of levels in a view is the width of its crop.
+    let ramp = Image {
         width: 100,
         height: 100,
         pixels: (0..10_000).flat_map(|i| [(i % 100) as u8; 3]).collect(),

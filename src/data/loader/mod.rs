@@ -13,7 +13,7 @@ use self::order::Order;
 use self::prefetch::Prefetch;
 use super::augment::Augment;
 use super::mix::Mix;
-use super::{Picture, Split};
+use super::{Image, Split};
 
 /// Batches made ahead by few threads ("ours": hides a slow batch, costs little memory).
 const AHEAD: usize = 3;
@@ -30,11 +30,11 @@ pub struct Batch {
     pub step: u64,
     /// Place of its epoch, from 0.
     pub epoch: u64,
-    /// Which pictures of the split.
+    /// Which images of the split.
     pub indices: Vec<u32>,
     /// Their classes.
     pub labels: Vec<u32>,
-    /// Normalised pictures, each view `[batch, 3, side, side]` with a side of its own.
+    /// Normalized images, each view `[batch, 3, side, side]` with a side of its own.
     pub views: Vec<Vec<f32>>,
     /// Soft targets, `[batch, classes]`; there exactly if the loader mixes.
     pub targets: Option<Vec<f32>>,
@@ -45,7 +45,7 @@ pub struct Batch {
 pub struct LoaderPlan {
     /// The run's seed.
     pub seed: u64,
-    /// Pictures in a batch.
+    /// Images in a batch.
     pub batch_size: usize,
     /// Epochs of the run.
     pub epochs: u64,
@@ -60,29 +60,29 @@ pub struct LoaderPlan {
     pub ahead: usize,
 }
 
-/// Full batches in one pass: what is left over after them is dropped (and other pictures in the next pass).
-pub fn batches_per_epoch(pictures: usize, batch_size: usize) -> u64 {
-    (pictures / batch_size) as u64
+/// Full batches in one pass: what is left over after them is dropped (and other images in the next pass).
+pub fn batches_per_epoch(images: usize, batch_size: usize) -> u64 {
+    (images / batch_size) as u64
 }
 
-/// Which pictures stand in a batch, and in which pass over the split each does.
-fn places(order: &Order, pictures: usize, plan: &LoaderPlan, step: u64) -> (Vec<u64>, Vec<u32>) {
+/// Which images stand in a batch, and in which pass over the split each does.
+fn places(order: &Order, images: usize, plan: &LoaderPlan, step: u64) -> (Vec<u64>, Vec<u32>) {
     let size = plan.batch_size as u64;
     let first = if plan.repeated.is_some() {
         step * size
     } else {
         // A pass ends with its last full batch.
-        let per_pass = batches_per_epoch(pictures, plan.batch_size);
-        step / per_pass * pictures as u64 + step % per_pass * size
+        let per_pass = batches_per_epoch(images, plan.batch_size);
+        step / per_pass * images as u64 + step % per_pass * size
     };
     let place = |nth: u64| {
-        let (pass, place) = (nth / pictures as u64, nth % pictures as u64);
+        let (pass, place) = (nth / images as u64, nth % images as u64);
         (pass, order.of(pass)[place as usize])
     };
     (first..first + size).map(place).unzip()
 }
 
-/// Augmented batches of shuffled pictures, epoch after epoch. After an error it ends.
+/// Augmented batches of shuffled images, epoch after epoch. After an error it ends.
 ///
 /// Batch `n` of two loaders with the same seed, split and recipe is the same, wherever they began.
 #[derive(Debug)]
@@ -98,10 +98,10 @@ impl TrainLoader {
             let (passes, indices) = places(&order, split.len(), &plan, step);
             let sides = augment.sides();
             let mut views: Vec<Vec<f32>> = sides.iter().map(|side| vec![0.0; indices.len() * values(*side)]).collect();
-            each(&split, &indices, stop, |place, picture| {
+            each(&split, &indices, stop, |place, image| {
                 for (nth, view) in views.iter_mut().enumerate() {
                     let mut draws = augment.draws(plan.seed, passes[place], indices[place], nth);
-                    augment.view(nth, picture, &mut draws, chunk(view, place, sides[nth]));
+                    augment.view(nth, image, &mut draws, chunk(view, place, sides[nth]));
                 }
             })?;
             let labels = labels(&split, &indices);
@@ -132,7 +132,7 @@ impl Iterator for TrainLoader {
     }
 }
 
-/// Every picture of a split once, in order and unvaried; the last batch may be short. After an error it ends.
+/// Every image of a split once, in order and unvaried; the last batch may be short. After an error it ends.
 #[derive(Debug)]
 pub struct EvalLoader(Prefetch<Batch>);
 
@@ -143,15 +143,15 @@ impl EvalLoader {
         EvalLoader::chosen(split, augment, all.chunks(batch_size).map(<[u32]>::to_vec).collect(), threads)
     }
 
-    /// Begins to make these batches of pictures, named by their numbers.
+    /// Begins to make these batches of images, named by their numbers.
     pub fn chosen(split: Split, augment: Augment, batches: Vec<Vec<u32>>, threads: usize) -> EvalLoader {
         let count = batches.len() as u64;
         let make = move |step: u64, stop: &AtomicBool| {
             let indices = batches[step as usize].clone();
             let side = augment.image_size();
             let mut view = vec![0.0; indices.len() * values(side)];
-            each(&split, &indices, stop, |place, picture| {
-                augment.plain(picture, chunk(&mut view, place, side))
+            each(&split, &indices, stop, |place, image| {
+                augment.plain(image, chunk(&mut view, place, side))
             })?;
             let labels = labels(&split, &indices);
             Ok(Batch {
@@ -175,7 +175,7 @@ impl Iterator for EvalLoader {
     }
 }
 
-/// Numbers in one view of one picture.
+/// Numbers in one view of one image.
 fn values(side: usize) -> usize {
     3 * side * side
 }
@@ -189,12 +189,12 @@ fn labels(split: &Split, indices: &[u32]) -> Vec<u32> {
     indices.iter().map(|index| split.label(*index as usize)).collect()
 }
 
-/// Calls `use_picture` with the place in the batch and the picture; gives up when told to stop.
-fn each(split: &Split, indices: &[u32], stop: &AtomicBool, mut use_picture: impl FnMut(usize, &Picture)) -> anyhow::Result<()> {
+/// Calls `use_image` with the place in the batch and the image; gives up when told to stop.
+fn each(split: &Split, indices: &[u32], stop: &AtomicBool, mut use_image: impl FnMut(usize, &Image)) -> anyhow::Result<()> {
     for (place, index) in indices.iter().enumerate() {
         ensure!(!stop.load(Ordering::Relaxed), "the loader was stopped");
-        let picture = split.picture(*index as usize)?;
-        use_picture(place, &picture);
+        let image = split.image(*index as usize)?;
+        use_image(place, &image);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! In which order the pictures of a pass come.
+//! In which order the images of a pass come.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

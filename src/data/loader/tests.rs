@@ -10,13 +10,13 @@ use crate::experiment::settings::AugmentSettings;
 
 const SIZE: usize = 16;
 
-/// Picture `i` is `i` in red, its class `i % 3`.
+/// Image `i` is `i` in red, its class `i % 3`.
 fn split(n: usize) -> Split {
-    let picture = |i: usize| (0..SIZE * SIZE).flat_map(move |p| [i as u8, p as u8, (p / SIZE * i) as u8]);
+    let image = |i: usize| (0..SIZE * SIZE).flat_map(move |p| [i as u8, p as u8, (p / SIZE * i) as u8]);
     Split::in_memory(
         SIZE,
         SIZE,
-        (0..n).flat_map(picture).collect(),
+        (0..n).flat_map(image).collect(),
         (0..n as u32).map(|i| i % 3).collect(),
     )
 }
@@ -82,7 +82,7 @@ fn batches_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn repeated_pictures_come_equally_often_each_time_in_other_views_from_anywhere_on() {
+fn repeated_images_come_equally_often_each_time_in_other_views_from_anywhere_on() {
     let plan = LoaderPlan {
         repeated: Some(6),
         ..plan()
@@ -100,7 +100,7 @@ fn repeated_pictures_come_equally_often_each_time_in_other_views_from_anywhere_o
     let indices: Vec<u32> = whole.iter().flat_map(|batch| batch.indices.clone()).collect();
     assert!(indices.chunks(3).all(|pass| [0, 1, 2].iter().all(|index| pass.contains(index))));
     assert_eq!(whole[0].indices[..3], indices[..3]);
-    // Two views of one picture in one batch differ.
+    // Two views of one image in one batch differ.
     let (first, batch) = (whole[0].indices[3], &whole[0]);
     let place = batch.indices.iter().position(|index| *index == first).unwrap();
     let view = |place: usize| &batch.views[0][place * 3 * SIZE * SIZE..][..3 * SIZE * SIZE];
@@ -141,7 +141,7 @@ fn a_loader_that_begins_anywhere_gives_the_rest_of_the_uninterrupted_run() {
 }
 
 #[test]
-fn an_epoch_shows_each_picture_at_most_once_and_drops_what_does_not_fill_a_batch() {
+fn an_epoch_shows_each_image_at_most_once_and_drops_what_does_not_fill_a_batch() {
     assert_eq!(
         (batches_per_epoch(22, 4), batches_per_epoch(4, 4), batches_per_epoch(3, 4)),
         (5, 1, 0)
@@ -158,7 +158,7 @@ fn an_epoch_shows_each_picture_at_most_once_and_drops_what_does_not_fill_a_batch
         dropped.push((0..22).find(|i| !seen.contains(i)));
     }
     assert!(whole.iter().map(|b| b.step).eq(0..15));
-    assert_ne!(dropped[0], dropped[1], "another epoch drops other pictures");
+    assert_ne!(dropped[0], dropped[1], "another epoch drops other images");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_batch_holds_what_its_indices_say() {
                 let side = augment.sides()[nth];
                 let mut draws = augment.draws(9, batch.epoch, *index, nth);
                 let mut expected = vec![0.0; 3 * side * side];
-                augment.view(nth, &split.picture(*index as usize).unwrap(), &mut draws, &mut expected);
+                augment.view(nth, &split.image(*index as usize).unwrap(), &mut draws, &mut expected);
                 assert_eq!(view[place * expected.len()..][..expected.len()], expected);
             }
         }
@@ -201,13 +201,13 @@ fn a_mixed_batch_has_targets_and_all_its_views_are_mixed_alike() {
 }
 
 #[test]
-fn evaluation_shows_every_picture_once_in_order_and_unvaried() {
+fn evaluation_shows_every_image_once_in_order_and_unvaried() {
     let (split, augment) = (split(22), augment());
     let batches: Vec<Batch> = EvalLoader::new(split.clone(), augment.clone(), 8, 3).map(Result::unwrap).collect();
     assert!(batches.iter().flat_map(|b| b.indices.clone()).eq(0..22));
     assert_eq!(batches.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [8, 8, 6]);
     let mut plain = vec![0.0; 3 * SIZE * SIZE];
-    augment.plain(&split.picture(21).unwrap(), &mut plain);
+    augment.plain(&split.image(21).unwrap(), &mut plain);
     assert_eq!(batches[2].views[0][5 * plain.len()..], plain);
 }
 
@@ -227,17 +227,17 @@ fn dropping_a_loader_in_the_middle_does_not_hang() {
     drop(loader);
 }
 
-/// A source whose pictures are all torn.
+/// A source whose images are all torn.
 struct Torn;
 
 impl Reader for Torn {
-    fn picture(&self, _: &Item) -> anyhow::Result<Picture> {
+    fn image(&self, _: &Item) -> anyhow::Result<Image> {
         bail!("the file ends too early")
     }
 }
 
 #[test]
-fn an_unreadable_picture_ends_the_loader_with_its_path() {
+fn an_unreadable_image_ends_the_loader_with_its_path() {
     let item = |n: usize| Item {
         label: 0,
         name: format!("train/cat/{n}.png"),

@@ -1,10 +1,10 @@
-//! Few pictures, few labels and columns with settings of their own.
+//! Few images, few labels and columns with settings of their own.
 
 use super::resolve::refused;
 use super::*;
 
 #[test]
-fn a_choice_of_few_pictures_must_fit_together() {
+fn a_choice_of_few_images_must_fit_together() {
     let wish = |settings: &[(&str, &str, Value)]| pretrain(&request(settings));
     let pool = [("data", "train_images", Value::Int(2000)), ("train", "batch_size", Value::Int(64))];
     let with = |more: &[(&'static str, &'static str, Value)]| wish(&[&pool[..], more].concat());
@@ -30,11 +30,11 @@ fn a_choice_of_few_pictures_must_fit_together() {
             ("few", "choice", text("list")),
             ("few", "list", text("a.txt")),
         ]),
-        "few.images: a list names all the pictures: it must be 0 with few.choice = list",
+        "few.images: a list names all the images: it must be 0 with few.choice = list",
     );
     refused(
         with(&[("repeat", "epoch_samples", Value::Int(63))]),
-        "train.batch_size: a step of 64 pictures is larger than an epoch of repeat.epoch_samples: batch_size times accumulation must be at most 63",
+        "train.batch_size: a step of 64 images is larger than an epoch of repeat.epoch_samples: batch_size times accumulation must be at most 63",
     );
 }
 

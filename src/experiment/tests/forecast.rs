@@ -87,7 +87,7 @@ fn a_measured_speed_says_how_long_training_takes() {
         vec![speed("mae", 1.0), speed("mae", 1024.0), speed("supervised", 512.0)],
     );
     let of = |stage: Stage| past.expect(plan.runs.iter().find(|run| run.stage == stage).unwrap());
-    // 100 epochs of 2048 pictures.
+    // 100 epochs of 2048 images.
     assert_eq!(of(Stage::Pretrain), Some((200.0, Basis::Speed)), "the newest speed");
     assert_eq!(of(Stage::Finetune), Some((400.0, Basis::Speed)), "as supervised training");
     assert_eq!(of(Stage::Psnr), None);

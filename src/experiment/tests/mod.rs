@@ -73,7 +73,7 @@ fn catalog() -> Catalog {
     }
 }
 
-/// A scale that leaves the defaults as they are, for pictures of 32 by 32.
+/// A scale that leaves the defaults as they are, for images of 32 by 32.
 fn scale(more: &str) -> Scale {
     Scale::parse("toy.toml", &format!("name = \"toy\"\nsummary = \"\"\nseeds = 2\n{more}")).unwrap()
 }

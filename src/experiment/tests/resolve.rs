@@ -184,7 +184,7 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
     );
     refused(
         wish("data", "train_images", Value::Int(1000)),
-        "train.batch_size: a step of 1024 pictures is larger than the data: batch_size times accumulation must be at most 1000",
+        "train.batch_size: a step of 1024 images is larger than the data: batch_size times accumulation must be at most 1000",
     );
 }
 
@@ -359,11 +359,11 @@ fn ratios_to_compare_are_in_order_and_leave_something_to_see() {
     );
     refused(
         cka("ratios", text("0.99")),
-        "cka.ratios: 0.99 is not allowed: it leaves none of the 64 patches of a picture",
+        "cka.ratios: 0.99 is not allowed: it leaves none of the 64 patches of an image",
     );
     refused(
-        cka("pictures", Value::Int(3)),
-        "cka.pictures: 3 is not allowed: it must be 0, for all, or at least 4",
+        cka("images", Value::Int(3)),
+        "cka.images: 3 is not allowed: it must be 0, for all, or at least 4",
     );
     let probe = single_run(Stage::Probe, "mae", &scale(""), &catalog(), &Request::default(), 0, Some(&parent)).unwrap();
     refused(
@@ -382,7 +382,7 @@ fn some_stages_need_a_parent_or_a_method_that_reconstructs() {
     let parent = single(Stage::Pretrain, "random_init", None).unwrap();
     refused(
         single(Stage::Psnr, "random_init", Some(&parent)),
-        "stage: Random does not reconstruct pictures, so it has no psnr",
+        "stage: Random does not reconstruct images, so it has no psnr",
     );
     refused(
         single(Stage::Pretrain, "moco", None),

@@ -112,7 +112,7 @@ section! {
 section! {
     /// A section that came later.
     New = "few" {
-        /// Pictures; 0 is all.
+        /// Images; 0 is all.
         images: usize = Literal::Int(0), Kind::Int { min: 0, max: 1000 }, "ours" before Literal::Int(0);
     }
 }

@@ -35,7 +35,7 @@ fn a_refusal_says_what_is_allowed() {
         "2.5 is not allowed: it must be a whole number from 1 to 100",
     );
     refused(EPOCHS, text("many"), "many is not allowed: it must be a whole number from 1 to 100");
-    refused(CROP, text("centre"), "centre is not allowed: it must be one of resized, pad");
+    refused(CROP, text("center"), "center is not allowed: it must be one of resized, pad");
     refused(Kind::Bool, Value::Int(1), "1 is not allowed: it must be true or false");
     refused(
         Kind::Int { min: 2, max: i64::MAX },

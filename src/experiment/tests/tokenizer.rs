@@ -53,7 +53,7 @@ fn runs_that_ask_for_the_same_tokenizer_share_it() {
     assert_eq!(
         tokenizer_of(&older).unwrap().key,
         tokenizer.key,
-        "a record from before there were few pictures"
+        "a record from before there were few images"
     );
 }
 

@@ -1,8 +1,8 @@
-//! Softmax attention on packed queries, keys and values, `[pictures, tokens, 3, heads, width]`.
+//! Softmax attention on packed queries, keys and values, `[images, tokens, 3, heads, width]`.
 //!
 //! Nothing is split, transposed or joined in memory: the products read and write with strides. For the gradient only
 //! the logarithm of each row's sum of exponentials is kept; the weights are worked out again from it. A bias
-//! `[heads, tokens, tokens]`, the same for every picture, may be added to the scores.
+//! `[heads, tokens, tokens]`, the same for every image, may be added to the scores.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const QUERIES: usize = 128;
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Tokens of a picture.
+    /// Tokens of an image.
     pub tokens: usize,
     /// Heads.
     pub heads: usize,
@@ -45,18 +45,18 @@ impl Shape {
     }
 
     /// Query (0), key (1) or value (2) of a head, from one token on.
-    fn part<'a>(&self, picture: &'a [f32], part: usize, head: usize, first: usize, tokens: usize) -> Matrix<'a> {
+    fn part<'a>(&self, image: &'a [f32], part: usize, head: usize, first: usize, tokens: usize) -> Matrix<'a> {
         let start = first * self.stride() + part * self.dim() + head * self.width;
-        Matrix::strided(&picture[start..], tokens, self.width, self.stride())
+        Matrix::strided(&image[start..], tokens, self.width, self.stride())
     }
 
     /// The same to write.
-    fn part_mut<'a>(&self, picture: &'a mut [f32], part: usize, head: usize, first: usize, tokens: usize) -> MatrixMut<'a> {
+    fn part_mut<'a>(&self, image: &'a mut [f32], part: usize, head: usize, first: usize, tokens: usize) -> MatrixMut<'a> {
         let start = first * self.stride() + part * self.dim() + head * self.width;
-        MatrixMut::strided(&mut picture[start..], tokens, self.width, self.stride())
+        MatrixMut::strided(&mut image[start..], tokens, self.width, self.stride())
     }
 
-    /// Numbers of the packed input of one picture.
+    /// Numbers of the packed input of one image.
     fn one(&self) -> usize {
         self.tokens * self.stride()
     }
@@ -76,11 +76,11 @@ struct Tile {
     count: usize,
 }
 
-/// What the heads mix, `[pictures, tokens, heads * width]`, and the logarithms `[pictures, heads, tokens]`.
+/// What the heads mix, `[images, tokens, heads * width]`, and the logarithms `[images, heads, tokens]`.
 pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> (Vec<f32>, Vec<f32>) {
     let Shape { tokens, heads, width } = shape;
-    let pictures = qkv.len() / (tokens * shape.stride());
-    let (mut mixed, mut logs) = (Output::new(pictures * tokens * shape.dim()), Output::new(pictures * heads * tokens));
+    let images = qkv.len() / (tokens * shape.stride());
+    let (mut mixed, mut logs) = (Output::new(images * tokens * shape.dim()), Output::new(images * heads * tokens));
     qkv.par_chunks(tokens * shape.stride())
         .zip(mixed.slots(tokens * shape.dim()))
         .zip(logs.slots(heads * tokens))
@@ -110,22 +110,22 @@ pub fn forward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape) -> (Vec<f32>, Ve
 /// The gradients of `qkv` and of the bias, where `g` is that of what was mixed.
 pub fn backward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape, logs: &[f32], g: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
     let Shape { tokens, heads, .. } = shape;
-    // The bias belongs to every picture, so each thread adds up the gradients of its own pictures.
-    let pictures = match bias {
+    // The bias belongs to every image, so each thread adds up the gradients of its own images.
+    let images = match bias {
         Some(_) => (qkv.len() / shape.one()).div_ceil(rayon::current_num_threads()),
         None => 1,
     };
     let mut dqkv = Output::new(qkv.len());
     let sums: Vec<Vec<f32>> = qkv
-        .par_chunks(pictures * shape.one())
-        .zip(g.par_chunks(pictures * tokens * shape.dim()))
-        .zip(logs.par_chunks(pictures * heads * tokens))
-        .zip(dqkv.slots(pictures * shape.one()))
+        .par_chunks(images * shape.one())
+        .zip(g.par_chunks(images * tokens * shape.dim()))
+        .zip(logs.par_chunks(images * heads * tokens))
+        .zip(dqkv.slots(images * shape.one()))
         .map(|(((qkv, g), logs), dqkv)| {
             let mut dbias = vec![0.0; bias.map_or(0, <[f32]>::len)];
             let (g, logs) = (g.chunks_exact(tokens * shape.dim()), logs.chunks_exact(heads * tokens));
             for (((qkv, g), logs), dqkv) in qkv.chunks_exact(shape.one()).zip(g).zip(logs).zip(dqkv.split(shape.one())) {
-                picture_gradient(qkv, bias, shape, logs, g, dqkv.zeros(), &mut dbias);
+                image_gradient(qkv, bias, shape, logs, g, dqkv.zeros(), &mut dbias);
             }
             dbias
         })
@@ -137,8 +137,8 @@ pub fn backward(qkv: &[f32], bias: Option<&[f32]>, shape: Shape, logs: &[f32], g
     (dqkv.finish(), dbias.filter(|_| bias.is_some()))
 }
 
-/// Writes the gradient of one picture and adds to that of the bias.
-fn picture_gradient(qkv: &[f32], bias: Option<&[f32]>, shape: Shape, logs: &[f32], g: &[f32], dqkv: &mut [f32], dbias: &mut [f32]) {
+/// Writes the gradient of one image and adds to that of the bias.
+fn image_gradient(qkv: &[f32], bias: Option<&[f32]>, shape: Shape, logs: &[f32], g: &[f32], dqkv: &mut [f32], dbias: &mut [f32]) {
     for (head, logs) in logs.chunks_exact(shape.tokens).enumerate() {
         for (tile, logs) in logs.chunks(QUERIES).enumerate() {
             let (first, count) = (tile * QUERIES, logs.len());
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn values_and_gradients_are_those_of_the_formula_for_any_size() {
-        for (pictures, tokens, heads, width) in [(1, 1, 1, 1), (2, 3, 2, 5), (1, 17, 1, 4), (3, 5, 3, 2)] {
+        for (images, tokens, heads, width) in [(1, 1, 1, 1), (2, 3, 2, 5), (1, 17, 1, 4), (3, 5, 3, 2)] {
             let shape = Shape { tokens, heads, width };
             let one = tokens * 3 * heads * width;
-            let qkv: Vec<f32> = waves(pictures * one, 0.7).iter().map(|v| v * 2.0).collect();
+            let qkv: Vec<f32> = waves(images * one, 0.7).iter().map(|v| v * 2.0).collect();
             let (mixed, logs) = forward(&qkv, None, shape);
             let reference = |qkv: &[f64]| -> Vec<f64> {
                 qkv.chunks(one)
@@ -264,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bias_is_added_to_the_scores_of_every_picture_and_gets_the_sum_of_their_gradients() {
-        for (pictures, tokens, heads, width) in [(1, 1, 1, 1), (5, 3, 2, 5), (2, 6, 3, 2), (1, QUERIES + 2, 1, 1)] {
+    fn a_bias_is_added_to_the_scores_of_every_image_and_gets_the_sum_of_their_gradients() {
+        for (images, tokens, heads, width) in [(1, 1, 1, 1), (5, 3, 2, 5), (2, 6, 3, 2), (1, QUERIES + 2, 1, 1)] {
             let shape = Shape { tokens, heads, width };
-            let qkv = waves(pictures * shape.one(), 0.7);
+            let qkv = waves(images * shape.one(), 0.7);
             let bias = waves(heads * tokens * tokens, 0.9);
             let (mixed, logs) = forward(&qkv, Some(&bias), shape);
             let reference = |qkv: &[f64], bias: &[f64]| -> Vec<f64> {

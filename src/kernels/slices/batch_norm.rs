@@ -11,7 +11,7 @@ use super::simd::{add_rows, multiply_add, multiversion, sum_in_order};
 /// Rows whose sums are taken one after another; fixed, so that a sum is the same for any number of threads.
 const BLOCK: usize = 256;
 
-/// Normalises the columns of rows as wide as the norm; `relu` cuts what comes out below zero.
+/// Normalizes the columns of rows as wide as the norm; `relu` cuts what comes out below zero.
 ///
 /// Mean and one over the deviation are one a column.
 pub fn forward(x: &[f32], norm: Norm, relu: bool) -> Normed {
@@ -65,8 +65,8 @@ fn over_blocks(x: &[f32], d: usize, work: impl Fn(&[f32], &mut [f32]) + Sync) ->
 fn column_squares_body<const FUSED: bool>(block: &[f32], mean: &[f32], sums: &mut [f32]) {
     for row in block.chunks_exact(sums.len()) {
         for ((sum, x), mean) in sums.iter_mut().zip(row).zip(mean) {
-            let centred = x - mean;
-            *sum = multiply_add::<FUSED>(centred, centred, *sum);
+            let centered = x - mean;
+            *sum = multiply_add::<FUSED>(centered, centered, *sum);
         }
     }
 }
@@ -76,7 +76,7 @@ multiversion!(
     fn column_squares(block: &[f32], mean: &[f32], sums: &mut [f32]) = column_squares_body
 );
 
-/// A normalised number, scaled and shifted.
+/// A normalized number, scaled and shifted.
 #[inline(always)]
 fn value<const FUSED: bool>(x: f32, norm: &Norm, mean: &[f32], rstd: &[f32], column: usize) -> f32 {
     multiply_add::<FUSED>((x - mean[column]) * rstd[column], norm.gamma[column], norm.beta[column])
@@ -150,7 +150,7 @@ fn gradient_body<const FUSED: bool>(
     let share = 1.0 / rows;
     for (x, g) in x.chunks_exact(d).zip(g.chunks_exact_mut(d)) {
         for i in 0..d {
-            // Less its own mean, and less its part along the normalised column.
+            // Less its own mean, and less its part along the normalized column.
             let along = (x[i] - mean[i]) * rstd[i] * dgamma[i];
             g[i] = gamma[i] * rstd[i] * (g[i] - (dbeta[i] + along) * share);
         }
@@ -232,7 +232,7 @@ mod tests {
         let expected: Vec<f64> = (0..d).map(sum).collect();
         let (_, dbeta) = backward(&x, norm, &normed.mean, &normed.rstd, true, &mut g.clone());
         assert_close(&dbeta, &expected, 2e-5, "beta");
-        // The gradient of a normalised column neither shifts nor stretches it.
+        // The gradient of a normalized column neither shifts nor stretches it.
         backward(&x, norm, &normed.mean, &normed.rstd, true, &mut g);
         for column in 0..d {
             let shift: f64 = (0..rows).map(|row| f64::from(g[row * d + column])).sum();

@@ -18,7 +18,7 @@ pub struct Norm<'a> {
     pub epsilon: f32,
 }
 
-/// A normalised matrix and what its gradient needs.
+/// A normalized matrix and what its gradient needs.
 #[derive(Debug)]
 pub struct Normed {
     /// Its rows.
@@ -29,7 +29,7 @@ pub struct Normed {
     pub rstd: Vec<f32>,
 }
 
-/// Normalises rows as wide as the norm.
+/// Normalizes rows as wide as the norm.
 pub fn forward(x: &[f32], norm: Norm) -> Normed {
     let d = norm.gamma.len();
     let rows = x.len() / d;
@@ -39,7 +39,7 @@ pub fn forward(x: &[f32], norm: Norm) -> Normed {
         .zip(y.slots(task * d))
         .zip(mean.slots(task))
         .zip(rstd.slots(task))
-        .for_each(|(((x, y), mean), rstd)| normalise(y.copy(x), norm, mean.zeros(), rstd.zeros()));
+        .for_each(|(((x, y), mean), rstd)| normalize(y.copy(x), norm, mean.zeros(), rstd.zeros()));
     Normed {
         y: y.finish(),
         mean: mean.finish(),
@@ -67,7 +67,7 @@ pub fn backward(x: &[f32], gamma: &[f32], mean: &[f32], rstd: &[f32], g: &mut [f
 }
 
 #[inline(always)]
-fn normalise_body<const FUSED: bool>(x: &mut [f32], norm: Norm, mean: &mut [f32], rstd: &mut [f32]) {
+fn normalize_body<const FUSED: bool>(x: &mut [f32], norm: Norm, mean: &mut [f32], rstd: &mut [f32]) {
     let d = norm.gamma.len();
     for ((x, mean), rstd) in x.chunks_exact_mut(d).zip(mean).zip(rstd) {
         *mean = sum_of(x, |_, v| v) / d as f32;
@@ -79,20 +79,20 @@ fn normalise_body<const FUSED: bool>(x: &mut [f32], norm: Norm, mean: &mut [f32]
 }
 
 multiversion!(
-    /// Normalises rows in place, on this thread, and writes their means and one over their deviations.
-    pub fn normalise(x: &mut [f32], norm: Norm<'_>, mean: &mut [f32], rstd: &mut [f32]) = normalise_body
+    /// Normalizes rows in place, on this thread, and writes their means and one over their deviations.
+    pub fn normalize(x: &mut [f32], norm: Norm<'_>, mean: &mut [f32], rstd: &mut [f32]) = normalize_body
 );
 
 #[inline(always)]
-fn renormalise_body<const FUSED: bool>(x: &mut [f32], norm: Norm, mean: &[f32], rstd: &[f32]) {
+fn renormalize_body<const FUSED: bool>(x: &mut [f32], norm: Norm, mean: &[f32], rstd: &[f32]) {
     for ((x, mean), rstd) in x.chunks_exact_mut(norm.gamma.len()).zip(mean).zip(rstd) {
         scale_row::<FUSED>(x, norm, *mean, *rstd);
     }
 }
 
 multiversion!(
-    /// As [`normalise`], with the statistics that it found before.
-    pub fn renormalise(x: &mut [f32], norm: Norm<'_>, mean: &[f32], rstd: &[f32]) = renormalise_body
+    /// As [`normalize`], with the statistics that it found before.
+    pub fn renormalize(x: &mut [f32], norm: Norm<'_>, mean: &[f32], rstd: &[f32]) = renormalize_body
 );
 
 #[inline(always)]
@@ -116,7 +116,7 @@ fn gradient_body<const FUSED: bool>(
     let (dgamma, dbeta) = (&mut dgamma[..d], &mut dbeta[..d]);
     for (((x, g), &mean), &rstd) in x.chunks_exact(d).zip(g.chunks_exact_mut(d)).zip(mean).zip(rstd) {
         let (x, g) = (&x[..d], &mut g[..d]);
-        // The gradient less its own mean, and less its part along the normalised row.
+        // The gradient less its own mean, and less its part along the normalized row.
         let (mut sums, mut products) = ([0.0; LANES], [0.0; LANES]);
         let mut take = |i: usize, lane: usize| {
             let normed = (x[i] - mean) * rstd;

@@ -29,13 +29,13 @@ impl Layer<'_> {
 pub struct Residual<'a> {
     /// The stream, as long as the branch.
     pub stream: &'a [f32],
-    /// One factor a picture, or none at all for 1 everywhere.
+    /// One factor an image, or none at all for 1 everywhere.
     pub factors: &'a [f32],
-    /// Rows of a picture.
+    /// Rows of an image.
     pub tokens: usize,
 }
 
-/// The factors of some rows: those of their pictures, or 1.
+/// The factors of some rows: those of their images, or 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Factors<'a> {
     factors: &'a [f32],
@@ -107,7 +107,7 @@ pub fn forward(x: &[f32], layer: Layer, residual: Option<Residual>) -> Vec<f32> 
 }
 
 /// The gradients of a layer with `n` outputs, where `g` is that of the stream that the branch was added to with its
-/// factors (none for 1 everywhere), a picture having so many rows.
+/// factors (none for 1 everywhere), an image having so many rows.
 pub fn backward(x: &[f32], w: &[f32], n: usize, g: &[f32], (factors, tokens): (&[f32], usize), want_dx: bool) -> Gradients {
     let k = w.len() / n;
     let rows = x.len() / k;
@@ -211,7 +211,7 @@ mod tests {
     use super::super::reference::{self, assert_close, dot, slopes, waves, wide};
     use super::*;
 
-    /// `stream + factor * (x W + b)` in the reference, a factor a picture of two rows.
+    /// `stream + factor * (x W + b)` in the reference, a factor an image of two rows.
     fn expected(x: &[f64], w: &[f64], b: &[f64], stream: &[f64], factors: &[f32]) -> Vec<f64> {
         let branch = reference::linear(x, w, b);
         let factor = |i: usize| factors.get(i / b.len() / 2).map_or(1.0, |f| f64::from(*f));

@@ -93,7 +93,7 @@ impl<'a> MatrixMut<'a> {
     fn multiply(self, a: Matrix, b: Matrix, add: bool) {
         check_sizes((self.rows, self.cols), &a, &b);
         #[expect(unsafe_code, reason = "calls the product on pointers whose bounds were checked")]
-        // SAFETY: the constructor checked that the rows lie inside `data` and do not overlap; `data` is initialised.
+        // SAFETY: the constructor checked that the rows lie inside `data` and do not overlap; `data` is initialized.
         unsafe {
             gemm(self.data.as_mut_ptr(), self.row_stride, add, &a, &b);
         }
@@ -130,7 +130,7 @@ fn check_sizes((rows, cols): (usize, usize), a: &Matrix, b: &Matrix) {
 ///
 /// # Safety
 /// `dst` must be valid for writes of `a.rows` rows of `b.cols` numbers, one every `row_stride >= b.cols`, not aliased,
-/// and initialised if `add` is set; the sizes of `a` and `b` must agree.
+/// and initialized if `add` is set; the sizes of `a` and `b` must agree.
 #[expect(unsafe_code, reason = "the product takes pointers and strides")]
 unsafe fn gemm(dst: *mut f32, row_stride: usize, add: bool, a: &Matrix, b: &Matrix) {
     if a.rows == 0 || b.cols == 0 {

@@ -1,13 +1,13 @@
 //! The whole MLP branch of a block, `y = x + factor * (GELU(LN(x) W1 + b1) W2 + b2)`, as one.
 //!
-//! Only what stands before the GELU is kept for the gradient; the normalised rows and the hidden activations live
+//! Only what stands before the GELU is kept for the gradient; the normalized rows and the hidden activations live
 //! and die in the cache.
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
 use super::gelu::{gelu, with_slope};
-use super::layer_norm::{Norm, gradient, normalise, renormalise};
+use super::layer_norm::{Norm, gradient, normalize, renormalize};
 use super::linear::{Factors, Layer, WeightSums, apply, with_scaled};
 use super::matrix::{Matrix, MatrixMut};
 use super::output::{Output, Slot};
@@ -23,9 +23,9 @@ pub struct Mlp<'a> {
     pub fc1: Layer<'a>,
     /// And back.
     pub fc2: Layer<'a>,
-    /// What the branch is multiplied by: one factor a picture, or none at all for 1 everywhere.
+    /// What the branch is multiplied by: one factor an image, or none at all for 1 everywhere.
     pub factors: &'a [f32],
-    /// Rows of a picture.
+    /// Rows of an image.
     pub tokens: usize,
 }
 
@@ -78,7 +78,7 @@ pub fn forward(x: &[f32], mlp: Mlp) -> Forwarded {
             with_scratch(x.len() + hidden.len(), |scratch| {
                 let (normed, active) = scratch.split_at_mut(x.len());
                 normed.copy_from_slice(x);
-                normalise(normed, mlp.norm, mean.zeros(), rstd.zeros());
+                normalize(normed, mlp.norm, mean.zeros(), rstd.zeros());
                 active.copy_from_slice(apply(normed, mlp.fc1, hidden));
                 second_half(x, active, mlp, y, place * task);
             });
@@ -107,7 +107,7 @@ pub fn value(x: &[f32], mlp: Mlp) -> Vec<f32> {
                 let (active, statistics) = rest.split_at_mut(rows * h);
                 let (mean, rstd) = statistics.split_at_mut(rows);
                 normed.copy_from_slice(x);
-                normalise(normed, mlp.norm, mean, rstd);
+                normalize(normed, mlp.norm, mean, rstd);
                 active.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(mlp.fc1.b));
                 MatrixMut::rows(active, h).add_product(Matrix::rows(normed, d), Matrix::rows(mlp.fc1.w, h));
                 second_half(x, active, mlp, y, place * task);
@@ -196,7 +196,7 @@ impl Sums {
             });
             multiply(slope, active);
             normed.copy_from_slice(x);
-            renormalise(normed, mlp.norm, mean, rstd);
+            renormalize(normed, mlp.norm, mean, rstd);
             self.fc1.take(normed, active);
             let dx = dx.product(Matrix::rows(active, h), Matrix::rows(mlp.fc1.w, h).transposed());
             gradient(x, mlp.norm.gamma, mean, rstd, dx, &mut self.dgamma, &mut self.dbeta);
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn values_and_gradients_are_those_of_the_formula_for_any_size() {
-        for (pictures, tokens, d, h) in [(1, 1, 4, 3), (2, 3, 5, 9), (3, 2, 17, 6)] {
-            let rows = pictures * tokens;
+        for (images, tokens, d, h) in [(1, 1, 4, 3), (2, 3, 5, 9), (3, 2, 17, 6)] {
+            let rows = images * tokens;
             let x = waves(rows * d, 0.7);
             let weights = [
                 waves(d, 0.9),
@@ -267,7 +267,7 @@ mod tests {
                 waves(d, 0.8),
             ];
             let g = waves(rows * d, 0.31);
-            for factors in [vec![], (0..pictures).map(|i| i as f32 * 1.25).collect::<Vec<f32>>()] {
+            for factors in [vec![], (0..images).map(|i| i as f32 * 1.25).collect::<Vec<f32>>()] {
                 let [gamma, beta, w1, b1, w2, b2] = &weights;
                 let mlp = Mlp {
                     norm: Norm {
@@ -303,8 +303,8 @@ mod tests {
 
     #[test]
     fn panels_and_groups_leave_no_row_out() {
-        let (pictures, tokens, d, h) = (150, 7, 12, 20);
-        let rows = pictures * tokens;
+        let (images, tokens, d, h) = (150, 7, 12, 20);
+        let rows = images * tokens;
         let weights = [
             waves(d, 0.9),
             waves(d, 0.2),
@@ -314,7 +314,7 @@ mod tests {
             waves(d, 0.8),
         ];
         let [gamma, beta, w1, b1, w2, b2] = &weights;
-        let factors: Vec<f32> = (0..pictures).map(|i| (i % 3) as f32).collect();
+        let factors: Vec<f32> = (0..images).map(|i| (i % 3) as f32).collect();
         let mlp = Mlp {
             norm: Norm {
                 gamma,
@@ -330,13 +330,13 @@ mod tests {
         let all = forward(&x, mlp);
         let gradients = backward(&x, mlp, all.kept(), &g);
         let (mut dw1, mut dx) = (vec![0.0; d * h], Vec::new());
-        for (picture, (x, g)) in x.chunks(tokens * d).zip(g.chunks(tokens * d)).enumerate() {
+        for (image, (x, g)) in x.chunks(tokens * d).zip(g.chunks(tokens * d)).enumerate() {
             let alone = Mlp {
-                factors: &factors[picture..=picture],
+                factors: &factors[image..=image],
                 ..mlp
             };
             let one = forward(x, alone);
-            assert_close(&all.y[picture * tokens * d..][..tokens * d], &wide(&one.y), 1e-6, "values");
+            assert_close(&all.y[image * tokens * d..][..tokens * d], &wide(&one.y), 1e-6, "values");
             let got = backward(x, alone, one.kept(), g);
             dw1.iter_mut().zip(got.dw1).for_each(|(sum, v)| *sum += f64::from(v));
             dx.extend(wide(&got.dx));

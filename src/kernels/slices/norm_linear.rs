@@ -1,9 +1,9 @@
-//! A layer norm and the linear layer that reads it, as one: the normalised rows are never stored.
+//! A layer norm and the linear layer that reads it, as one: the normalized rows are never stored.
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::layer_norm::{Norm, gradient, normalise, renormalise};
+use super::layer_norm::{Norm, gradient, normalize, renormalize};
 use super::linear::{Layer, WeightSums};
 use super::matrix::Matrix;
 use super::output::{Output, Slot};
@@ -49,7 +49,7 @@ pub fn forward(x: &[f32], norm: Norm, layer: Layer) -> Projected {
         .for_each(|(((x, y), mean), rstd)| {
             with_scratch(x.len(), |normed| {
                 normed.copy_from_slice(x);
-                normalise(normed, norm, mean.zeros(), rstd.zeros());
+                normalize(normed, norm, mean.zeros(), rstd.zeros());
                 super::linear::apply(normed, layer, y);
             });
         });
@@ -106,7 +106,7 @@ impl Sums {
         let n = w.len() / norm.gamma.len();
         with_scratch(x.len(), |normed| {
             normed.copy_from_slice(x);
-            renormalise(normed, norm, mean, rstd);
+            renormalize(normed, norm, mean, rstd);
             self.weights.take(normed, g);
             let dx = dx.product(Matrix::rows(g, n), Matrix::rows(w, n).transposed());
             gradient(x, norm.gamma, mean, rstd, dx, &mut self.dgamma, &mut self.dbeta);

@@ -44,7 +44,7 @@ impl Output {
     pub fn finish(self) -> Vec<f32> {
         let Output { mut buffer, len, written } = self;
         assert_eq!(written.into_inner(), len, "a part of the output was not written");
-        #[expect(unsafe_code, reason = "takes memory as initialised that was counted as written")]
+        #[expect(unsafe_code, reason = "takes memory as initialized that was counted as written")]
         // SAFETY: the capacity is at least `len`. Slots are disjoint parts of the first `len` numbers; each is used
         // up by the one call that writes all of it and adds its length to the count, and the count is `len`.
         unsafe {
@@ -106,7 +106,7 @@ impl<'a> Slot<'a> {
     /// Call when every place was written.
     fn all_written(self) -> &'a mut [f32] {
         self.written.fetch_add(self.room.len(), Ordering::Relaxed);
-        #[expect(unsafe_code, reason = "takes memory as initialised that its caller has just written")]
+        #[expect(unsafe_code, reason = "takes memory as initialized that its caller has just written")]
         // SAFETY: private, and each caller has written every place of `room`.
         unsafe {
             self.room.assume_init_mut()

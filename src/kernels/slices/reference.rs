@@ -98,7 +98,7 @@ pub fn gelu(x: f64) -> f64 {
     x * (0.5 + area)
 }
 
-/// Attention of one picture on `[tokens, 3, heads, width]` with a bias `[heads, tokens, tokens]` on the scores; output
+/// Attention of one image on `[tokens, 3, heads, width]` with a bias `[heads, tokens, tokens]` on the scores; output
 /// `[tokens, heads, width]`.
 pub fn attention(qkv: &[f64], bias: Option<&[f64]>, tokens: usize, heads: usize, width: usize) -> Vec<f64> {
     let at = |token: usize, part: usize, head: usize, i: usize| qkv[((token * 3 + part) * heads + head) * width + i];

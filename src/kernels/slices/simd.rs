@@ -1,5 +1,5 @@
 //! One body, compiled for several instruction sets and chosen when the program runs; and the functions that
-//! vectorise inside such a body.
+//! vectorize inside such a body.
 //!
 //! Threads are started outside and the choice is made inside, because the instruction set of a function does not
 //! reach the closures that it hands to other threads.
@@ -67,7 +67,7 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
-/// Sums that are kept apart so that they vectorise: the lanes of one AVX-512 register.
+/// Sums that are kept apart so that they vectorize: the lanes of one AVX-512 register.
 pub const LANES: usize = 16;
 
 /// `a * b + c`. Without the instruction, `mul_add` would be a slow library call.
@@ -115,7 +115,7 @@ pub fn normal_cdf<const FUSED: bool>(x: f32) -> (f32, f32) {
     (if x >= 0.0 { 1.0 - tail } else { tail }, e)
 }
 
-/// The sum of `term(i, values[i])`, in sixteen lanes: sums of floats are not vectorised by the compiler itself.
+/// The sum of `term(i, values[i])`, in sixteen lanes: sums of floats are not vectorized by the compiler itself.
 #[inline(always)]
 pub fn sum_of(values: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];

@@ -146,7 +146,7 @@ fn values_and_every_gradient_are_those_of_burns_own_operations() {
     let device = Device::flex().autodiff();
     for Pair { name, ours, burns } in PAIRS {
         for (batch, tokens) in [(1, 1), (3, 5), (2, 17), (40, 9)] {
-            let what = format!("{name}, {batch} pictures of {tokens} tokens");
+            let what = format!("{name}, {batch} images of {tokens} tokens");
             let inputs = Inputs::new(batch, tokens, &device);
             let (actual, expected) = (ours(&inputs), burns(&inputs));
             assert_close(&numbers(actual.clone()), &numbers(expected.clone()), &what);
@@ -239,11 +239,11 @@ fn nothing_hides_a_nan() {
         (inputs.stream, inputs.mixed, inputs.qkv) = (spoil(inputs.stream), spoil(inputs.mixed), spoil(inputs.qkv));
         let y = numbers(ours(&inputs));
         let half = y.len() / 2;
-        // A norm over the batch joins its pictures.
+        // A norm over the batch joins its images.
         let alone = !name.starts_with("batch_norm");
         assert!(
             !alone || y[..half].iter().all(|v| v.is_finite()),
-            "{name}: the first picture is sound"
+            "{name}: the first image is sound"
         );
         assert!(y[half..].iter().any(|v| v.is_nan()), "{name}: the second is not");
     }

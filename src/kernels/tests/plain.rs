@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use super::super::{Factors, LinearWeights, NormWeights};
 use super::{EPSILON, numbers, waves};
 
-/// The inputs of every operation, sized for a batch of pictures.
+/// The inputs of every operation, sized for a batch of images.
 pub struct Inputs {
     pub stream: Tensor<3>,
     pub mixed: Tensor<3>,
@@ -118,7 +118,7 @@ impl Inputs {
     }
 }
 
-/// 0, 1.5, 0, 1.5 ... for the pictures.
+/// 0, 1.5, 0, 1.5 ... for the images.
 pub fn factors(inputs: &Inputs) -> Factors {
     Factors::new((0..inputs.stream.dims()[0]).map(|i| 1.5 * (i % 2) as f32).collect())
 }
@@ -136,17 +136,17 @@ pub fn gelu(x: Tensor<3>) -> Tensor<3> {
 }
 
 pub fn layer_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
-    let centred = x.clone() - x.mean_dim(2);
-    let variance = (centred.clone() * centred.clone()).mean_dim(2);
-    centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze()
+    let centered = x.clone() - x.mean_dim(2);
+    let variance = (centered.clone() * centered.clone()).mean_dim(2);
+    centered / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze()
 }
 
 pub fn batch_norm(x: Tensor<3>, inputs: &Inputs) -> Tensor<3> {
     let [batch, tokens, dim] = x.dims();
     let rows = x.reshape([batch * tokens, dim]);
-    let centred = rows.clone() - rows.mean_dim(0);
-    let variance = (centred.clone() * centred.clone()).mean_dim(0);
-    let normed = centred / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze();
+    let centered = rows.clone() - rows.mean_dim(0);
+    let variance = (centered.clone() * centered.clone()).mean_dim(0);
+    let normed = centered / (variance + EPSILON).sqrt() * inputs.gamma.clone().unsqueeze() + inputs.beta.clone().unsqueeze();
     normed.reshape([batch, tokens, dim])
 }
 

@@ -22,7 +22,7 @@ fn new_settings_leave_the_keys_of_runs_made_before() {
     let study = Study::built_in().into_iter().find(|study| study.name == "methods").unwrap();
     for (scale, row, column, id) in PINNED {
         let scale = Scale::built_in().into_iter().find(|known| known.name == *scale).unwrap();
-        // The scale had as many pictures when these runs were made.
+        // The scale had as many images when these runs were made.
         let then = [("data", "train_images", Value::Int(10_000))];
         let request = if scale.name == "quick" {
             Request::of(&then)

@@ -1,7 +1,7 @@
 //! The discrete VAE of DALL·E (arXiv 2102.12092, section 2.1), from which BEiT has its tokens.
 //!
-//! DALL·E's networks are convolutions over whole pictures. Ours read and write each patch alone, so that a token knows
-//! nothing of its neighbours.
+//! DALL·E's networks are convolutions over whole images. Ours read and write each patch alone, so that a token knows
+//! nothing of its neighbors.
 //!
 //! A reader scores every code of a patch, noise and a softmax draw one softly (Gumbel, arXiv 1611.01144), and a writer
 //! makes the patch of the codes so mixed. The softmax hardens while it learns.
@@ -16,7 +16,7 @@ use super::patch_mlp::PatchMlp;
 use super::vq::{mean_square, rows_of};
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
-use crate::vit::{initialise, truncated_normal};
+use crate::vit::{initialize, truncated_normal};
 
 /// Reader, codes and writer.
 #[derive(Module, Debug)]
@@ -43,7 +43,7 @@ impl Dvae {
             settings: settings.clone(),
             patch_size,
         };
-        initialise(dvae, seed)
+        initialize(dvae, seed)
     }
 
     /// Codes.

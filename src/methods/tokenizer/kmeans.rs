@@ -4,36 +4,36 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::RngExt;
 
-use super::super::mae::normalise_patches;
+use super::super::mae::normalize_patches;
 use super::nearest;
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::truncated_normal;
 
-/// Keeps the deviation of flat patches finite, as [`normalise_patches`] does.
+/// Keeps the deviation of flat patches finite, as [`normalize_patches`] does.
 const EPSILON: f64 = 1e-6;
 
-/// The centres of the clusters.
+/// The centers of the clusters.
 #[derive(Module, Debug)]
 pub struct KMeans {
     /// `[vocabulary, values]`
     centroids: Param<Tensor<2>>,
-    normalise: bool,
+    normalize: bool,
 }
 
 impl KMeans {
-    /// Centres before any clustering: random ones.
+    /// Centers before any clustering: random ones.
     pub fn new(settings: &TokenizerSettings, values: usize, seed: u64, device: &Device) -> KMeans {
         let mut rng = stream(seed, Purpose::Tokenizer, place("centroids"), 0);
         let centroids = truncated_normal([settings.vocabulary, values], 1.0, &mut rng, device);
-        KMeans::of(centroids, settings.normalise)
+        KMeans::of(centroids, settings.normalize)
     }
 
-    /// Given centres, `[vocabulary, values]`.
-    pub fn of(centroids: Tensor<2>, normalise: bool) -> KMeans {
+    /// Given centers, `[vocabulary, values]`.
+    pub fn of(centroids: Tensor<2>, normalize: bool) -> KMeans {
         KMeans {
             centroids: Param::from_tensor(centroids).set_require_grad(false),
-            normalise,
+            normalize,
         }
     }
 
@@ -46,23 +46,23 @@ impl KMeans {
     /// patches: `[batch, patches, values]`; output: `[batch, patches]`
     pub fn tokens(&self, patches: Tensor<3>) -> Tensor<2, Int> {
         let [batch, count, values] = patches.dims();
-        let rows = clustered(patches, self.normalise).reshape([batch * count, values]);
+        let rows = clustered(patches, self.normalize).reshape([batch * count, values]);
         nearest(rows, self.centroids.val()).0.reshape([batch, count])
     }
 
-    /// The centre of each patch's cluster, with the patch's own mean and deviation where those were taken away.
+    /// The center of each patch's cluster, with the patch's own mean and deviation where those were taken away.
     ///
     /// # Shapes
     /// patches and output: `[batch, patches, values]`
     pub fn reconstruct(&self, patches: Tensor<3>) -> Tensor<3> {
         let [batch, count, values] = patches.dims();
         let tokens = self.tokens(patches.clone()).reshape([batch * count]);
-        let centres = self.centroids.val().select(0, tokens).reshape([batch, count, values]);
-        if !self.normalise {
-            return centres;
+        let centers = self.centroids.val().select(0, tokens).reshape([batch, count, values]);
+        if !self.normalize {
+            return centers;
         }
         let (variance, mean) = patches.var_mean(2);
-        centres * (variance + EPSILON).sqrt() + mean
+        centers * (variance + EPSILON).sqrt() + mean
     }
 }
 
@@ -70,8 +70,8 @@ impl KMeans {
 ///
 /// # Shapes
 /// patches and output: `[batch, patches, values]`
-pub fn clustered(patches: Tensor<3>, normalise: bool) -> Tensor<3> {
-    if normalise { normalise_patches(patches) } else { patches }
+pub fn clustered(patches: Tensor<3>, normalize: bool) -> Tensor<3> {
+    if normalize { normalize_patches(patches) } else { patches }
 }
 
 /// Patches being clustered.
@@ -90,12 +90,12 @@ pub struct Clustering {
 pub struct Round {
     /// Rows that changed their cluster.
     pub moved: usize,
-    /// Mean squared distance of a row to its centre, before the centres moved.
+    /// Mean squared distance of a row to its center, before the centers moved.
     pub error: f64,
 }
 
 impl Clustering {
-    /// Chooses the first centres by k-means++: each with a chance proportional to its squared distance from those that
+    /// Chooses the first centers by k-means++: each with a chance proportional to its squared distance from those that
     /// there are.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Clustering {
         })
     }
 
-    /// Puts every row to its nearest centre and every centre to the mean of its rows. A centre without rows goes to the
+    /// Puts every row to its nearest center and every center to the mean of its rows. A center without rows goes to the
     /// row that is furthest from its own.
     pub fn round(&mut self) -> Round {
         let [count, values] = self.rows.dims();
@@ -152,7 +152,7 @@ impl Clustering {
         .into_iter();
         for (sum, size) in sums.chunks_exact_mut(values).zip(&mut sizes) {
             if *size == 0 {
-                let row = furthest.next().expect("there are at least as many rows as centres");
+                let row = furthest.next().expect("there are at least as many rows as centers");
                 sum.iter_mut()
                     .zip(&self.numbers[row * values..])
                     .for_each(|(sum, v)| *sum = f64::from(*v));
@@ -160,8 +160,8 @@ impl Clustering {
             }
             sum.iter_mut().for_each(|sum| *sum /= *size as f64);
         }
-        let centres: Vec<f32> = sums.into_iter().map(|v| v as f32).collect();
-        self.centroids = Tensor::from_data(TensorData::new(centres, [vocabulary, values]), &self.rows.device());
+        let centers: Vec<f32> = sums.into_iter().map(|v| v as f32).collect();
+        self.centroids = Tensor::from_data(TensorData::new(centers, [vocabulary, values]), &self.rows.device());
         self.places = places;
         Round {
             moved,
@@ -169,7 +169,7 @@ impl Clustering {
         }
     }
 
-    /// The centres as they are now, `[vocabulary, values]`.
+    /// The centers as they are now, `[vocabulary, values]`.
     pub fn centroids(&self) -> Tensor<2> {
         self.centroids.clone()
     }
@@ -198,9 +198,9 @@ mod tests {
 
     /// Three heaps far from each other, in turn.
     fn heaps() -> (Tensor<2>, Vec<i64>) {
-        let centres = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
+        let centers = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]];
         let rows: Vec<f32> = (0..60)
-            .flat_map(|i| centres[i % 3].map(|v: f32| v + (i as f32 * 1.7).sin() * 0.5))
+            .flat_map(|i| centers[i % 3].map(|v: f32| v + (i as f32 * 1.7).sin() * 0.5))
             .collect();
         let rows = Tensor::from_data(TensorData::new(rows, [60, 2]), &Device::flex());
         (rows, (0..60).map(|i| i % 3).collect())
@@ -226,12 +226,12 @@ mod tests {
             let apart = (0..60).all(|i| (0..60).all(|j| (places[i] == places[j]) == (heap[i] == heap[j])));
             found += usize::from(apart);
         }
-        // Two of the first centres may stand in one heap, and then the rounds do not part them.
+        // Two of the first centers may stand in one heap, and then the rounds do not part them.
         assert!(found >= 17, "found {found} times of 20");
     }
 
     #[test]
-    fn equal_seeds_give_equal_centres_and_no_centre_stays_without_rows() {
+    fn equal_seeds_give_equal_centers_and_no_center_stays_without_rows() {
         let of = |seed| {
             let mut clustering = Clustering::begin(heaps().0, 7, seed).unwrap();
             for _ in 0..10 {
@@ -256,12 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_that_is_a_centre_comes_back_as_it_was_also_normalised() {
+    fn a_patch_that_is_a_center_comes_back_as_it_was_also_normalized() {
         let device = Device::flex();
         let patches = Tensor::<3>::from_floats([[[1.0, 2.0, 3.0], [0.0, 4.0, 0.0]]], &device);
-        for normalise in [false, true] {
-            let centres = clustered(patches.clone(), normalise).reshape([2, 3]);
-            let means = KMeans::of(centres, normalise);
+        for normalize in [false, true] {
+            let centers = clustered(patches.clone(), normalize).reshape([2, 3]);
+            let means = KMeans::of(centers, normalize);
             assert_eq!(means.tokens(patches.clone()).into_data().iter::<i64>().collect::<Vec<_>>(), [0, 1]);
             let back = means.reconstruct(patches.clone());
             let off = (back - patches.clone()).abs().max().into_scalar::<f32>();

@@ -1,7 +1,7 @@
 //! Tokenizers: each makes one token of every patch, for methods that predict tokens (BEiT, arXiv 2106.08254; CAE,
 //! arXiv 2202.03026).
 //!
-//! BEiT's own was trained on 250 million other pictures. These are trained on the run's own training split, so that
+//! BEiT's own was trained on 250 million other images. These are trained on the run's own training split, so that
 //! every method has seen the same; results with them are "BEiT-style" and no reproduction.
 
 pub mod dvae;
@@ -149,7 +149,7 @@ pub fn nearest(rows: Tensor<2>, codes: Tensor<2>) -> (Tensor<1, Int>, Tensor<1>)
     (Tensor::cat(places, 0), Tensor::cat(distances, 0))
 }
 
-/// How evenly the tokens of some pictures are used.
+/// How evenly the tokens of some images are used.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     counts: Vec<u64>,
@@ -192,7 +192,7 @@ mod tests {
         TokenizerSettings {
             kind: kind.to_owned(),
             vocabulary: 8,
-            normalise: false,
+            normalize: false,
             sample: 100,
             rounds: 5,
             epochs: 1,

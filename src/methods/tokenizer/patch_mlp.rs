@@ -14,7 +14,7 @@ pub struct PatchMlp {
 }
 
 impl PatchMlp {
-    /// Makes it; its weights come from [`crate::vit::initialise`].
+    /// Makes it; its weights come from [`crate::vit::initialize`].
     pub fn new(inputs: usize, width: usize, outputs: usize, device: &Device) -> PatchMlp {
         PatchMlp {
             fc1: LinearConfig::new(inputs, width).init(device),

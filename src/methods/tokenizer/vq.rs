@@ -13,7 +13,7 @@ use super::nearest;
 use super::patch_mlp::PatchMlp;
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
-use crate::vit::{initialise, patchify, truncated_normal};
+use crate::vit::{initialize, patchify, truncated_normal};
 
 /// Reader, codebook and writer.
 #[derive(Module, Debug)]
@@ -69,7 +69,7 @@ impl Vq {
             settings: settings.clone(),
             patch_size,
         };
-        initialise(vq, seed)
+        initialize(vq, seed)
     }
 
     /// Codes.
@@ -174,7 +174,7 @@ impl Codes {
     }
 }
 
-/// Patches of pictures as rows, `[batch * patches, p*p*3]`.
+/// Patches of images as rows, `[batch * patches, p*p*3]`.
 pub fn rows_of(images: Tensor<4>, patch_size: usize) -> Tensor<2> {
     let patches = patchify(images, patch_size);
     let [batch, count, values] = patches.dims();

@@ -22,7 +22,7 @@ impl Store {
     /// Every row of every table but the claims, as text.
     pub(crate) async fn dump(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for table in ["run", "attempt", "metric", "summary", "picture", "warning", "load", "matrix"] {
+        for table in ["run", "attempt", "metric", "summary", "image", "warning", "load", "matrix"] {
             let mut select = sqlx::QueryBuilder::<Sqlite>::new("select * from ");
             let rows = select
                 .push(table)
@@ -208,20 +208,20 @@ async fn a_matrix_comes_back_as_it_was_and_goes_with_its_run() {
 }
 
 #[tokio::test]
-async fn results_pictures_warnings_and_load_are_kept() {
+async fn results_images_warnings_and_load_are_kept() {
     let shelf = shelf().await;
     let run = spec(Stage::Pretrain, 0, None);
     let summary = |value| EventKind::Summary {
         name: "pretrain.loss".to_owned(),
         value,
     };
-    let picture = EventKind::Picture {
+    let image = EventKind::Image {
         name: "reconstruction".to_owned(),
         step: 2,
         file: "r-2.png".to_owned(),
     };
     let warning = EventKind::Warning {
-        message: "a broken picture".to_owned(),
+        message: "a broken image".to_owned(),
     };
     let load = |cpu_percent| EventKind::System {
         cpu_percent,
@@ -230,7 +230,7 @@ async fn results_pictures_warnings_and_load_are_kept() {
     shelf
         .put(
             &run,
-            vec![summary(0.7), picture, warning, load(50.0), load(f64::NAN), summary(0.1 + 0.2)],
+            vec![summary(0.7), image, warning, load(50.0), load(f64::NAN), summary(0.1 + 0.2)],
         )
         .await;
     let summaries = shelf.store.summaries(std::slice::from_ref(&run.id)).await.unwrap();
@@ -239,8 +239,8 @@ async fn results_pictures_warnings_and_load_are_kept() {
         [(run.id.clone(), "pretrain.loss".to_owned(), 0.1 + 0.2)],
         "the last word counts"
     );
-    assert_eq!(shelf.store.pictures(&run.id).await.unwrap()[0].file, "r-2.png");
-    assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken picture");
+    assert_eq!(shelf.store.images(&run.id).await.unwrap()[0].file, "r-2.png");
+    assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken image");
     assert_eq!(shelf.store.load(&run.id).await.unwrap().len(), 1);
 }
 

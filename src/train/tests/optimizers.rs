@@ -15,7 +15,7 @@ fn three_adamw_steps_match_torch() {
     let (images, masks) = (golden.images(&device), golden.masks());
     for expected in golden.scalars["mae.adamw_losses"].as_array().unwrap() {
         let predicted = mae.reconstruct(images.clone(), &masks).unwrap();
-        let loss = masked_mean_square(predicted, normalise_patches(patchify(images.clone(), 4)), masks.hidden(&device));
+        let loss = masked_mean_square(predicted, normalize_patches(patchify(images.clone(), 4)), masks.hidden(&device));
         let gradients = NamedGradients::of(&mae, &loss);
         let (value, expected) = (
             f64::from(crate::train::gradients::scalar(loss).unwrap()),

@@ -5,7 +5,7 @@ use crate::methods::tokenizer::Tokenizer;
 
 /// DINO's target moves with every step at first, and its loss with it, so that here it stands still.
 const STILL: [(&str, &str, Value); 3] = [
-    ("method", "centre_momentum", Value::Float(1.0)),
+    ("method", "center_momentum", Value::Float(1.0)),
     ("method", "momentum", Value::Float(1.0)),
     ("method", "freeze_last_layer", Value::Float(0.0)),
 ];

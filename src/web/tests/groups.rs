@@ -95,7 +95,7 @@ async fn runs_are_grouped_by_anything_they_have_and_filters_hold() {
 async fn a_group_or_setting_that_is_none_is_refused_by_name() {
     let site = Site::new(fill).await;
     for (query, part) in [
-        ("group=colour", "group: `colour` is not known"),
+        ("group=color", "group: `color` is not known"),
         ("set=train.epochs", "must be section.key=value"),
         ("set=train.nothing%3D1", "is of no setting"),
         ("set=train.epochs%3Dmany", "set: train.epochs: "),

@@ -37,9 +37,9 @@ async fn no_path_leads_out_of_a_run() {
             format!("/runs/{hostile}/log"),
             format!("/runs/{hostile}/model.safetensors"),
             format!("/runs/{hostile}/chosen.tsv"),
-            format!("/runs/{id}/pictures/8/{hostile}"),
-            format!("/runs/{id}/pictures/8/{hostile}.png"),
-            format!("/runs/{id}/pictures/{hostile}/reconstruction.png"),
+            format!("/runs/{id}/images/8/{hostile}"),
+            format!("/runs/{id}/images/8/{hostile}.png"),
+            format!("/runs/{id}/images/{hostile}/reconstruction.png"),
             format!("/studies/{hostile}"),
             format!("/studies/mae-vs-scratch/{hostile}"),
             format!("/static/{hostile}"),
@@ -57,29 +57,29 @@ async fn no_path_leads_out_of_a_run() {
 }
 
 #[tokio::test]
-async fn a_picture_is_served_only_from_the_runs_own_folder() {
+async fn a_image_is_served_only_from_the_runs_own_folder() {
     let plan = smoke_plan();
     let run = find(&plan, "mae", Stage::Pretrain);
     let site = Site::new(|dir| {
         std::fs::write(dir.join("secret"), "secret").unwrap();
-        let picture = |name: &str, file: &str| EventKind::Picture {
+        let image = |name: &str, file: &str| EventKind::Image {
             name: name.to_owned(),
             step: 1,
             file: file.to_owned(),
         };
         let files = vec![
             queued(),
-            picture("up", "../../../secret"),
-            picture("root", "/etc/passwd"),
-            picture("link", "link.png"),
+            image("up", "../../../secret"),
+            image("root", "/etc/passwd"),
+            image("link", "link.png"),
         ];
         let made = write_run(dir, run, files);
-        std::fs::create_dir_all(made.pictures()).unwrap();
-        std::os::unix::fs::symlink(dir.join("secret"), made.pictures().join("link.png")).unwrap();
+        std::fs::create_dir_all(made.images()).unwrap();
+        std::os::unix::fs::symlink(dir.join("secret"), made.images().join("link.png")).unwrap();
     })
     .await;
     for name in ["up", "root", "link"] {
-        let answer = site.get(&format!("/runs/{}/pictures/1/{name}.png", run.id)).await;
+        let answer = site.get(&format!("/runs/{}/images/1/{name}.png", run.id)).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
     }
 }
@@ -96,7 +96,7 @@ fn write_hostile_run(data_dir: &Path) {
     let mut run = single_run(Stage::Pretrain, "mae", &Scale::built_in()[0], &catalog(), &request, 0, None).unwrap();
     run.label = format!("{SCRIPT}\"'><img src=x onerror=alert(1)>");
     let name = format!("{SCRIPT}/loss");
-    let picture = EventKind::Picture {
+    let image = EventKind::Image {
         name: format!("\"><script>{SCRIPT}"),
         step: 1,
         file: "x.png".to_owned(),
@@ -109,7 +109,7 @@ fn write_hostile_run(data_dir: &Path) {
         causes: vec![],
     };
     let numbers = [metric(&name, 1, 2.0), metric(&name, 2, f64::NAN), summary(SCRIPT, f64::INFINITY)];
-    let kinds = [queued(), started()].into_iter().chain(numbers).chain([picture, warning, failed]);
+    let kinds = [queued(), started()].into_iter().chain(numbers).chain([image, warning, failed]);
     let made = write_run(data_dir, &run, kinds.collect());
     std::fs::write(made.log_file(), format!("{SCRIPT}\u{1b}[31m\0\n</pre>{SCRIPT}")).unwrap();
 }

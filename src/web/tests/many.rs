@@ -8,7 +8,7 @@ use crate::run_dir::{Event, RunFile};
 
 const RUNS: u64 = 10_000;
 
-/// Generous for a debug build on a busy machine; an optimised one needs a tenth.
+/// Generous for a debug build on a busy machine; an optimized one needs a tenth.
 const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 150 });
 
 /// Writes one of many runs like that one.

@@ -216,7 +216,7 @@ pub const PNG: &[u8] = &[
     b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
-/// MAE's pretraining finished with curves, pictures, a log and a model; its finetuning finished; its probe
+/// MAE's pretraining finished with curves, images, a log and a model; its finetuning finished; its probe
 /// at work under the lock that comes back; its PSNR waiting; the scratch encoder failed.
 pub fn fill_study(data_dir: &Path) -> Lock {
     let plan = smoke_plan();
@@ -250,13 +250,13 @@ fn pretraining() -> Vec<EventKind> {
     for (name, value) in [("speed/loader", 5310.0), ("speed/trainer", 812.5), ("speed/wait_share", 0.004)] {
         kinds.push(metric(name, 24, value));
     }
-    kinds.extend([8, 24].map(|step| EventKind::Picture {
+    kinds.extend([8, 24].map(|step| EventKind::Image {
         name: "reconstruction".to_owned(),
         step,
         file: format!("reconstruction-{step}.png"),
     }));
     let warning = EventKind::Warning {
-        message: "one picture was skipped".to_owned(),
+        message: "one image was skipped".to_owned(),
     };
     kinds.extend([warning, summary("pretrain.loss", 0.25), finished()]);
     kinds
@@ -264,11 +264,11 @@ fn pretraining() -> Vec<EventKind> {
 
 /// The files of a whole pretraining.
 fn fill_pretraining(dir: &RunDir) {
-    std::fs::create_dir_all(dir.pictures()).unwrap();
+    std::fs::create_dir_all(dir.images()).unwrap();
     for step in [8, 24] {
-        std::fs::write(dir.pictures().join(format!("reconstruction-{step}.png")), PNG).unwrap();
+        std::fs::write(dir.images().join(format!("reconstruction-{step}.png")), PNG).unwrap();
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
-    std::fs::write(dir.chosen_file(), "picture\tclass\n#3\tcircle\n").unwrap();
+    std::fs::write(dir.chosen_file(), "image\tclass\n#3\tcircle\n").unwrap();
 }

@@ -56,7 +56,7 @@ async fn the_study_shows_numbers_and_the_state_of_every_missing_run() {
 }
 
 #[tokio::test]
-async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
+async fn a_runs_page_has_curves_images_settings_log_and_lineage() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let (id, child) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
@@ -67,7 +67,7 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
         "train/lr",
         "pretrain.loss",
         "0.2500",
-        "one picture was skipped",
+        "one image was skipped",
         "step 2",
         "mask_ratio",
         "changed",
@@ -75,16 +75,16 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
         "speed/loader, speed/trainer",
     ]);
     page.has(&[
-        &format!("/runs/{id}/pictures/24/reconstruction.png"),
+        &format!("/runs/{id}/images/24/reconstruction.png"),
         &format!("href=\"/runs/{child}\""),
         "those of 2 runs made from it",
         "umbra work again/runs/",
         "--threads 2",
     ]);
     assert!(!page.text.contains("<style"), "the page's policy forbids styles inside");
-    let picture = site.page(&format!("/runs/{id}/pictures/24/reconstruction.png")).await;
+    let image = site.page(&format!("/runs/{id}/images/24/reconstruction.png")).await;
     assert_eq!(
-        (picture.header("content-type"), picture.header("content-length")),
+        (image.header("content-type"), image.header("content-length")),
         ("image/png", PNG.len().to_string().as_str())
     );
     assert_eq!(site.page(&format!("/runs/{id}/log")).await.text, "step 1\nstep 2\n");
@@ -107,17 +107,17 @@ async fn a_runs_page_has_curves_pictures_settings_log_and_lineage() {
 }
 
 #[tokio::test]
-async fn the_list_of_a_runs_pictures_is_offered_where_there_is_one() {
+async fn the_list_of_a_runs_images_is_offered_where_there_is_one() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let (id, child) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
-    site.page(&format!("/runs/{id}")).await.has(&["Pictures it learned from"]);
+    site.page(&format!("/runs/{id}")).await.has(&["Images it learned from"]);
     let list = site.page(&format!("/runs/{id}/chosen.tsv")).await;
     assert_eq!(list.text.lines().count(), 2);
     assert!(list.header("content-disposition").contains(id.as_str()));
-    assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Pictures it learned from"));
+    assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Images it learned from"));
     let none = site.get(&format!("/runs/{child}/chosen.tsv")).await;
-    assert!(none.status == StatusCode::NOT_FOUND && none.text.contains("no list of pictures"));
+    assert!(none.status == StatusCode::NOT_FOUND && none.text.contains("no list of images"));
 }
 
 #[tokio::test]

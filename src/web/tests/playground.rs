@@ -93,7 +93,7 @@ async fn what_is_asked_wrongly_is_refused() {
 }
 
 #[tokio::test]
-async fn a_picture_is_taken_up_to_its_limit_and_named_to_page_and_script() {
+async fn a_image_is_taken_up_to_its_limit_and_named_to_page_and_script() {
     let site = Site::new(|_| ()).await;
     let large = "x".repeat(LARGEST_FILE);
     let taken = hand_in(&site, &[], &form(&large)).await;
@@ -118,7 +118,7 @@ async fn a_picture_is_taken_up_to_its_limit_and_named_to_page_and_script() {
     ] {
         assert_eq!(hand_in(&site, &headers, &body).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
-    hand_in(&site, &[json], &form("")).await.has(&["choose a picture first", "400"]);
+    hand_in(&site, &[json], &form("")).await.has(&["choose an image first", "400"]);
     let no_form = site.send(request(Method::POST, "/playground/upload", &[json], "x")).await;
     assert_eq!(no_form.status, StatusCode::BAD_REQUEST);
 }

@@ -1,4 +1,4 @@
-//! The page of reconstructions, its chart and its pictures.
+//! The page of reconstructions, its chart and its images.
 
 use axum::http::StatusCode;
 
@@ -21,12 +21,12 @@ fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> 
             matrix: Matrix::of(Axis::new("measure", &measures), Axis::new("ratio", [0.5, 0.75]), &values),
         }
     };
-    let pictures = Axis::new("picture", ["<b>circle</b> 0", "square 64"]);
+    let images = Axis::new("image", ["<b>circle</b> 0", "square 64"]);
     let decibels = [21.26, 22.5, 19.0].map(|value| vec![Some(value)]).to_vec();
     let examples = EventKind::Matrix {
         name: "examples".to_owned(),
         matrix: Matrix::of(
-            pictures,
+            images,
             Axis::new("measure", ["masked", "composite", "composite zero"]),
             &[decibels.clone(), decibels],
         ),
@@ -76,7 +76,7 @@ async fn runs_stand_beside_each_other_and_their_controls() {
     let [mae, rmae, other] = ids.unwrap();
     let page = site.page(&format!("/psnr?runs={mae}&runs={rmae}&runs={other}")).await;
     page.has(&[
-        // The usual measure: row 1, at 0.75 less 3; plain pixels stand in for normalised ones.
+        // The usual measure: row 1, at 0.75 less 3; plain pixels stand in for normalized ones.
         ">18.50<",
         ">19.50<",
         ">16.00<",
@@ -87,7 +87,7 @@ async fn runs_stand_beside_each_other_and_their_controls() {
         "val/psnr",
         "22.5 dB (21.3)",
         "viewBox=\"64 32 32 32\"",
-        "Not shown, because other pictures or masks were given: MAE",
+        "Not shown, because other images or masks were given: MAE",
     ]);
     assert!(
         !page.text.contains("<b>circle") && !page.text.contains("<style"),

@@ -15,7 +15,7 @@ async fn the_report_has_every_table_and_every_claim() {
     }
     report.has(&[
         "What was measured at scale smoke",
-        "Pictures: builtin. 3 seeds.",
+        "Images: builtin. 3 seeds.",
         "83.1",
         "n = 3 pairs",
         "class=\"interval\"",
@@ -56,7 +56,7 @@ async fn warnings_of_runs_stand_in_the_report_and_bad_choices_are_refused() {
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     site.page("/report.html?scale=smoke")
         .await
-        .has(&["one picture was skipped", "61.2"]);
+        .has(&["one image was skipped", "61.2"]);
     for choice in ["scale=huge", "scale=smoke&seeds=0", "scale=smoke&data=/no/such/folder"] {
         let answer = site.get(&format!("/report.html?{choice}")).await;
         assert_eq!(answer.status, axum::http::StatusCode::UNPROCESSABLE_ENTITY, "{choice}");

@@ -36,11 +36,11 @@ async fn a_table_is_sorted_filtered_and_cut_by_its_address_and_its_links_keep_th
 }
 
 #[tokio::test]
-async fn a_study_shows_all_seeds_that_were_begun_on_whichever_pictures() {
-    let pictures = "/data/birds";
+async fn a_study_shows_all_seeds_that_were_begun_on_whichever_images() {
+    let images = "/data/birds";
     let planned = |seeds: u64| {
         let request = crate::experiment::Request {
-            data: Some(pictures.to_owned()),
+            data: Some(images.to_owned()),
             seeds: Some(seeds),
             ..Default::default()
         };
@@ -138,7 +138,7 @@ async fn scales_with_runs_are_tabs_and_two_of_them_stand_side_by_side() {
         .page("/studies/mae-vs-scratch?scale=smoke&against=quick&sort=finetune.difference")
         .await;
     page.has(&[
-        "aria-label=\"Scales and pictures\"",
+        "aria-label=\"Scales and images\"",
         "1 of 7 done",
         "60.0",
         "64.5",

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_compares_features_of_two_encoders_in_colours_lines_and_differences() {
+async fn a_person_compares_features_of_two_encoders_in_colors_lines_and_differences() {
     let (data_dir, profile) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let Some(browser) = Browser::start(profile.path()).await else {
         return;
@@ -67,7 +67,7 @@ async fn point_at_a_number(browser: &Browser) {
     }
 }
 
-/// Other views come without a reload, and a picture is drawn.
+/// Other views come without a reload, and an image is drawn.
 async fn look_at_other_views(browser: &Browser) {
     browser.client.execute("window.mark = 1", vec![]).await.unwrap();
     browser.choose("#cka-view", "lines").await;
@@ -86,7 +86,7 @@ async fn look_at_other_views(browser: &Browser) {
         "the page was reloaded"
     );
 
-    let drawn = "const picture = new Image(); picture.src = document.querySelector('#cka-files a[href*=png]').href;
-        return picture.decode().then(() => picture.naturalWidth)";
+    let drawn = "const image = new Image(); image.src = document.querySelector('#cka-files a[href*=png]').href;
+        return image.decode().then(() => image.naturalWidth)";
     assert!(browser.client.execute(drawn, vec![]).await.unwrap().as_u64().unwrap() > 800);
 }

@@ -1,4 +1,4 @@
-//! Reconstructions of two runs: charts, numbers and the same pictures.
+//! Reconstructions of two runs: charts, numbers and the same images.
 
 use super::*;
 
@@ -35,7 +35,7 @@ async fn a_person_compares_reconstructions_of_two_runs() {
         return Promise.all([...new Set(sheets)].map((sheet) => { const image = new Image(); image.src = sheet; return image.decode(); }))
             .then((all) => all.length)";
     let sheets = browser.client.execute(loaded, vec![]).await.unwrap();
-    assert_eq!(sheets, 2, "a sheet of pictures a run");
+    assert_eq!(sheets, 2, "a sheet of images a run");
     assert!(browser.text("table.tiles").await.contains(" dB ("));
     browser.client.clone().close().await.unwrap();
 }

@@ -1,0 +1,185 @@
+//! The stage `compare`: how alike the features of two encoders of the same images are, every block of one with every block
+//! of the other. The two are of different runs, or of one run after different epochs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Error, Result, bail};
+use burn::tensor::{Device, Tensor};
+
+use crate::stages::Work;
+use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::encoded::{Encoded, Tokens};
+use crate::stages::cka::{dealt, grams_of};
+use crate::stages::parent::Parent;
+use crate::data::Dataset;
+use crate::data::loader::{Batch, EvalLoader};
+use crate::experiment::RunId;
+use crate::experiment::settings::CompareSettings;
+use crate::methods::Masks;
+use crate::run_dir::{Axis, Matrix, RunDir};
+use crate::train::{Ended, first_phase, upload};
+
+/// What the run does when a GPU knows its kernels.
+const EVALUATING: &str = "evaluating";
+
+/// Compares the parent's encoder with the other. Reports the matrix `cka`, block by block, and as numbers `compare.mean`;
+/// `compare.last_blocks`, that of the last block of each; for encoders of one depth `compare.same_block`, the mean over
+/// blocks of the same place; and `compare.images`.
+///
+/// # Errors
+/// A run without a fitting model or snapshot, encoders of images of different size, too few images, an image that cannot
+/// be read.
+pub fn run(work: &mut Work) -> Result<Ended> {
+    let settings: CompareSettings = work.section("compare")?;
+    let (first, second) = both(work, &settings)?;
+    let dataset = work.open_data()?;
+    if dataset.val.len() < FEWEST {
+        bail!(
+            "{} validation images are too few to be compared: there must be at least {FEWEST}",
+            dataset.val.len()
+        );
+    }
+    let device = work.session.device.clone().inner();
+    let encoded = |parent: &Parent| -> Result<Encoded> {
+        Ok(Encoded {
+            encoder: parent.encoder(&parent.run, &device)?,
+            mask_token: None,
+            tokens: Tokens::named(&settings.tokens),
+        })
+    };
+    let sides = [encoded(&first)?, encoded(&second)?];
+    let [mine, theirs] = [&sides[0], &sides[1]].map(|side| side.encoder.config().image_size);
+    if mine != theirs {
+        bail!("the encoders see images of {mine} and of {theirs} pixels: compare.other must be a run of the same data.image_size");
+    }
+    work.session.reporter.phase(first_phase(&device, EVALUATING))?;
+    let mut comparison = Comparison::new(sides, &settings, work.run.seed);
+    let batches = dealt(dataset.val.len(), settings.images, settings.batch_size);
+    let images = batches.iter().map(Vec::len).sum();
+    if !comparison.all(work, &dataset, batches)? {
+        return Ok(Ended::Cancelled);
+    }
+    report(work, comparison.matrix(&name_of(&second, settings.other_epoch)), images)?;
+    Ok(Ended::Done(BTreeMap::new()))
+}
+
+/// The parent and the run it is compared with, each at its epoch.
+fn both(work: &Work, settings: &CompareSettings) -> Result<(Parent, Parent)> {
+    let first = Parent::of(work)?;
+    let mine = RunDir::of(work.data_dir, &first.run.id);
+    let theirs = if settings.other.is_empty() {
+        mine.clone()
+    } else {
+        RunDir::of(work.data_dir, &settings.other.parse::<RunId>().map_err(Error::msg)?)
+    };
+    let second = Parent::read(&theirs)?.at_epoch(&theirs, settings.other_epoch)?;
+    Ok((first.at_epoch(&mine, settings.epoch)?, second))
+}
+
+/// What the blocks of a run are called beside those of another.
+fn name_of(parent: &Parent, epoch: u64) -> String {
+    match epoch {
+        0 => parent.run.label.clone(),
+        epoch => format!("{}, epoch {epoch}", parent.run.label),
+    }
+}
+
+/// The sums of all batches.
+struct Comparison {
+    sides: [Encoded; 2],
+    ratio: f64,
+    draws: u64,
+    seed: u64,
+    /// `[block of the first][block of the second][draw]`
+    sums: Vec<Vec<Vec<Cka>>>,
+}
+
+impl Comparison {
+    fn new(sides: [Encoded; 2], settings: &CompareSettings, seed: u64) -> Comparison {
+        let [first, second] = [&sides[0], &sides[1]].map(|side| side.encoder.config().depth);
+        // Without patches left out there is nothing to draw.
+        let draws = if settings.ratio > 0.0 { settings.mask_seeds } else { 1 };
+        Comparison {
+            sums: vec![vec![vec![Cka::default(); draws as usize]; second]; first],
+            sides,
+            ratio: settings.ratio,
+            draws,
+            seed,
+        }
+    }
+
+    /// Takes in every batch, or gives up when somebody asks to stop and says so with `false`.
+    fn all(&mut self, work: &mut Work, dataset: &Dataset, batches: Vec<Vec<u32>>) -> Result<bool> {
+        let steps = batches.len() as u64 * self.draws;
+        let loader = EvalLoader::chosen(dataset.val.clone(), work.augment(dataset)?, batches, work.loader_threads());
+        let device = work.session.device.clone();
+        work.session.reporter.begin(0);
+        for batch in loader {
+            let batch = batch?;
+            let (first, seen, indices) = (batch.step * self.draws, batch.indices.len() as f64, batch.indices.clone());
+            let images = images_of(batch, &device);
+            for draw in 0..self.draws {
+                self.take(&images, &indices, draw);
+                work.session.reporter.tick(first + draw + 1, steps, 2.0 * seen)?;
+                if work.session.stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, images: &Tensor<4>, indices: &[u32], draw: u64) {
+        let (ratio, seed) = (self.ratio, self.seed);
+        let grams = |side: &Encoded| -> Vec<Gram> {
+            if ratio == 0.0 {
+                return grams_of(side.whole(images.clone()), indices.len());
+            }
+            let masks = Masks::for_comparison(seed, draw, indices, side.encoder.config().patches(), ratio, false);
+            grams_of(side.masked(images.clone(), &masks), indices.len())
+        };
+        let (first, second) = (grams(&self.sides[0]), grams(&self.sides[1]));
+        for (row, first) in self.sums.iter_mut().zip(&first) {
+            for (sums, second) in row.iter_mut().zip(&second) {
+                sums[draw as usize].add(first, second);
+            }
+        }
+    }
+
+    fn matrix(&self, other: &str) -> Matrix {
+        let values: Vec<Vec<Vec<Option<f64>>>> = self
+            .sums
+            .iter()
+            .map(|row| row.iter().map(|draws| draws.iter().map(Cka::value).collect()).collect())
+            .collect();
+        let columns = Axis::new(&format!("block of {other}"), 1..=self.sums[0].len());
+        Matrix::of(Axis::new("block", 1..=self.sums.len()), columns, &values)
+    }
+}
+
+fn images_of(batch: Batch, device: &Device) -> Tensor<4> {
+    upload(batch, device).views[0].clone()
+}
+
+fn report(work: &mut Work, matrix: Matrix, images: usize) -> Result<()> {
+    let (rows, columns) = (matrix.rows.labels.len(), matrix.columns.labels.len());
+    let same: Option<Vec<f64>> = (0..rows)
+        .filter(|_| rows == columns)
+        .map(|block| matrix.mean[block][block])
+        .collect();
+    let same = same
+        .filter(|same| !same.is_empty())
+        .map(|same| same.iter().sum::<f64>() / same.len() as f64);
+    for (name, value) in [
+        ("compare.mean", matrix.overall_mean()),
+        ("compare.last_blocks", matrix.mean[rows - 1][columns - 1]),
+        ("compare.same_block", same),
+        ("compare.images", Some(images as f64)),
+    ] {
+        if let Some(value) = value {
+            work.session.reporter.summary(name, value)?;
+        }
+    }
+    work.session.reporter.matrix("cka", matrix)
+}

@@ -1,0 +1,55 @@
+//! The images of a stage that learns from a part of them: the list is kept with the run.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::stages::Work;
+use crate::data::{Dataset, Split, pick};
+use crate::run_dir::write_atomic;
+
+/// The training images that pretraining sees, if they are not all.
+///
+/// # Errors
+/// A choice that cannot be made, or another one than the run began with.
+pub fn few(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
+    let places = pick::few(dataset, &work.section("few")?)?;
+    places.map(|places| keep(work, dataset, &places)).transpose()
+}
+
+/// The training images whose labels finetuning knows, if they are not all.
+///
+/// # Errors
+/// As [`few`].
+pub fn labeled(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
+    let places = pick::labeled(dataset, &work.section("labels")?)?;
+    places.map(|places| keep(work, dataset, &places)).transpose()
+}
+
+/// How many classes the images are of.
+pub fn classes(part: &Split) -> usize {
+    let mut labels = part.labels().to_vec();
+    labels.sort_unstable();
+    labels.dedup();
+    labels.len()
+}
+
+/// Writes the list. A run that goes on must go on with the images that it began with.
+fn keep(work: &Work, dataset: &Dataset, places: &[usize]) -> Result<Split> {
+    let part = dataset.train.only(places);
+    let (list, path) = (pick::list(dataset, &part), work.dir.chosen_file());
+    let place = path.display();
+    match fs::read_to_string(&path) {
+        Ok(known) if known == list => return Ok(part),
+        Ok(_) if work.session.checkpoints.counters()?.is_some() => {
+            bail!(
+                "{place}: the images chosen now are others than those this run began with: did the data change, or the list it was given?"
+            )
+        }
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).with_context(|| format!("{place}: cannot be read")),
+        _ => {}
+    }
+    write_atomic(&path, list.as_bytes()).with_context(|| format!("{place}: cannot be written"))?;
+    Ok(part)
+}

@@ -1,0 +1,332 @@
+//! Quality of reconstructions: peak signal-to-noise ratio of the hidden patches.
+//!
+//! The paper gives one number and neither the region nor the source of the patch statistics, so all of it is worked out
+//! and spelt out (see [`Region`] and [`Denorm`]): by statistics, by region, as the mean of the decibels of single images
+//! and, `pooled`, as the decibels of the mean error, at several shares of hidden patches. Beside it stand two controls: a
+//! model that predicts zero everywhere, which with the oracle's statistics already scores 16 to 20 dB, and the mea color
+//! of what is visible.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Error, Result};
+use rayon::prelude::*;
+
+use crate::stages::Work;
+use crate::stages::parent::Parent;
+use crate::stages::examples::{Gallery, IMAGES, space_of};
+use crate::metrics::pixels::{Denorm, PixelSpace};
+use crate::metrics::psnr::{Errors, Region, Sums};
+use crate::data::Dataset;
+use crate::data::loader::{Batch, EvalLoader};
+use crate::experiment::settings::PsnrSettings;
+use crate::methods::masking::check_ratio;
+use crate::methods::{Masks, Method, MethodVisitor, with_method};
+use crate::run_dir::{Axis, Matrix};
+use crate::train::{Ended, first_phase, is_cpu, upload};
+use crate::weights;
+
+/// What the run does when a GPU knows its kernels.
+const EVALUATING: &str = "evaluating";
+/// What is scored, under the names of the matrices: the model, a model that predicts zero, and the mean of visible pixels.
+const SCORED: [&str; 3] = ["psnr", "psnr_zero", "psnr_visible_mean"];
+
+/// Scores the parent's reconstructions of the validation split.
+///
+/// Reports a matrix for each of the model and its controls, by measure and ratio; as numbers what the table of a study
+/// shows, at `psnr.mask_ratio` with `psnr.denorm`; and images.
+///
+/// # Errors
+/// A parent without a fitting model, a method that does not reconstruct, an image that cannot be read.
+pub fn run(work: &mut Work) -> Result<Ended> {
+    let parent = Parent::of(work)?;
+    let dataset = work.open_data()?;
+    let method = parent.run.method.clone();
+    with_method(&method, Score { work, parent, dataset }).map_err(Error::msg)?
+}
+
+struct Score<'a, 'b> {
+    work: &'a mut Work<'b>,
+    parent: Parent,
+    dataset: Dataset,
+}
+
+impl MethodVisitor for Score<'_, '_> {
+    type Out = Result<Ended>;
+
+    fn visit<M: Method>(self) -> Result<Ended> {
+        let Score { work, parent, dataset } = self;
+        let device = work.session.device.clone().inner();
+        let model = M::new(&parent.run, dataset.classes.len(), &device).map_err(Error::msg)?;
+        let model = weights::from_timm(model, &parent.weights).map_err(|e| Error::msg(format!("{}: {e}", parent.file)))?;
+        let augment = work.augment(&dataset)?;
+        work.session.reporter.phase(first_phase(&device, EVALUATING))?;
+        let settings: PsnrSettings = work.section("psnr")?;
+        let gallery = Gallery::of(work, &dataset, &augment, IMAGES)?;
+        gallery.show(&model, work.dir, 0, work.session.reporter)?;
+        gallery.show_examples(&model, &settings, &dataset.classes, work.dir, work.session.reporter)?;
+        let ratios = ratios(work, &settings, space_of(work, &dataset)?.patches())?;
+        let Some(totals) = score_all(work, &dataset, &model, &settings, ratios)? else {
+            return Ok(Ended::Cancelled);
+        };
+        let reporter = &mut *work.session.reporter;
+        for (scored, name) in SCORED.into_iter().enumerate() {
+            reporter.matrix(name, totals.matrix(scored))?;
+        }
+        let at = totals.at(settings.mask_ratio, Denorm::new(&settings, model.normalizes_targets()));
+        summaries(at)
+            .into_iter()
+            .try_for_each(|(name, value)| reporter.summary(name, value))?;
+        Ok(Ended::Done(BTreeMap::new()))
+    }
+}
+
+/// The ratios that are scored, in ascending order. Those that leave nothing to see or to predict are passed over with a
+/// warning, but for `psnr.mask_ratio`.
+fn ratios(work: &mut Work, settings: &PsnrSettings, patches: usize) -> Result<Vec<f64>> {
+    check_ratio("psnr.mask_ratio", settings.mask_ratio, patches).map_err(Error::msg)?;
+    let mut ratios = settings.ratios();
+    ratios.push(settings.mask_ratio);
+    ratios.sort_by(f64::total_cmp);
+    ratios.dedup();
+    let (kept, passed): (Vec<f64>, Vec<f64>) = ratios.into_iter().partition(|ratio| check_ratio("", *ratio, patches).is_ok());
+    if !passed.is_empty() {
+        let reporter = &mut *work.session.reporter;
+        reporter.warning(format!(
+            "psnr.ratios: {passed:?} of {patches} patches leave nothing to see or to predict, and are passed over"
+        ))?;
+    }
+    Ok(kept)
+}
+
+/// Scores every validation image, or gives up when somebody asks to stop.
+fn score_all<M: Method>(
+    work: &mut Work,
+    dataset: &Dataset,
+    model: &M,
+    settings: &PsnrSettings,
+    ratios: Vec<f64>,
+) -> Result<Option<Totals>> {
+    let (space, device) = (space_of(work, dataset)?, work.session.device.clone());
+    let steps = (dataset.val.len().div_ceil(settings.batch_size) * ratios.len()) as u64;
+    let mut totals = Totals::new(ratios, Denorm::all(model.normalizes_targets()));
+    let augment = work.augment(dataset)?;
+    let mut done = 0;
+    work.session.reporter.begin(0);
+    for batch in EvalLoader::new(dataset.val.clone(), augment, settings.batch_size, work.loader_threads()) {
+        let batch = batch?;
+        for column in 0..totals.ratios.len() {
+            if work.session.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let masks = Masks::for_evaluation(work.run.seed, &batch.indices, space.patches(), totals.ratios[column]);
+            let predicted = predict(model, &batch, &masks, &device)?;
+            totals.add(column, &space, &batch.views[0], &predicted, &masks);
+            done += 1;
+            if done == 1 && !is_cpu(&device) {
+                work.session.reporter.phase(EVALUATING)?;
+            }
+            work.session.reporter.tick(done, steps, batch.indices.len() as f64)?;
+        }
+    }
+    Ok(Some(totals))
+}
+
+/// `[batch, patches, p*p*3]`, flat.
+fn predict<M: Method>(model: &M, batch: &Batch, masks: &Masks, device: &burn::tensor::Device) -> Result<Vec<f32>> {
+    let images = upload(batch.clone(), device).views[0].clone();
+    let predicted = model.reconstruct(images, masks);
+    let title = M::INFO.title;
+    let predicted = predicted.ok_or_else(|| Error::msg(format!("{title} does not reconstruct images, so it has no psnr")))?;
+    Ok(predicted.into_data().iter::<f32>().collect())
+}
+
+/// Sums over images, by ratio and way back to pixels, of each of [`SCORED`].
+#[derive(Clone, Debug, PartialEq)]
+struct Totals {
+    ratios: Vec<f64>,
+    denorms: &'static [Denorm],
+    /// `[ratio][denorm]`
+    sums: Vec<Vec<[Sums; 3]>>,
+}
+
+impl Totals {
+    fn new(ratios: Vec<f64>, denorms: &'static [Denorm]) -> Totals {
+        let sums = vec![vec![[Sums::default(); 3]; denorms.len()]; ratios.len()];
+        Totals { ratios, denorms, sums }
+    }
+
+    /// Takes in images `[batch, 3, side, side]`, flat, and what was predicted for their patches.
+    fn add(&mut self, column: usize, space: &PixelSpace, images: &[f32], predicted: &[f32], masks: &Masks) {
+        let (values, denorms) = (space.patches() * space.patch_values(), self.denorms);
+        let errors: Vec<Vec<[Errors; 3]>> = images
+            .par_chunks(values)
+            .zip(predicted.par_chunks(values))
+            .zip(&masks.masked)
+            .map(|((image, predicted), masked)| {
+                denorms
+                    .iter()
+                    .map(|denorm| errors(space, &space.cut(image), predicted, masked, *denorm))
+                    .collect()
+            })
+            .collect();
+        // One after another, so that the sums do not depend on the number of threads.
+        for image in errors {
+            for (sums, errors) in self.sums[column].iter_mut().zip(image) {
+                sums.iter_mut().zip(&errors).for_each(|(sums, errors)| sums.add(errors));
+            }
+        }
+    }
+
+    /// The decibels of one of [`SCORED`], by measure and ratio.
+    fn matrix(&self, scored: usize) -> Matrix {
+        let (mut labels, mut values) = (Vec::new(), Vec::new());
+        for (place, denorm) in self.denorms.iter().enumerate() {
+            for region in Region::ALL {
+                let row = |of: fn(&Sums, Region) -> f64| {
+                    self.sums
+                        .iter()
+                        .map(|sums| vec![Some(of(&sums[place][scored], region))])
+                        .collect::<Vec<_>>()
+                };
+                labels.push(format!("{} {} mean", denorm.name(), region.name()));
+                values.push(row(Sums::mean));
+                labels.push(format!("{} {} pooled", denorm.name(), region.name()));
+                values.push(row(Sums::pooled));
+            }
+        }
+        Matrix::of(Axis::new("measure", labels), Axis::new("ratio", &self.ratios), &values)
+    }
+
+    /// The sums of each of [`SCORED`] at one ratio and way back.
+    fn at(&self, ratio: f64, denorm: Denorm) -> &[Sums; 3] {
+        let column = self
+            .ratios
+            .iter()
+            .position(|known| *known == ratio)
+            .expect("the run's own ratio is scored");
+        let place = self
+            .denorms
+            .iter()
+            .position(|known| *known == denorm)
+            .expect("every way back is scored");
+        &self.sums[column][place]
+    }
+}
+
+/// The errors of each of [`SCORED`] in an image cut into patches `[patches, p*p*3]`, normalized.
+pub(super) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
+    let unit = space.to_unit(truth);
+    let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
+    let restored = [
+        pixels(predicted),
+        pixels(&vec![0.0; predicted.len()]),
+        space.visible_mean(&unit, masked),
+    ];
+    restored.map(|restored| Errors::of(&unit, &restored, masked, space.patch_values()))
+}
+
+/// The numbers for tables, in decibels.
+fn summaries([model, zero, visible_mean]: &[Sums; 3]) -> [(&'static str, f64); 10] {
+    use Region::{Composite, Full, Masked};
+    let (composite, control) = (model.mean(Composite), zero.mean(Composite));
+    [
+        ("psnr.composite", composite),
+        ("psnr.masked", model.mean(Masked)),
+        ("psnr.full", model.mean(Full)),
+        ("psnr.composite_zero", control),
+        ("psnr.masked_zero", zero.mean(Masked)),
+        ("psnr.composite_visible_mean", visible_mean.mean(Composite)),
+        ("psnr.masked_visible_mean", visible_mean.mean(Masked)),
+        ("psnr.gain", composite - control),
+        ("psnr.composite_pooled", model.pooled(Composite)),
+        ("psnr.masked_pooled", model.pooled(Masked)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::pixels::tests::{SPACE, image};
+    use crate::metrics::psnr::decibels;
+    use crate::stages::psnr::*;
+
+    const MASKED: [bool; 4] = [true, false, true, true];
+
+    /// The numbers of images that are scored one after another.
+    fn scored(space: &PixelSpace, pairs: &[(Vec<f32>, Vec<f32>)], denorm: Denorm) -> BTreeMap<&'static str, f64> {
+        let denorms = Denorm::all(denorm != Denorm::Raw);
+        let mut totals = Totals::new(vec![0.75], denorms);
+        for (image, predicted) in pairs {
+            totals.add(0, space, image, predicted, &Masks::given(vec![MASKED.to_vec()]).unwrap());
+        }
+        summaries(totals.at(0.75, denorm)).into_iter().collect()
+    }
+
+    #[test]
+    fn a_perfect_prediction_scores_the_limit() {
+        let values = scored(&SPACE, &[(image(), SPACE.cut(&image()))], Denorm::Raw);
+        assert!(
+            ["psnr.composite", "psnr.masked", "psnr.full", "psnr.masked_pooled"]
+                .iter()
+                .all(|name| values[name] == 100.0)
+        );
+    }
+
+    #[test]
+    fn controls_know_what_they_may_know() {
+        let space = PixelSpace {
+            mean: [0.5; 3],
+            std: [1.0; 3],
+            ..SPACE
+        };
+        let values = scored(&space, &[(vec![0.0; 48], vec![0.1; 48])], Denorm::Raw);
+        assert!((values["psnr.masked"] - 20.0).abs() < 1e-4);
+        // Zero is exact here, and so is the mean of what is visible.
+        assert_eq!((values["psnr.masked_zero"], values["psnr.masked_visible_mean"]), (100.0, 100.0));
+        assert!((values["psnr.gain"] - (values["psnr.composite"] - 100.0)).abs() < 1e-9);
+        let mut image = vec![0.0; 48];
+        // The first pixel of the only visible patch stands in row 0, column 2; its mean is a fourth of that.
+        (0..3).for_each(|channel| image[channel * 16 + 2] = 0.4);
+        let values = scored(&space, &[(image, vec![0.0; 48])], Denorm::Raw);
+        assert!((values["psnr.masked_visible_mean"] - 20.0).abs() < 1e-4, "{values:?}");
+    }
+
+    #[test]
+    fn predicting_zero_under_the_oracle_is_the_mean_of_each_patch() {
+        let space = PixelSpace {
+            mean: [0.5; 3],
+            std: [0.25; 3],
+            ..SPACE
+        };
+        let truth = space.cut(&image());
+        let variance = |patch: &[f32]| {
+            let mean = patch.iter().map(|v| f64::from(*v)).sum::<f64>() / 12.0;
+            patch.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / 12.0 / 16.0
+        };
+        let hidden = truth.chunks(12).zip(MASKED).filter(|(_, hidden)| *hidden);
+        let error = hidden.map(|(patch, _)| variance(patch)).sum::<f64>() / 3.0;
+        let values = scored(&space, &[(image(), vec![1.0; 48])], Denorm::Oracle);
+        assert!((values["psnr.masked_zero"] - decibels(error)).abs() < 1e-4, "{values:?}");
+    }
+
+    #[test]
+    fn a_matrix_has_every_measure_at_every_ratio() {
+        let mut totals = Totals::new(vec![0.5, 0.75], Denorm::all(true));
+        let masks = Masks::given(vec![MASKED.to_vec()]).unwrap();
+        for column in 0..2 {
+            totals.add(column, &SPACE, &image(), &[0.0; 48], &masks);
+        }
+        let (model, zero) = (totals.matrix(0), totals.matrix(1));
+        assert_eq!(
+            (model.rows.labels.len(), &model.columns.labels[..]),
+            (12, &["0.5".to_owned(), "0.75".to_owned()][..])
+        );
+        assert_eq!(model.rows.labels[2], "oracle composite mean");
+        assert_eq!(model.mean, zero.mean, "the model predicts zero");
+        assert_eq!(model.mean[2][1], Some(totals.at(0.75, Denorm::Oracle)[0].mean(Region::Composite)));
+        assert!(
+            model.mean[0] != model.mean[6],
+            "statistics of the true patch are not those of the visible ones"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! The launch form: a draft with everything a person must know to fill it in.
+
+use crate::web::AppState;
+use crate::web::error::{Error, Result};
+use crate::web::filters;
+use crate::web::launch::draft::{Draft, Faults, value_at};
+use crate::web::page::Layout;
+use crate::web::runs::settings::usual;
+use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
+use crate::store::{Run, RunFilter};
+
+/// Pretraining runs offered as parents, newest first.
+const PARENTS: u64 = 200;
+
+/// The fields above the settings.
+const CHOICES: [&str; 6] = ["method", "stage", "scale", "seed", "parent", "data.source"];
+
+/// The form.
+#[derive(askama::Template)]
+#[template(path = "launch/page.html")]
+pub struct LaunchPage<'a> {
+    layout: Layout,
+    methods: &'a [MethodInfo],
+    scales: &'a [Scale],
+    stages: [Stage; Stage::ASKED.len()],
+    parents: Vec<Run>,
+    draft: Draft,
+    faults: Faults,
+    sections: Vec<FieldSet>,
+}
+
+/// A section of the form.
+pub struct FieldSet {
+    name: &'static str,
+    open: bool,
+    changed: usize,
+    fields: Vec<Field>,
+}
+
+/// A field of the form.
+pub struct Field {
+    place: String,
+    key: &'static str,
+    input: Input,
+    value: String,
+    default: String,
+    changed: bool,
+    /// Taken from the parent, so it cannot be changed here.
+    inherited: bool,
+    allowed: String,
+    meaning: &'static str,
+    source: String,
+    fault: Option<String>,
+}
+
+/// How a field is filled in.
+pub enum Input {
+    /// One of these.
+    Select(Vec<&'static str>),
+    /// A number; whole or not.
+    Number {
+        /// Whether it has no fraction.
+        whole: bool,
+    },
+    /// Text.
+    Text,
+}
+
+impl<'a> LaunchPage<'a> {
+    /// The form for a draft; its settings stay out where the choices above do not fit together.
+    pub async fn new(app: &'a AppState, draft: Draft, mut faults: Faults) -> Result<LaunchPage<'a>> {
+        let sections = match draft.selection.defaults(app).await {
+            Ok(defaults) => field_sets(app, &draft, &defaults, &faults),
+            Err(Error::Invalid(fault)) => {
+                faults.entry(fault.place).or_insert(fault.message);
+                Vec::new()
+            }
+            Err(other) => return Err(other),
+        };
+        let parents = parents(app, &draft).await?;
+        let layout = Layout::new("launch", app);
+        Ok(LaunchPage {
+            layout,
+            methods: &app.catalog.methods,
+            scales: &app.scales,
+            stages: Stage::ASKED,
+            parents,
+            draft,
+            faults,
+            sections,
+        })
+    }
+
+    /// Whether anything is wrong.
+    pub fn is_faulty(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    fn fault_at(&self, place: &str) -> Option<&str> {
+        self.faults.get(place).map(String::as_str)
+    }
+
+    /// Faults at no field of this form.
+    fn other_faults(&self) -> impl Iterator<Item = (&String, &String)> {
+        let is_field = |place: &str| self.sections.iter().any(|s| s.fields.iter().any(|f| f.place == place));
+        self.faults
+            .iter()
+            .filter(move |(place, _)| !CHOICES.contains(&place.as_str()) && !is_field(place))
+    }
+
+    fn method(&self) -> Option<&MethodInfo> {
+        self.methods.iter().find(|method| method.name == self.draft.selection.method)
+    }
+}
+
+/// Runs of the method to start from, the chosen one included.
+async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
+    if draft.selection.stage == Stage::Pretrain {
+        return Ok(Vec::new());
+    }
+    let mut parents = Vec::new();
+    for stage in draft.selection.stage.starts_from() {
+        let filter = RunFilter {
+            stage: Some(*stage),
+            method: Some(draft.selection.method.clone()),
+            limit: PARENTS,
+            ..RunFilter::default()
+        };
+        parents.extend(app.store.runs(&filter).await?);
+    }
+    if let Ok(id) = draft.selection.parent.parse()
+        && !parents.iter().any(|run| run.id == id)
+    {
+        parents.extend(app.store.run(&id).await?);
+    }
+    Ok(parents)
+}
+
+fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults) -> Vec<FieldSet> {
+    let sets = draft.selection.sections(app).into_iter().map(|section| {
+        let keys = section
+            .settings
+            .iter()
+            .filter(|setting| (section.name, setting.key) != ("data", "source"));
+        let fields: Vec<Field> = keys
+            .map(|setting| field(app, draft, defaults, faults, section.name, setting))
+            .collect();
+        let changed = fields.iter().filter(|field| field.changed).count();
+        let faulty = fields.iter().any(|field| field.fault.is_some());
+        FieldSet {
+            name: section.name,
+            open: faulty || changed > 0 || matches!(section.name, "method" | "train"),
+            changed,
+            fields,
+        }
+    });
+    sets.filter(|set| !set.fields.is_empty()).collect()
+}
+
+fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &Setting) -> Field {
+    let place = format!("{section}.{}", setting.key);
+    let default = value_at(defaults, &place).map(ToString::to_string).unwrap_or_default();
+    let inherited = draft.selection.stage != Stage::Pretrain && (section == "model" || place == "data.image_size");
+    let edit = draft.edits.get(&place).filter(|_| !inherited);
+    let input = match setting.kind {
+        Kind::Bool => Input::Select(vec!["true", "false"]),
+        Kind::Choice { of } => Input::Select(of.to_vec()),
+        Kind::Int { .. } => Input::Number { whole: true },
+        Kind::Float { .. } | Kind::Between { .. } => Input::Number { whole: false },
+        Kind::Numbers { .. } | Kind::Text => Input::Text,
+    };
+    Field {
+        key: setting.key,
+        input,
+        value: edit.unwrap_or(&default).clone(),
+        changed: edit.is_some(),
+        inherited,
+        allowed: setting.kind.allowed(),
+        meaning: setting.meaning,
+        source: source_of(app, defaults, section, setting),
+        fault: faults.get(&place).cloned(),
+        default,
+        place,
+    }
+}
+
+/// Where a default comes from: the section, the protocol and the recipe say so; what differs from all of
+/// them is the scale's.
+fn source_of(app: &AppState, defaults: &RunSpec, section: &str, setting: &Setting) -> String {
+    let said = usual(app, defaults, section, setting.key).unwrap_or_else(|| setting.default.into());
+    let said = setting.kind.accept(&said).unwrap_or(said);
+    if defaults.value(section, setting.key) == Some(&said) {
+        setting.source.to_owned()
+    } else {
+        format!("scale {}", defaults.scale)
+    }
+}

@@ -1,0 +1,159 @@
+//! Files of a run: log, record, model, list of images, images. A request names a run by its id and an image by name and
+//! step; the file names come from the run directory's own layout and the store, never from the request.
+
+use std::io::SeekFrom;
+use std::path::{Component, Path, PathBuf};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use crate::web::error::{Error, Result};
+use crate::web::fields::InPath;
+use crate::web::{App, AppState};
+use crate::experiment::RunId;
+use crate::run_dir::{RunDir, State as RunState};
+
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+/// The whole log.
+pub async fn log(State(app): App, path: InPath) -> Result<Response> {
+    let dir = dir_of(&app, &path).await?;
+    let body = whole(&dir.log_file(), "the run has written no log yet").await?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
+}
+
+/// `run.toml`, the resolved settings.
+pub async fn spec(State(app): App, path: InPath) -> Result<Response> {
+    let dir = dir_of(&app, &path).await?;
+    let body = whole(&dir.spec_file(), "the run's record is gone").await?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
+}
+
+/// The trained model.
+pub async fn model(State(app): App, path: InPath) -> Result<Response> {
+    let dir = dir_of(&app, &path).await?;
+    let body = whole(&dir.model_file(), "the run has no model yet").await?;
+    let name = format!("attachment; filename=\"umbra-{}.safetensors\"", path.run()?);
+    Ok((
+        [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)],
+        body,
+    )
+        .into_response())
+}
+
+/// The names of the training images of a run that uses a part of them.
+pub async fn chosen(State(app): App, path: InPath) -> Result<Response> {
+    let dir = dir_of(&app, &path).await?;
+    let body = whole(&dir.chosen_file(), "the run has no list of images: it uses all, or has not begun").await?;
+    let name = format!("attachment; filename=\"umbra-{}-images.tsv\"", path.run()?);
+    Ok((
+        [
+            (CONTENT_TYPE, "text/tab-separated-values; charset=utf-8".to_owned()),
+            (CONTENT_DISPOSITION, name),
+        ],
+        body,
+    )
+        .into_response())
+}
+
+/// An image, by step and `<name>.png`.
+pub async fn image(State(app): App, path: InPath) -> Result<Response> {
+    let none = || Error::NotFound("the run has no such image".to_owned());
+    let id = path.run()?;
+    let run = app.store.run(&id).await?.ok_or_else(none)?;
+    let name = path.text("file")?.strip_suffix(".png").ok_or_else(none)?;
+    let step: u64 = path.text("step")?.parse().map_err(|_| none())?;
+    let rows = app.store.images(&id).await?;
+    let row = rows.iter().find(|row| row.step == step && row.name == name).ok_or_else(none)?;
+    let mut parts = Path::new(&row.file).components();
+    let (Some(Component::Normal(file)), None) = (parts.next(), parts.next()) else {
+        return Err(none());
+    };
+    let body = whole(
+        &RunDir::of(app.jobs.data_dir(), &id).images().join(file),
+        "the image's file is gone",
+    )
+    .await?;
+    let cache = if run.state == RunState::Finished {
+        "private, max-age=86400"
+    } else {
+        "no-cache"
+    };
+    Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, cache)], body).into_response())
+}
+
+/// The last `bytes` of a run's log as text, from the start of a line; empty if there is none.
+pub async fn log_tail(app: &AppState, id: &RunId, bytes: u64) -> Result<String> {
+    let mut file = match File::open(RunDir::of(app.jobs.data_dir(), id).log_file()).await {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let from = file.metadata().await?.len().saturating_sub(bytes);
+    file.seek(SeekFrom::Start(from)).await?;
+    let mut tail = Vec::new();
+    file.take(bytes).read_to_end(&mut tail).await?;
+    let text = String::from_utf8_lossy(&tail);
+    let whole_lines = if from > 0 {
+        text.split_once('\n').map_or("", |(_, rest)| rest)
+    } else {
+        &text
+    };
+    Ok(readable(whole_lines))
+}
+
+/// Without the control characters that a terminal would act on; a progress bar's rewritten line keeps its
+/// last text.
+fn readable(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
+        last.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The directory of the run that the path names, if the store knows the run.
+async fn dir_of(app: &AppState, path: &InPath) -> Result<RunDir> {
+    let id = path.run()?;
+    let known = app.store.run(&id).await?;
+    known
+        .map(|run| RunDir::of(app.jobs.data_dir(), &run.id))
+        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))
+}
+
+/// A plain file as a body, read piece by piece; a link is not followed.
+async fn whole(path: &PathBuf, missing: &str) -> Result<Response> {
+    let known = tokio::fs::symlink_metadata(path).await;
+    if !known.is_ok_and(|meta| meta.is_file()) {
+        return Err(Error::NotFound(missing.to_owned()));
+    }
+    let file = File::open(path).await?;
+    let length = file.metadata().await?.len();
+    let pieces = stream::try_unfold((file, length), |(mut file, left)| async move {
+        let mut piece = vec![0; CHUNK.min(left as usize)];
+        let read = if piece.is_empty() { 0 } else { file.read(&mut piece).await? };
+        piece.truncate(read);
+        Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), (file, left - read as u64))))
+    });
+    // A log may grow meanwhile; only what was there is sent, so the length holds.
+    Ok(([(CONTENT_LENGTH, length)], Body::from_stream(pieces)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::runs::files::readable;
+
+    #[test]
+    fn a_log_shows_no_control_characters_and_only_the_last_of_a_rewritten_line() {
+        assert_eq!(
+            readable("10 %\r20 %\r30 %\r\n\u{1b}[31mred\u{1b}[0m\u{0}\tend"),
+            "30 %\n[31mred[0m\tend"
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! `/studies/{name}`: one table at one scale, and its launch.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::web::studies::claim_view::{ClaimView, claims_of};
+use crate::web::error::Result;
+use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
+use crate::web::page::{Layout, Page};
+use crate::web::studies::choice::{Choice, Done, check_source};
+use crate::web::studies::sheet::{Numbers, Sheet, sheet};
+use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
+use crate::web::studies::tabs::{Tab, tabs};
+use crate::web::studies::arrangement::View;
+use crate::web::runs::view::RunView;
+use crate::web::{App, AppState, filters};
+use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
+use crate::run_dir::State as RunState;
+use crate::store::Run;
+
+/// Runs that the page lists; more are a click away.
+const LISTED: usize = 200;
+
+#[derive(askama::Template)]
+#[template(path = "studies/study.html")]
+struct StudyPage<'a> {
+    layout: Layout,
+    study: &'a Study,
+    /// Whether a person made it.
+    own: bool,
+    scales: &'a [Scale],
+    choice: Choice,
+    view: View,
+    tabs: Vec<Tab>,
+    /// How many runs the launch before this page queued and found there already.
+    launched: Option<(u64, u64)>,
+    table: Option<TableView<'a>>,
+}
+
+struct TableView<'a> {
+    scale: &'a Scale,
+    by_title: Sorter,
+    heads: Vec<Head>,
+    lines: Vec<Line>,
+    done: Done,
+    numbers: Numbers,
+    /// Whether another table stands beside it.
+    is_pair: bool,
+    /// The same table in the study's own order, whole.
+    usual: String,
+    /// The same view with all rows.
+    all_rows: String,
+    claims: Vec<ClaimView>,
+    /// Label, and the run if it was ever queued.
+    runs: Vec<(String, Option<Run>)>,
+    /// How many runs are not listed, and where they are.
+    more: u64,
+    all_runs: String,
+}
+
+impl TableView<'_> {
+    /// Columns of the page's table.
+    fn width(&self) -> usize {
+        1 + self.heads.iter().map(|head| head.parts.len()).sum::<usize>()
+    }
+}
+
+impl StudyPage<'_> {
+    /// Whether a number of the paper has a question mark.
+    fn uncertain(&self) -> bool {
+        self.study.rows.iter().any(|row| !row.uncertain.is_empty())
+    }
+
+    fn notes(&self) -> impl Iterator<Item = &Line> {
+        self.table
+            .iter()
+            .flat_map(|table| &table.lines)
+            .filter(|line| !line.note.is_empty())
+    }
+
+    /// What the form of the table's tools keeps as it is.
+    fn kept(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let order = self.view.pairs().into_iter().filter(|(name, _)| ["sort", "dir"].contains(name));
+        self.choice.pairs().into_iter().chain(order).filter(|(_, value)| !value.is_empty())
+    }
+
+    fn export(&self, ending: &str) -> String {
+        self.view
+            .href(&format!("/studies/{}/export.{ending}", self.study.name), &self.choice)
+    }
+}
+
+/// The page.
+pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
+    let study = app.study(path.text("name")?)?;
+    let mut choice = Choice::read(&query);
+    if choice.scale.is_empty() {
+        let usual = usual_choice(&app, &study).await?;
+        // Images that were asked for stay.
+        choice.scale = usual.scale;
+        if choice.data.is_empty() {
+            choice.data = usual.data;
+        }
+    }
+    let launched = query.parse("queued")?.zip(query.parse("shared")?);
+    let view = View::read(&query, &study);
+    show(&app, &study, choice, view, None, launched).await
+}
+
+/// Queues the study's runs and shows the study again.
+pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
+    let study = app.study(path.text("name")?)?;
+    let (choice, view) = (Choice::read(&form), View::read(&form, &study));
+    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, &study)) {
+        Ok(plan) => plan,
+        Err(error) => return show(&app, &study, choice, view, Some(error), None).await,
+    };
+    let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
+    let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
+    let back = view.href(&format!("/studies/{}", study.name), &choice);
+    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}")).into_response())
+}
+
+fn priority(form: &Fields) -> Result<i64> {
+    Ok(form.parse("priority")?.unwrap_or(0))
+}
+
+async fn show(
+    app: &AppState,
+    study: &Study,
+    mut choice: Choice,
+    view: View,
+    error: Option<Invalid>,
+    launched: Option<(u64, u64)>,
+) -> Result<Response> {
+    let tabs = tabs(app, study, &choice, &view).await?;
+    if let Some(current) = tabs.iter().find(|tab| tab.current) {
+        choice.seeds.clone_from(&current.choice.seeds);
+    }
+    let (fault, table) = match error {
+        Some(error) => (Some(error), None),
+        None => match sheet(app, study, &choice, &view).await? {
+            Ok(sheet) => (None, Some(table(app, study, &choice, &view, sheet)?)),
+            Err(fault) => (Some(fault), None),
+        },
+    };
+    let status = if fault.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    choice.fault = fault;
+    let page = StudyPage {
+        layout: Layout::new("home", app),
+        study,
+        own: app.library.is_own(&study.name),
+        scales: &app.scales,
+        choice,
+        view,
+        tabs,
+        launched,
+        table,
+    };
+    Ok((status, Page(page)).into_response())
+}
+
+fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, sheet: Sheet) -> Result<TableView<'a>> {
+    let links = Links { study, choice, view };
+    let path = format!("/studies/{}", study.name);
+    let (heads, lines, by_title) = (links.heads(&sheet), links.lines(&sheet), links.sorter("row.title", &sheet));
+    let scale = choice.scale_of(app)?;
+    let done = Done::of(&sheet.outline, &sheet.own.runs);
+    let all_rows = View {
+        rows: String::new(),
+        ..view.clone()
+    };
+    let (runs, more) = listed(&sheet.outline, sheet.own.runs);
+    let place = [("study", study.name.clone()), ("scale", scale.name.clone())];
+    Ok(TableView {
+        by_title,
+        heads,
+        lines,
+        done,
+        numbers: sheet.numbers,
+        claims: claims_of(study, &sheet.whole),
+        is_pair: sheet.other.is_some(),
+        usual: View::default().href(&path, choice),
+        all_rows: all_rows.href(&path, choice),
+        runs,
+        more,
+        all_runs: format!(
+            "/runs?{}",
+            query_of(
+                place
+                    .into_iter()
+                    .chain([("data", choice.data.clone()), ("seeds", choice.seeds.clone())])
+            )
+        ),
+        scale,
+    })
+}
+
+/// The runs in the plan's order; of very many, those that somebody may want to look after, and how many are left out.
+fn listed(outline: &Plan, mut known: HashMap<RunId, Run>) -> (Vec<(String, Option<Run>)>, u64) {
+    let many = outline.runs.len() > LISTED;
+    let mut runs: Vec<(String, Option<Run>)> = Vec::new();
+    for spec in &outline.runs {
+        let run = known.remove(&spec.id);
+        let busy = run.as_ref().is_some_and(|run| run.state != RunState::Finished);
+        if !many || busy {
+            runs.push((spec.label.clone(), run));
+        }
+    }
+    runs.sort_by_key(|(_, run)| many && run.as_ref().is_some_and(|run| run.state == RunState::Queued));
+    runs.truncate(if many { LISTED } else { runs.len() });
+    let more = (outline.runs.len() - runs.len()) as u64;
+    (runs, more)
+}
+
+/// The largest scale the study was begun at, with the images of most of its finished runs; or the smallest scale there is.
+async fn usual_choice(app: &AppState, study: &Study) -> Result<Choice> {
+    let smallest = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
+    let first = Choice {
+        scale: smallest,
+        ..Choice::default()
+    };
+    let tabs = tabs(app, study, &first, &View::default()).await?;
+    let begun = tabs.into_iter().filter(|tab| tab.done.known > 0);
+    let place = |name: &str| app.scales.iter().position(|scale| scale.name == name);
+    let best = begun.max_by_key(|tab| (place(&tab.choice.scale), tab.done.finished, tab.choice.data.is_empty()));
+    Ok(best.map_or(first, |tab| tab.choice))
+}
