@@ -96,7 +96,7 @@ pub struct Wish<'a> {
     pub scale: &'a Scale,
     /// Settings that differ from the scale's.
     pub set: Values,
-    /// Images in one pass; a step has `train.accumulation` of them.
+    /// Images in one pass; a step has `train.gradient_accumulation` of them.
     pub batch: usize,
     /// Steps, of which the first two are not counted.
     pub steps: usize,
@@ -132,7 +132,7 @@ pub fn bench(wish: &Wish) -> Result<BenchReport> {
         run: &run,
         batch: wish.batch,
         steps: wish.steps,
-        passes: train.accumulation,
+        passes: train.gradient_accumulation,
         device: device::open(wish.device)?,
     };
     let timing = with_method(wish.method, timed).map_err(Error::msg)??;
@@ -143,11 +143,11 @@ pub fn bench(wish: &Wish) -> Result<BenchReport> {
         scale: wish.scale.name.clone(),
         device: wish.device.to_owned(),
         threads: wish.threads,
-        batch_size: wish.batch * train.accumulation,
+        batch_size: wish.batch * train.gradient_accumulation,
         steps: wish.steps - WARM_UP,
         parameters: timing.parameters,
         step_ms,
-        images_per_second: 1000.0 * (wish.batch * train.accumulation) as f64 / step_ms,
+        images_per_second: 1000.0 * (wish.batch * train.gradient_accumulation) as f64 / step_ms,
         peak_mib,
         floor: (timing.gflop > 0.0).then(|| floor(timing.gflop)),
     })
@@ -277,7 +277,7 @@ mod tests {
         let once = bench(&wish("mae", &smoke, 3)).unwrap();
         let set = |key: &str, value| Values::from([("train".to_owned(), [(key.to_owned(), value)].into())]);
         let twice = bench(&Wish {
-            set: set("accumulation", Value::Int(2)),
+            set: set("gradient_accumulation", Value::Int(2)),
             ..wish("mae", &smoke, 3)
         });
         assert_eq!(twice.unwrap().batch_size, 8);

@@ -17,7 +17,7 @@ pub enum Purpose {
     Shuffle = 2,
     /// Crop and flip of one image; `a` is the epoch, `b` the image and the view.
     Augment = 3,
-    /// Which patches are hidden; `a` is the step, `b` the place in the batch.
+    /// Which patches are masked; `a` is the step, `b` the place in the batch.
     Mask = 4,
     /// Which residual branches are dropped; `a` is the step, `b` the block.
     DropPath = 5,

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::stages;
-use crate::stages::Work;
 use crate::experiment::settings::TrainSettings;
 use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, Position, RunDir, RunFile, State};
+use crate::stages;
+use crate::stages::Work;
 use crate::train::checkpoint::Checkpoints;
 use crate::train::report::Reporter;
 use crate::train::{Ended, Pace, Session};
@@ -111,7 +111,7 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
     kernels::round_products(
         file.run
             .section::<TrainSettings>("train")
-            .is_ok_and(|train| train.precision == "mixed"),
+            .is_ok_and(|train| train.precision == "f16"),
     );
     let began = Instant::now();
     let (mut reporter, checkpoints) = match begin(dir, options, history.attempt + 1) {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, planned, runtime, settings};
-use crate::stages::features as extract;
 use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
 use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
 use crate::settings::{Export, Features, StudyChoice};
+use crate::stages::features as extract;
 use crate::store::Store;
 use crate::web;
 

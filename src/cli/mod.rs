@@ -2,8 +2,8 @@
 
 mod claims;
 mod export;
-mod listing;
 mod images;
+mod listing;
 mod plan;
 mod serve;
 mod study;
@@ -17,13 +17,13 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::inspect::{Looker, serve};
 use crate::experiment::forecast::Speed;
 use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values, plan};
-use crate::worker;
-use crate::worker::WorkOptions;
+use crate::inspect::{Looker, serve};
 use crate::run_dir::RunDir;
 use crate::settings::{Bench, Command, Data, Look, NamedStudies, StudyChoice, Work};
+use crate::worker;
+use crate::worker::WorkOptions;
 use crate::{bench, device, jobs, methods};
 
 /// Runs one command.

@@ -46,7 +46,7 @@ impl From<For> for Address {
     }
 }
 
-/// Divides one pool into train and val, as near to `val_fraction` in every class as whole images allow.
+/// Divides one pool into train and val, as near to `val_fraction` in every class as full images allow.
 ///
 /// Both get at least one image; items keep their order. `None` if there are not two images.
 pub(super) fn divide(items: Vec<Item>, classes: usize, val_fraction: f64) -> Option<(Vec<Item>, Vec<Item>)> {

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use anyhow::{Context, bail};
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::{Image as Scaled, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
@@ -57,7 +57,7 @@ pub(super) fn cover(image: Image, width: usize, height: usize) -> anyhow::Result
         return Ok(image);
     }
     let source = ImageRef::new(image.width as u32, image.height as u32, &image.pixels, PixelType::U8x3)?;
-    let mut scaled = Image::new(width as u32, height as u32, PixelType::U8x3);
+    let mut scaled = Scaled::new(width as u32, height as u32, PixelType::U8x3);
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
         .use_alpha(false)

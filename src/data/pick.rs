@@ -11,30 +11,30 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::choose;
 pub use super::choose::For;
 use super::{Dataset, Split};
-use crate::experiment::settings::{FewSettings, LabelsSettings};
+use crate::experiment::settings::{LabelsSettings, SubsetSettings};
 
 /// The list's first line, which a list need not have.
 const HEADER: &str = "image\tclass";
 
-/// Places of the images that `few` names, ascending; nothing if it names all.
+/// Places of the images that `subset` names, ascending; nothing if it names all.
 ///
 /// # Errors
 /// One sentence with the setting or the list at fault, and what is allowed.
-pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
-    let (train, classes, wanted, seed) = (&dataset.train, dataset.classes.len(), few.images, few.seed);
-    if few.choice == "list" {
-        return listed(train, &few.list, "few.list").map(Some);
+pub fn subset(dataset: &Dataset, subset: &SubsetSettings) -> Result<Option<Vec<usize>>> {
+    let (train, classes, wanted, seed) = (&dataset.train, dataset.classes.len(), subset.images, subset.seed);
+    if subset.selection == "list" {
+        return listed(train, &subset.list, "subset.list").map(Some);
     }
     if wanted == 0 {
         return Ok(None);
     }
     ensure!(
         wanted <= train.len(),
-        "few.images = {wanted} is more than there are: it must be at most {}, the number of training images",
+        "subset.images = {wanted} is more than there are: it must be at most {}, the number of training images",
         train.len()
     );
-    let places = match few.choice.as_str() {
-        "one_class" => of_one_class(dataset, few)?,
+    let places = match subset.selection.as_str() {
+        "one_class" => of_one_class(dataset, subset)?,
         "random" => choose::random(train.len(), classes, wanted, seed),
         _ => choose::even(train.labels(), classes, wanted, seed, For::Few),
     };
@@ -44,16 +44,16 @@ pub fn few(dataset: &Dataset, few: &FewSettings) -> Result<Option<Vec<usize>>> {
 /// Places of the images whose labels `labels` allows, ascending; nothing if all are.
 ///
 /// # Errors
-/// As [`few`].
+/// As [`subset`].
 pub fn labeled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<usize>>> {
     let train = &dataset.train;
     if !labels.list.is_empty() {
         return listed(train, &labels.list, "labels.list").map(Some);
     }
-    if labels.share == 1.0 {
+    if labels.fraction == 1.0 {
         return Ok(None);
     }
-    let wanted = ((train.len() as f64 * labels.share).round() as usize).max(1);
+    let wanted = ((train.len() as f64 * labels.fraction).round() as usize).max(1);
     Ok(Some(sorted(choose::even(
         train.labels(),
         dataset.classes.len(),
@@ -80,27 +80,27 @@ fn sorted(mut places: Vec<usize>) -> Vec<usize> {
     places
 }
 
-fn of_one_class(dataset: &Dataset, few: &FewSettings) -> Result<Vec<usize>> {
+fn of_one_class(dataset: &Dataset, subset: &SubsetSettings) -> Result<Vec<usize>> {
     let (labels, classes) = (dataset.train.labels(), &dataset.classes);
-    let of = |class: usize| choose::of_class(labels, classes.len(), class, few.images, few.seed);
-    if few.class.is_empty() {
-        let found = choose::classes_by_chance(classes.len(), few.seed).into_iter().find_map(of);
-        return found.with_context(|| format!("few.images = {}: no class has as many training images", few.images));
+    let of = |class: usize| choose::of_class(labels, classes.len(), class, subset.images, subset.seed);
+    if subset.class.is_empty() {
+        let found = choose::classes_by_chance(classes.len(), subset.seed).into_iter().find_map(of);
+        return found.with_context(|| format!("subset.images = {}: no class has as many training images", subset.images));
     }
-    let known = classes.iter().position(|name| *name == few.class);
+    let known = classes.iter().position(|name| *name == subset.class);
     let class = known.with_context(|| {
         let some: Vec<&str> = classes.iter().take(10).map(String::as_str).collect();
         format!(
-            "few.class = `{}` is no class: it must be one such as {}",
-            few.class,
+            "subset.class = `{}` is no class: it must be one such as {}",
+            subset.class,
             some.join(", ")
         )
     })?;
     of(class).with_context(|| {
         let have = labels.iter().filter(|label| **label as usize == class).count();
         format!(
-            "few.images = {} is more than class `{}` has: it must be at most {have}",
-            few.images, few.class
+            "subset.images = {} is more than class `{}` has: it must be at most {have}",
+            subset.images, subset.class
         )
     })
 }

@@ -20,19 +20,19 @@ fn opened(source: &str, train_images: usize) -> Dataset {
     super::super::open(&settings, cache.path(), &mut |_, _| {}).unwrap()
 }
 
-fn settings(images: usize, choice: &str) -> FewSettings {
-    FewSettings {
+fn settings(images: usize, choice: &str) -> SubsetSettings {
+    SubsetSettings {
         images,
-        choice: choice.to_owned(),
+        selection: choice.to_owned(),
         class: String::new(),
         list: String::new(),
         seed: 0,
     }
 }
 
-fn labels(share: f64) -> LabelsSettings {
+fn labels(fraction: f64) -> LabelsSettings {
     LabelsSettings {
-        share,
+        fraction,
         list: String::new(),
         seed: 0,
     }
@@ -45,8 +45,8 @@ fn counts(dataset: &Dataset, places: &[usize]) -> Vec<usize> {
 }
 
 #[track_caller]
-fn chosen(dataset: &Dataset, settings: &FewSettings) -> Vec<usize> {
-    let places = few(dataset, settings).unwrap().unwrap();
+fn chosen(dataset: &Dataset, settings: &SubsetSettings) -> Vec<usize> {
+    let places = subset(dataset, settings).unwrap().unwrap();
     assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
     places
 }
@@ -54,14 +54,14 @@ fn chosen(dataset: &Dataset, settings: &FewSettings) -> Vec<usize> {
 #[test]
 fn each_way_of_choosing_covers_the_classes_it_should() {
     let dataset = builtin(400);
-    assert_eq!(few(&dataset, &settings(0, "random")).unwrap(), None);
+    assert_eq!(subset(&dataset, &settings(0, "random")).unwrap(), None);
     let even = counts(&dataset, &chosen(&dataset, &settings(20, "one_per_class")));
     assert_eq!(even, [2; 10]);
     let fewer = counts(&dataset, &chosen(&dataset, &settings(4, "one_per_class")));
     assert_eq!((fewer.iter().sum::<usize>(), fewer.iter().max()), (4, Some(&1)));
     let one = counts(&dataset, &chosen(&dataset, &settings(20, "one_class")));
     assert_eq!(one.iter().filter(|count| **count == 20).count(), 1);
-    let named = FewSettings {
+    let named = SubsetSettings {
         class: dataset.classes[3].clone(),
         ..settings(20, "one_class")
     };
@@ -76,7 +76,7 @@ fn a_choice_depends_on_its_seed_and_on_nothing_else_and_grows_from_the_smaller_o
     for choice in ["one_per_class", "random", "one_class"] {
         let places = chosen(&dataset, &settings(10, choice));
         assert_eq!(places, chosen(&dataset, &settings(10, choice)));
-        let other = FewSettings {
+        let other = SubsetSettings {
             seed: 1,
             ..settings(10, choice)
         };
@@ -118,24 +118,24 @@ fn choices_for_different_purposes_share_no_more_images_than_chance_would() {
 #[test]
 fn what_cannot_be_chosen_is_refused_with_what_can() {
     let dataset = builtin(100);
-    let refused = |settings: &FewSettings| format!("{:#}", few(&dataset, settings).unwrap_err());
+    let refused = |settings: &SubsetSettings| format!("{:#}", subset(&dataset, settings).unwrap_err());
     assert!(refused(&settings(101, "random")).contains("it must be at most 100"));
     assert!(refused(&settings(11, "one_class")).contains("no class has as many"));
-    let unknown = FewSettings {
+    let unknown = SubsetSettings {
         class: "cat".to_owned(),
         ..settings(1, "one_class")
     };
-    assert!(refused(&unknown).contains("few.class = `cat` is no class"));
-    let small = FewSettings {
+    assert!(refused(&unknown).contains("subset.class = `cat` is no class"));
+    let small = SubsetSettings {
         class: dataset.classes[0].clone(),
         ..settings(11, "one_class")
     };
     assert!(refused(&small).contains("it must be at most 10"), "{}", refused(&small));
-    let missing = FewSettings {
+    let missing = SubsetSettings {
         list: "/no/such/list".to_owned(),
         ..settings(0, "list")
     };
-    assert!(refused(&missing).contains("few.list is `/no/such/list`"));
+    assert!(refused(&missing).contains("subset.list is `/no/such/list`"));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_list_that_was_written_gives_the_same_images_again() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), &text).unwrap();
     let list = file.path().to_str().unwrap().to_owned();
-    let by_list = FewSettings {
+    let by_list = SubsetSettings {
         list: list.clone(),
         ..settings(0, "list")
     };

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
-    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, FewSettings, KnnSettings,
-    LabelsSettings, ModelSettings, ProbeSettings, PsnrSettings, RepeatSettings, SnapshotSettings, TokenizerSettings, TrainSettings,
+    AugmentSettings, CachedSettings, CkaSettings, ClassifySettings, CompareSettings, DataSettings, KnnSettings, LabelsSettings,
+    ModelSettings, ProbeSettings, PsnrSettings, RepeatSettings, SnapshotSettings, SubsetSettings, TokenizerSettings, TrainSettings,
 };
 
 /// A default that differs from the section's own: section, key, value.
@@ -66,7 +66,7 @@ pub struct MethodInfo {
     pub trains: bool,
     /// Whether it trains with labels, and so has the section `classify`.
     pub labels: bool,
-    /// Whether it can fill in hidden patches, and so has the stage `psnr`.
+    /// Whether it can fill in masked patches, and so has the stage `psnr`.
     pub reconstructs: bool,
     /// Whether it predicts the tokens of a tokenizer, and so has the section `tokenizer` and such a run as its parent.
     pub tokens: bool,
@@ -119,7 +119,7 @@ pub fn sections(stage: Stage, method: &MethodInfo) -> Vec<Section> {
         Stage::Pretrain => {
             let mut all = vec![method.options];
             all.extend(method.tokens.then_some(TokenizerSettings::SECTION));
-            all.extend([data, FewSettings::SECTION, model, augment, train, RepeatSettings::SECTION]);
+            all.extend([data, SubsetSettings::SECTION, model, augment, train, RepeatSettings::SECTION]);
             all.extend(method.labels.then_some(classify));
             all.extend([knn, SnapshotSettings::SECTION]);
             all
@@ -140,14 +140,14 @@ pub(super) fn tokenizer_sections() -> Vec<Section> {
     vec![
         TokenizerSettings::SECTION,
         DataSettings::SECTION,
-        FewSettings::SECTION,
+        SubsetSettings::SECTION,
         ModelSettings::SECTION,
     ]
 }
 
 /// What a stage's protocol and the method's recipe change in the sections' defaults, later ones last.
 ///
-/// Sources: MAE repository, FINETUNE.md and LINPROBE.md; learning rates of finetuning are the paper's (section 5).
+/// Sources: MAE repository, FINETUNE.md and LINPROBE.md; learning rates of fine-tuning are the paper's (section 5).
 pub fn recipe(stage: Stage, method: &MethodInfo) -> impl DoubleEndedIterator<Item = &'static (&'static str, &'static str, Literal)> {
     let own = match stage {
         Stage::Pretrain => method.recipe,
@@ -157,7 +157,7 @@ pub fn recipe(stage: Stage, method: &MethodInfo) -> impl DoubleEndedIterator<Ite
     protocol(stage).iter().chain(own)
 }
 
-/// Finetuning of an encoder that was never trained: its layers learn alike (ours; the paper's text would apply finetuning's
+/// Fine-tuning of an encoder that was never trained: its layers learn alike (ours; the paper's text would apply finetuning's
 /// decay of layers to them too).
 const FROM_SCRATCH: Recipe = &[("train", "layer_decay", Literal::Float(1.0))];
 
@@ -172,9 +172,9 @@ fn protocol(stage: Stage) -> Recipe {
             ("train", "beta2", Float(0.999)),
             ("train", "layer_decay", Float(0.75)),
             ("train", "drop_path", Float(0.1)),
-            ("augment", "crop_min", Float(0.08)),
+            ("augment", "crop_scale_min", Float(0.08)),
             ("augment", "rand_augment", Float(9.0)),
-            ("augment", "erase", Float(0.25)),
+            ("augment", "random_erasing", Float(0.25)),
         ],
         Stage::Probe => &[
             ("train", "epochs", Int(90)),
@@ -182,7 +182,7 @@ fn protocol(stage: Stage) -> Recipe {
             ("train", "batch_size", Int(16_384)),
             ("train", "base_lr", Float(0.1)),
             ("train", "weight_decay", Float(0.0)),
-            ("augment", "crop_min", Float(0.08)),
+            ("augment", "crop_scale_min", Float(0.08)),
         ],
     }
 }

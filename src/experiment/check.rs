@@ -1,11 +1,12 @@
 //! What settings may be: known names, allowed values, and what must hold between them.
 
 use super::catalog::{Catalog, sections};
+use super::renamed;
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
 use super::schema::{Kind, Section, Setting, Value, Values, numbers};
 use super::settings::{
-    AugmentSettings, CkaSettings, CompareSettings, DataSettings, FewSettings, ModelSettings, RepeatSettings, TrainSettings,
+    AugmentSettings, CkaSettings, CompareSettings, DataSettings, ModelSettings, RepeatSettings, SubsetSettings, TrainSettings,
 };
 use super::study::Factors;
 
@@ -118,13 +119,17 @@ pub(super) fn check_values(place: &str, values: &Values, sections: &[Section]) -
         let settings: Vec<&Setting> = sections.iter().filter(|s| s.name == name).flat_map(|s| s.settings).collect();
         if settings.is_empty() {
             let known = listed(sections.iter().filter(|s| !s.settings.is_empty()).map(|s| s.name));
-            return Err(Invalid::new(place, format!("no such section here: it must be one of {known}")));
+            let renamed = renamed::section_of_now(name).map_or(String::new(), |now| format!(" (since 0.2 it is called {now})"));
+            return Err(Invalid::new(
+                place,
+                format!("no such section here{renamed}: it must be one of {known}"),
+            ));
         }
         for (key, value) in keys {
             let place = format!("{place}.{key}");
             let mut answers = settings.iter().filter(|s| s.key == key).map(|s| s.kind.accept(value));
             let message = match answers.next() {
-                None => format!("no such setting: it must be one of {}", listed(settings.iter().map(|s| s.key))),
+                None => unknown(name, key, &settings),
                 Some(Err(message)) if !answers.any(|answer| answer.is_ok()) => message,
                 Some(_) => continue,
             };
@@ -132,6 +137,15 @@ pub(super) fn check_values(place: &str, values: &Values, sections: &[Section]) -
         }
     }
     Ok(())
+}
+
+/// The sentence about a setting that is not there, with its name of now if it had another before.
+fn unknown(section: &str, key: &str, settings: &[&Setting]) -> String {
+    let renamed = renamed::name_of_now(section, key).map_or(String::new(), |now| format!(" (since 0.2 it is called {now})"));
+    format!(
+        "no such setting{renamed}: it must be one of {}",
+        listed(settings.iter().map(|s| s.key))
+    )
 }
 
 /// Checks factors as somebody wrote them: of known numbers, and above 0.
@@ -212,33 +226,34 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
     let data: DataSettings = run.section("data").map_err(broken)?;
     let model: ModelSettings = run.section("model").map_err(broken)?;
     check_model(&data, &model)?;
-    if run.settings.contains_key("few") {
-        check_few(&data, &run.section("few").map_err(broken)?)?;
+    if run.settings.contains_key("subset") {
+        check_subset(&data, &run.section("subset").map_err(broken)?)?;
     }
     if run.settings.contains_key("augment") {
         let augment: AugmentSettings = run.section("augment").map_err(broken)?;
-        if augment.crop_min > augment.crop_max {
-            let (min, max) = (augment.crop_min, augment.crop_max);
+        if augment.crop_scale_min > augment.crop_scale_max {
+            let (min, max) = (augment.crop_scale_min, augment.crop_scale_max);
             return Err(Invalid::new(
-                "augment.crop_max",
-                format!("{max} is not allowed: it must be at least augment.crop_min = {min}"),
+                "augment.crop_scale_max",
+                format!("{max} is not allowed: it must be at least augment.crop_scale_min = {min}"),
             ));
         }
     }
     if run.settings.contains_key("train") {
         let train: TrainSettings = run.section("train").map_err(broken)?;
-        let step = train.batch_size * train.accumulation;
+        let step = train.batch_size * train.gradient_accumulation;
         let (most, what) = match run.section::<RepeatSettings>("repeat").map_err(broken)?.epoch_samples {
             0 => (data.train_images, "the data"),
             samples => (samples, "an epoch of repeat.epoch_samples"),
         };
         if most > 0 && step > most {
-            let message = format!("a step of {step} images is larger than {what}: batch_size times accumulation must be at most {most}");
+            let message =
+                format!("a step of {step} images is larger than {what}: batch_size times gradient_accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
-        if train.recompute && model.position == "relative" {
+        if train.activation_checkpointing && model.position == "relative" {
             let message = "true is not allowed with model.position = relative: a block worked out again has no place for the bias";
-            return Err(Invalid::new("train.recompute", message));
+            return Err(Invalid::new("train.activation_checkpointing", message));
         }
         // No epochs mean no training, and then the warm-up has no meaning.
         if train.epochs > 0 && train.warmup_epochs > train.epochs as f64 {
@@ -287,9 +302,9 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
         let message = format!("{images} is not allowed: it must be 0, for all, or at least {fewest}");
         return Err(Invalid::new("cka.images", message));
     }
-    if cka.hiding == "mask_token" && cka.tokens.starts_with("matched") {
+    if cka.masking == "mask_token" && cka.tokens.starts_with("matched") {
         let message = format!(
-            "{} is not allowed with cka.hiding = mask_token: every patch stays there",
+            "{} is not allowed with cka.masking = mask_token: every patch stays there",
             cka.tokens
         );
         return Err(Invalid::new("cka.tokens", message));
@@ -298,22 +313,25 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
 }
 
 /// What of the choice of few images must fit together.
-fn check_few(data: &DataSettings, few: &FewSettings) -> Result<(), Invalid> {
+fn check_subset(data: &DataSettings, subset: &SubsetSettings) -> Result<(), Invalid> {
     let refuse = |place, message: &str| Err(Invalid::new(place, message));
-    let by_list = few.choice == "list";
-    if data.train_images > 0 && few.images > data.train_images {
-        let (images, most) = (few.images, data.train_images);
+    let by_list = subset.selection == "list";
+    if data.train_images > 0 && subset.images > data.train_images {
+        let (images, most) = (subset.images, data.train_images);
         let message = format!("{images} is not allowed: it must be at most data.train_images = {most}");
-        return refuse("few.images", &message);
+        return refuse("subset.images", &message);
     }
-    if by_list && few.images > 0 {
-        return refuse("few.images", "a list names all the images: it must be 0 with few.choice = list");
+    if by_list && subset.images > 0 {
+        return refuse(
+            "subset.images",
+            "a list names all the images: it must be 0 with subset.selection = list",
+        );
     }
-    if by_list == few.list.is_empty() {
-        return refuse("few.list", "a file of names is there exactly if few.choice is list");
+    if by_list == subset.list.is_empty() {
+        return refuse("subset.list", "a file of names is there exactly if subset.selection is list");
     }
-    if !few.class.is_empty() && few.choice != "one_class" {
-        return refuse("few.class", "a class is there only if few.choice is one_class");
+    if !subset.class.is_empty() && subset.selection != "one_class" {
+        return refuse("subset.class", "a class is there only if subset.selection is one_class");
     }
     Ok(())
 }

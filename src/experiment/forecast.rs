@@ -135,7 +135,7 @@ impl Past {
         runs.iter().map(|run| Some(self.expect(run)?.0)).sum()
     }
 
-    /// Training alone, where the number of images is known. Finetuning is supervised training of the same encoder.
+    /// Training alone, where the number of images is known. Fine-tuning is supervised training of the same encoder.
     fn by_speed(&self, run: &RunSpec) -> Option<f64> {
         let method = match run.stage {
             Stage::Pretrain => run.method.as_str(),
@@ -170,7 +170,7 @@ fn epochs(run: &RunSpec) -> Option<f64> {
         Value::Int(v) => Some(*v as f64),
         _ => None,
     };
-    let share = number("labels", "share").unwrap_or(1.0) * number("repeat", "stop").unwrap_or(1.0);
+    let share = number("labels", "fraction").unwrap_or(1.0) * number("repeat", "stop").unwrap_or(1.0);
     Some(train.epochs as f64 * share)
 }
 

@@ -12,6 +12,7 @@ mod latex;
 pub mod library;
 pub mod next;
 mod overlay;
+pub mod renamed;
 pub mod resolve;
 pub mod run;
 pub mod scale;

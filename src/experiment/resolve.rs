@@ -1,6 +1,6 @@
 //! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
 //!
-//! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or finetuning from scratch),
+//! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or fine-tuning from scratch),
 //! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request
 //! (with the row's `times`).
 
@@ -354,7 +354,7 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
     kept.insert("data".to_owned(), settings.get("data")?.clone());
     // Older records have no such section, and saw all images.
-    kept.extend(settings.get("few").map(|few| ("few".to_owned(), few.clone())));
+    kept.extend(settings.get("subset").map(|few| ("subset".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
     Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::renamed;
 use super::schema::{Described, Section, Value, Values, deciding};
 
 /// One kind of work.
@@ -137,7 +138,7 @@ impl<'de> Deserialize<'de> for RunId {
 
 /// A run with every setting resolved: what `run.toml` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Record")]
 pub struct RunSpec {
     /// Directory and short name.
     pub id: RunId,
@@ -152,13 +153,45 @@ pub struct RunSpec {
     /// The seed of every random draw.
     pub seed: u64,
     /// The run this one starts from.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<RunId>,
     /// The scale the settings came from, for people.
-    #[serde(default)]
     pub scale: String,
     /// Every setting, by section.
     pub settings: Values,
+}
+
+/// A [`RunSpec`] as a version of Umbra wrote it, with the names that settings had then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    id: RunId,
+    key: String,
+    label: String,
+    stage: Stage,
+    method: String,
+    seed: u64,
+    #[serde(default)]
+    parent: Option<RunId>,
+    #[serde(default)]
+    scale: String,
+    settings: Values,
+}
+
+impl From<Record> for RunSpec {
+    fn from(record: Record) -> RunSpec {
+        RunSpec {
+            settings: renamed::current(&record.method, record.settings),
+            id: record.id,
+            key: record.key,
+            label: record.label,
+            stage: record.stage,
+            method: record.method,
+            seed: record.seed,
+            parent: record.parent,
+            scale: record.scale,
+        }
+    }
 }
 
 impl RunSpec {
@@ -168,7 +201,7 @@ impl RunSpec {
         // serde_json writes maps in key order here (BTreeMap), so equal settings give equal text.
         let canonical = serde_json::json!({
             "format": 1, "stage": stage, "method": method, "seed": seed,
-            "parent": parent.map(|p| &p.key), "settings": deciding(&settings, sections),
+            "parent": parent.map(|p| &p.key), "settings": renamed::original(method, deciding(&settings, sections)),
         });
         let key: String = Sha256::digest(canonical.to_string())
             .iter()

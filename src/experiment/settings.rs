@@ -56,27 +56,27 @@ section! {
         /// Crop: random area resized to the model's size, shifted after padding by an eighth, or none.
         crop: String = Literal::Text("resized"), Kind::Choice { of: &["resized", "pad", "none"] }, "MAE";
         /// Smallest area of a resized crop, as a share of the image.
-        crop_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
+        crop_scale_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
         /// Largest area of a resized crop, as a share of the image.
-        crop_max: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE";
+        crop_scale_max: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE";
         /// Chance of a left-right flip.
-        flip: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
+        hflip: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
         /// Chance of color jitter.
-        jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
+        color_jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
         /// How far the jitter moves the saturation, at strength 1.
-        jitter_saturation: f64 = Literal::Float(0.4), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam; BYOL, MoCo v3 and DINO use 0.2";
-        /// Strength of the jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
-        jitter_strength: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 5.0 }, "SimSiam; SimCLR uses 2 on ImageNet";
+        color_jitter_saturation: f64 = Literal::Float(0.4), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam; BYOL, MoCo v3 and DINO use 0.2";
+        /// Strength of the color_jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
+        color_jitter_strength: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 5.0 }, "SimSiam; SimCLR uses 2 on ImageNet";
         /// Chance of turning gray.
-        gray: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
+        grayscale: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
         /// Chance of a Gaussian blur, sigma 0.1 to 2.
         blur: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.5";
         /// Chance of solarizing at 128.
         solarize: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "BYOL uses 0.2 on one view";
         /// Magnitude of RandAugment (2 operations, each with chance 0.5); 0 is off.
-        rand_augment: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "MAE finetuning uses 9";
+        rand_augment: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "MAE fine-tuning uses 9";
         /// Chance of erasing a random rectangle with noise.
-        erase: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE finetuning uses 0.25";
+        random_erasing: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE fine-tuning uses 0.25";
     }
 }
 
@@ -87,47 +87,47 @@ section! {
         epochs: u64 = Literal::Int(100), Kind::Int { min: 0, max: 100_000 }, "paper section 5";
         /// Epochs of linear warm-up.
         warmup_epochs: f64 = Literal::Float(20.0), Kind::Float { min: 0.0, max: 100_000.0 }, "paper section 5";
-        /// Images in one step of one pass, before accumulation.
+        /// Images in one step of one pass, before gradient_accumulation.
         batch_size: usize = Literal::Int(1024), Kind::Int { min: 1, max: 65_536 }, "paper section 5";
         /// Passes whose averaged gradients make one step.
-        accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
+        gradient_accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
         /// Whether blocks are worked out again for their gradients: far less memory for about a third more time.
-        recompute: bool = Literal::Bool(false), Kind::Bool, "ours";
-        /// Matrix products on a GPU: in float32, or with numbers rounded to half precision (`mixed`); the CPU stays in float32.
-        precision: String = Literal::Text("float32"), Kind::Choice { of: &["float32", "mixed"] }, "ours";
+        activation_checkpointing: bool = Literal::Bool(false), Kind::Bool, "ours";
+        /// Operands of matrix products on a GPU: float32, or rounded to f16; the CPU computes in float32 always.
+        precision: String = Literal::Text("float32"), Kind::Choice { of: &["float32", "f16"] }, "ours";
         /// Learning rate at 256 images; the peak is this times images a step / 256.
         base_lr: f64 = Literal::Float(1.5e-4), Kind::Between { min: 0.0, max: 100.0 }, "paper section 5";
         /// Learning rate that the cosine ends at.
         min_lr: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE";
         /// Decoupled weight decay on tensors of two or more dimensions.
         weight_decay: f64 = Literal::Float(0.05), Kind::Float { min: 0.0, max: 10.0 }, "MAE";
-        /// The last weight decay as a multiple of the first, reached on half a cosine.
-        weight_decay_growth: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 1000.0 }, "MAE; DINO uses 10";
+        /// Weight decay at the end, reached on half a cosine; -1 keeps `weight_decay` throughout.
+        weight_decay_end: f64 = Literal::Float(-1.0), Kind::Float { min: -1.0, max: 1000.0 }, "MAE; DINO uses 0.4";
         /// AdamW's first moment.
         beta1: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.9999 }, "MAE";
         /// AdamW's second moment.
         beta2: f64 = Literal::Float(0.95), Kind::Float { min: 0.0, max: 0.99999 }, "MAE pretraining";
         /// Largest global norm of the gradients; 0 is no limit.
-        clip_norm: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE";
+        clip_grad_norm: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE";
         /// Largest norm of each parameter's own gradient; 0 is no limit.
-        clip_each: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE; DINO uses 3";
+        clip_grad_norm_per_parameter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1e6 }, "MAE; DINO uses 3";
         /// Learning rate of a block relative to the one above it.
-        layer_decay: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE finetuning uses 0.75";
+        layer_decay: f64 = Literal::Float(1.0), Kind::Float { min: 0.01, max: 1.0 }, "MAE fine-tuning uses 0.75";
         /// Chance of dropping a residual branch in the last block, rising linearly from 0 in the first.
-        drop_path: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.9 }, "MAE finetuning uses 0.1";
+        drop_path: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.9 }, "MAE fine-tuning uses 0.1";
     }
 }
 
 section! {
-    /// Pretraining on few of the training images: which. What follows, finetuning and probing, uses them all.
-    FewSettings = "few" {
+    /// Pretraining on few of the training images: which. What follows, fine-tuning and probing, uses them all.
+    SubsetSettings = "subset" {
         /// Training images that pretraining sees; 0 is all.
         images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "paper tables 6 to 8" before Literal::Int(0);
         /// Chosen as evenly over the classes as their numbers allow, at random, from one class, or named by a list.
-        choice: String = Literal::Text("one_per_class"), Kind::Choice { of: &["one_per_class", "random", "one_class", "list"] }, "paper table 7" before Literal::Text("one_per_class");
+        selection: String = Literal::Text("one_per_class"), Kind::Choice { of: &["one_per_class", "random", "one_class", "list"] }, "paper table 7" before Literal::Text("one_per_class");
         /// The class of `one_class`; empty is one by chance that has as many images.
         class: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
-        /// File of the choice `list`: an image's name on each line, as in the list that every such run keeps.
+        /// File of the selection `list`: an image's name on each line, as in the list that every such run keeps.
         list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
         /// Seed of the choice, which is the same for every seed of the run.
         seed: u64 = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "ours" before Literal::Int(0);
@@ -138,23 +138,23 @@ section! {
     /// How long pretraining sees the same images again, and what that means for a loss.
     RepeatSettings = "repeat" {
         /// Images in an epoch, which begins them again as often as that takes; 0 is all training images there are, also
-        /// where `few.images` chooses some.
+        /// where `subset.images` chooses some.
         epoch_samples: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "open in the paper" before Literal::Int(0);
         /// Share of `train.epochs` after which training stops: 5 of 100 epochs are 0.05.
         stop: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 6" before Literal::Float(1.0);
         /// Whether the schedule that is stopped was that of `train.epochs`, or ends where training does.
         schedule: String = Literal::Text("stopped"), Kind::Choice { of: &["stopped", "rescaled"] }, "open in the paper" before Literal::Text("stopped");
         /// Whether other views of the same image are left out where a loss takes the batch for negatives; `auto` leaves
-        /// them out where `few` has fewer images than a batch.
+        /// them out where `subset` has fewer images than a batch.
         mask_same_image_negatives: String = Literal::Text("auto"), Kind::Choice { of: &["auto", "on", "off"] }, "ours" before Literal::Text("auto");
     }
 }
 
 section! {
-    /// Finetuning with few labels: which images have one.
+    /// Fine-tuning with few labels: which images have one.
     LabelsSettings = "labels" {
-        /// Share of the training images that is used, chosen evenly over the classes.
-        share: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 4 has 0.1" before Literal::Float(1.0);
+        /// Fraction of the training images that is used, chosen evenly over the classes.
+        fraction: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 4 has 0.1" before Literal::Float(1.0);
         /// A file that names the images instead: one on each line, such as SimCLR's 10percent.txt.
         list: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
         /// Seed of the choice, which is the same for every seed of the run.
@@ -168,7 +168,7 @@ section! {
         /// Epochs between two looks; 0 is without.
         every: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours" before Literal::Int(0);
         /// Neighbors that vote.
-        neighbors: usize = Literal::Int(20), Kind::Int { min: 1, max: 100_000 }, "DINO" before Literal::Int(20);
+        k: usize = Literal::Int(20), Kind::Int { min: 1, max: 100_000 }, "DINO" before Literal::Int(20);
         /// Temperature of a vote's weight, `exp(cosine / temperature)`.
         temperature: f64 = Literal::Float(0.07), Kind::Between { min: 0.0, max: 100.0 }, "DINO, after arXiv 1805.01978" before Literal::Float(0.07);
         /// What is compared.
@@ -179,7 +179,7 @@ section! {
 }
 
 section! {
-    /// What finetuning and supervised training add to the loop.
+    /// What fine-tuning and supervised training add to the loop.
     ClassifySettings = "classify" {
         /// What the head reads: the mean of the patch tokens through a new norm, or the class token.
         pooling: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "MAE finetuning";
@@ -227,10 +227,10 @@ section! {
         /// Momentum of the head's optimizer.
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Learning rates that are tried.
-        rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-9, max: 1e6 }, "ours";
+        learning_rates: String = Literal::Text("0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1"), Kind::Numbers { min: 1e-9, max: 1e6 }, "ours";
         /// Weight decays that are tried.
         weight_decays: String = Literal::Text("0, 0.00001, 0.0001, 0.001"), Kind::Numbers { min: 0.0, max: 1e6 }, "ours";
-        /// Share of the training images on which the pairs are compared.
+        /// Fraction of the training images on which the pairs are compared.
         held_out: f64 = Literal::Float(0.1), Kind::Between { min: 0.0, max: 1.0 }, "ours";
     }
 }
@@ -275,9 +275,9 @@ section! {
 section! {
     /// Quality of reconstructions.
     PsnrSettings = "psnr" {
-        /// Share of the patches hidden.
+        /// Ratio of the patches masked.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
-        /// Shares of the patches hidden for the table and the chart of quality by share; `mask_ratio` is always among them.
+        /// Shares of the patches masked for the table and the chart of quality by share; `mask_ratio` is always among them.
         ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
         /// How normalized predictions become pixels: statistics of the true patch, of the visible patches, or none.
         denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
@@ -287,15 +287,15 @@ section! {
 }
 
 section! {
-    /// How alike an encoder's features of whole images and of the same images with patches hidden are.
+    /// How alike an encoder's features of full images and of the same images with patches masked are.
     CkaSettings = "cka" {
-        /// Shares of the patches hidden, each larger than the one before; at 0 nothing is, and the result is 1.
+        /// Shares of the patches masked, each larger than the one before; at 0 nothing is, and the result is 1.
         ratios: String = Literal::Text("0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9"), Kind::Numbers { min: 0.0, max: 0.999 }, "paper figure 1";
         /// What of the tokens is compared: the mean of the patches that are there; the class token; or, with one mask for
         /// a whole batch, the patches that both images have, side by side or their mean.
         tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls", "matched_flat", "matched_mean"] }, "open in the paper";
-        /// How patches are hidden: left out of the sequence, or behind the token that the method learned for it.
-        hiding: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
+        /// How patches are masked: left out of the sequence, or behind the token that the method learned for it.
+        masking: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
         /// Masks of every image. The result is the mean over them, with its range.
         mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
         /// Validation images compared, chosen evenly over the split; 0 is all.
@@ -315,7 +315,7 @@ section! {
         epoch: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours";
         /// The same of the other run.
         other_epoch: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours";
-        /// Share of the patches left out, the same ones for both encoders.
+        /// Ratio of the patches left out, the same ones for both encoders.
         ratio: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.999 }, "ours";
         /// What of the tokens is compared: the mean of the patches that are there, or the class token.
         tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "ours";
@@ -355,8 +355,8 @@ impl CkaSettings {
 
 impl CachedSettings {
     /// The learning rates, in ascending order.
-    pub fn rates(&self) -> Vec<f64> {
-        ascending(&self.rates)
+    pub fn learning_rates(&self) -> Vec<f64> {
+        ascending(&self.learning_rates)
     }
 
     /// The weight decays, in ascending order.

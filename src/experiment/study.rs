@@ -49,7 +49,7 @@ pub struct Column {
     pub title: String,
     /// The stage whose run holds the number.
     pub stage: Stage,
-    /// The stage whose run that one starts from, where there is a choice: `cka` of a pretrained encoder or of a finetuned one.
+    /// The stage whose run that one starts from, where there is a choice: `cka` of a pretrained encoder or of a fine-tuned one.
     #[serde(default = "pretrain", skip_serializing_if = "is_pretrain")]
     pub after: Stage,
     /// The name of the number in that run's summary, such as `finetune.top1`.

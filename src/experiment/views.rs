@@ -28,11 +28,11 @@ impl ViewPlan {
     /// predicted. RandAugment warps as well as it colors, so that it stays.
     pub fn without_colors(&self) -> ViewPlan {
         let plain = AugmentSettings {
-            jitter: 0.0,
-            gray: 0.0,
+            color_jitter: 0.0,
+            grayscale: 0.0,
             blur: 0.0,
             solarize: 0.0,
-            erase: 0.0,
+            random_erasing: 0.0,
             ..self.augment.clone()
         };
         ViewPlan {

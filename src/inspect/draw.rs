@@ -5,16 +5,16 @@ use std::io::Cursor;
 use anyhow::{Context as _, Result};
 use image::{GrayImage, ImageFormat, RgbImage, imageops};
 
-use crate::stages::heat::{error_map, heat};
-use crate::metrics::pixels::PixelSpace;
-use crate::stages::plain_views;
 use crate::data::Image;
 use crate::data::augment::Augment;
+use crate::metrics::pixels::PixelSpace;
+use crate::metrics::validation::plain_views;
 use crate::playground::Png;
+use crate::stages::heat::{error_map, heat};
 
 /// Side of the largest image under a map of attention, in pixels; dozens of them stand on a page.
 const MAP: usize = 64;
-/// Gray of hidden patches, as on the sheets of reconstructions.
+/// Gray of masked patches, as on the sheets of reconstructions.
 const GRAY: u8 = 128;
 
 /// An image as a model of that side sees it.
@@ -70,15 +70,15 @@ fn colors(side: usize, bytes: Vec<u8>) -> Result<Png> {
 
 #[cfg(test)]
 mod tests {
-    use crate::metrics::pixels::tests::SPACE;
     use crate::inspect::draw::*;
+    use crate::metrics::pixels::tests::SPACE;
 
     fn pixels(png: &Png) -> RgbImage {
         image::load_from_memory(&png.0).unwrap().to_rgb8()
     }
 
     #[test]
-    fn hidden_patches_are_gray_and_the_most_attended_one_is_brightest() {
+    fn masked_patches_are_gray_and_the_most_attended_one_is_brightest() {
         let ground = ground(&SPACE, &[0.5; 48]).unwrap();
         let map = pixels(&attention(&ground, 2, &[None, Some(0.1), Some(0.3), Some(0.0)]).unwrap());
         assert_eq!(map.dimensions(), (4, 4));

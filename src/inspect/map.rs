@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
 
-use crate::inspect::model::Model;
 use crate::data::Dataset;
+use crate::inspect::model::Model;
 use crate::playground::Feature;
 use crate::weights::HostTensor;
 

@@ -3,12 +3,12 @@
 //! The order of reading: this file (models and images kept at hand), `see` (what one look shows), `map`, `draw`,
 //! `model`, `shelf`, `serve` (questions from a pipe).
 
+mod cache;
 mod draw;
 mod map;
 mod model;
 mod see;
 mod serve;
-mod cache;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,9 +22,9 @@ use crate::experiment::settings::DataSettings;
 use crate::methods::Masks;
 use crate::playground::{Answer, Chosen, Feature, Hidden, MOST_PIXELS, Map, Mapping, Mask, Patches, Png, Point, Question, Way};
 use crate::run_dir::RunDir;
+use cache::Shelf;
 use map::Features;
 use model::Model;
-use shelf::Shelf;
 
 pub use serve::serve;
 
@@ -219,7 +219,7 @@ fn check_index(index: usize, dataset: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// The hidden patches of a mask for the image of that number, on the mask's own grid.
+/// The masked patches of a mask for the image of that number, on the mask's own grid.
 fn draw_mask(mask: &Mask, number: u32) -> Result<Patches> {
     let patches = mask.grid * mask.grid;
     match &mask.hidden {

@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::{Device, Tensor};
 
-use crate::stages::model_file::ModelNotes;
-use crate::stages::parent::Parent;
-use crate::stages::plain_views;
 use crate::data::augment::Augment;
 use crate::experiment::Stage;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
+use crate::metrics::validation::plain_views;
 use crate::run_dir::RunDir;
+use crate::stages::model_file::ModelNotes;
+use crate::stages::parent::Parent;
 use crate::vit::Vit;
 use crate::weights;
 
@@ -38,7 +38,7 @@ impl Model {
         let parent = Parent::read(dir)?;
         if !matches!(parent.run.stage, Stage::Pretrain | Stage::Finetune) {
             bail!(
-                "run {} is a {}: only pretraining and finetuning make an encoder to look at",
+                "run {} is a {}: only pretraining and fine-tuning make an encoder to look at",
                 parent.run.id,
                 parent.run.stage
             );

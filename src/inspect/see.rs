@@ -1,17 +1,17 @@
-//! What a model makes of one image with some patches hidden: pixels, their quality, attention, and how much its
+//! What a model makes of one image with some patches masked: pixels, their quality, attention, and how much its
 //! representation of the visible patches changes.
 
 use anyhow::{Result, bail};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::metrics::cka::{Cka, FEWEST, Gram};
-use crate::metrics::pixels::{Denorm, PixelSpace};
-use crate::stages::psnr::errors;
-use crate::metrics::psnr::Region;
 use crate::inspect::draw;
 use crate::inspect::model::Model;
 use crate::methods::Masks;
+use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::pixels::{Denorm, PixelSpace};
+use crate::metrics::psnr::Region;
 use crate::playground::{Decibels, Head, Patches, Png, Reconstruction, Scores};
+use crate::stages::psnr::errors;
 use crate::vit::Seen;
 use crate::weights::HostTensor;
 
@@ -31,7 +31,7 @@ pub(super) struct Sight {
 pub(super) fn see(model: &Model, view: &[f32], hidden: &Patches, denorm: &str) -> Result<Sight> {
     let config = model.encoder.config();
     if hidden.hidden() == config.patches() {
-        bail!("all {} patches are hidden: at least one must be visible", config.patches());
+        bail!("all {} patches are masked: at least one must be visible", config.patches());
     }
     let space = PixelSpace {
         side: config.image_size,
@@ -123,7 +123,7 @@ fn attention(seen: &[Seen], space: &PixelSpace, unit: &[f32], visible: &[usize])
     seen.iter().map(block).collect()
 }
 
-/// How alike the visible patches are to themselves in the whole image: places are the samples, the class token is none.
+/// How alike the visible patches are to themselves in the full image: places are the samples, the class token is none.
 /// Undefined for fewer than four places.
 fn alignment(seen: &Seen, whole: &Seen, visible: &[usize]) -> Option<f64> {
     if visible.len() < FEWEST {

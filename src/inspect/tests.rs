@@ -2,11 +2,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::stages::model_file::ModelNotes;
-use crate::inspect::*;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
+use crate::inspect::*;
 use crate::methods::{Method, MethodVisitor, catalog, exported, with_method};
 use crate::playground::{Feature, Way};
+use crate::stages::model_file::ModelNotes;
 use crate::weights;
 
 /// A run of a tiny encoder on 16 built-in images to validate on.
@@ -137,7 +137,7 @@ fn what_cannot_be_answered_is_refused_in_one_sentence() {
         mask: mask(Hidden::Given(Patches(vec![true; 16]))),
         ..good.clone()
     };
-    assert_eq!(refused(&all, &[]), "all 16 patches are hidden: at least one must be visible");
+    assert_eq!(refused(&all, &[]), "all 16 patches are masked: at least one must be visible");
     let odd = Question {
         mask: mask(Hidden::Given(Patches(vec![true; 9]))),
         ..good.clone()

@@ -11,7 +11,7 @@ use crate::run_dir::{Lock, LockError};
 ///
 /// # Errors
 /// One sentence: who holds it, or why the directory cannot be written.
-pub fn hold(data_dir: &Path) -> anyhow::Result<Lock> {
+pub fn lock_data_dir(data_dir: &Path) -> anyhow::Result<Lock> {
     let place = data_dir.display();
     std::fs::create_dir_all(data_dir.join("runs")).with_context(|| format!("the data directory {place} cannot be made"))?;
     match Lock::take(data_dir) {
@@ -32,8 +32,8 @@ mod tests {
     #[test]
     fn a_second_server_is_refused_with_the_first_ones_process() {
         let dir = tempfile::tempdir().unwrap();
-        let _first = hold(dir.path()).unwrap();
-        let refusal = hold(dir.path()).unwrap_err().to_string();
+        let _first = lock_data_dir(dir.path()).unwrap();
+        let refusal = lock_data_dir(dir.path()).unwrap_err().to_string();
         assert!(refusal.contains(&dir.path().display().to_string()), "{refusal}");
         assert!(
             refusal.contains(&format!("in use by process {} on ", std::process::id())),
@@ -46,7 +46,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let refusal = format!("{:#}", hold(&file).unwrap_err());
+        let refusal = format!("{:#}", lock_data_dir(&file).unwrap_err());
         assert!(
             refusal.starts_with(&format!("the data directory {} cannot be made: ", file.display())),
             "{refusal}"

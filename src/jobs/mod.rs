@@ -6,9 +6,9 @@
 //! directories to the database), `looker` (the process behind the playground).
 
 mod cancel;
+mod data_dir_lock;
 mod executor;
 mod exit;
-mod data_dir_lock;
 mod ingester;
 mod inner;
 mod inspector;
@@ -31,9 +31,9 @@ use crate::playground::{Reply, Request};
 use crate::run_dir::{Lock, State};
 use crate::store::Store;
 
+pub use data_dir_lock::lock_data_dir;
 pub use executor::{Executor, Job, LocalProcesses, Worker};
 pub use exit::Exit;
-pub use data_dir_lock::hold;
 pub use ingester::catch_up;
 pub use inspector::Unanswered;
 pub use reindex::reindex;

@@ -83,7 +83,7 @@ pub(super) async fn restart(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error
         inner.catch_up(dir).await?;
     }
     for dir in &dirs {
-        lift_parents(inner, &dir.id().context("a run that begins again")?).await?;
+        lift_parents(inner, &dir.id().context("a run that restarts")?).await?;
     }
     Ok(())
 }

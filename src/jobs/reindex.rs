@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::run_dir::{RunDir, sync_dir};
 use crate::store::Store;
 
-use crate::jobs::{catch_up, data_dir_lock};
+use crate::jobs::{catch_up, lock_data_dir};
 
 /// Rebuilds the database from the run directories beside the old one, then puts it in its place. Returns
 /// how many runs it has.
@@ -18,7 +18,7 @@ use crate::jobs::{catch_up, data_dir_lock};
 /// A data directory that a server holds, a run directory that cannot be read, or a full disk; the old
 /// database then stands as it was.
 pub async fn reindex(data_dir: &Path) -> anyhow::Result<usize> {
-    let _hold = hold(data_dir)?;
+    let _lock = lock_data_dir(data_dir)?;
     let (new, old) = (data_dir.join("umbra.db.new"), data_dir.join("umbra.db"));
     remove_database(&new)?;
     let store = Store::open_file(&new).await?;

@@ -1,7 +1,7 @@
 //! BEiT: BERT pre-training of image transformers. arXiv 2106.08254.
 //!
 //! The encoder reads the whole sequence with a mask token in place of rectangles of patches, and one linear layer
-//! predicts which token a tokenizer made of each hidden patch. The tokenizer is a run of its own, trained on the same
+//! predicts which token a tokenizer made of each masked patch. The tokenizer is a run of its own, trained on the same
 //! images, and sees them as the encoder would without a mask; BEiT's own sees a smaller rendering.
 
 use burn::module::Module;
@@ -23,7 +23,7 @@ use crate::weights::Weights;
 section! {
     /// What BEiT adds.
     BeitOptions = "method" {
-        /// Share of the patches hidden at most; 75 of 196.
+        /// Ratio of the patches masked at most; 75 of 196.
         mask_ratio: f64 = Literal::Float(0.383), Kind::Between { min: 0.0, max: 1.0 }, "BEiT repository";
         /// First weights: BEiT's, or MAE's as every other method has.
         init: String = Literal::Text("beit"), Kind::Choice { of: &["beit", "mae"] }, "BEiT section 2.5";
@@ -72,12 +72,12 @@ impl Method for Beit {
         recipe: &[
             ("model", "position", Value::Text("relative")),
             ("model", "layer_scale", Value::Float(0.1)),
-            ("augment", "crop_min", Value::Float(0.08)),
+            ("augment", "crop_scale_min", Value::Float(0.08)),
             ("train", "warmup_epochs", Value::Float(10.0)),
             ("train", "base_lr", Value::Float(1.875e-4)),
             ("train", "min_lr", Value::Float(1e-5)),
             ("train", "beta2", Value::Float(0.999)),
-            ("train", "clip_norm", Value::Float(3.0)),
+            ("train", "clip_grad_norm", Value::Float(3.0)),
             ("train", "drop_path", Value::Float(0.1)),
         ],
         alarms: ALARMS,
@@ -119,7 +119,7 @@ impl Method for Beit {
 }
 
 impl Beit {
-    /// How well the tokens of the hidden patches are predicted; `masked` is `[batch][patches]`, true where hidden.
+    /// How well the tokens of the masked patches are predicted; `masked` is `[batch][patches]`, true where hidden.
     fn token_loss(&self, images: Tensor<4>, masked: &[Vec<bool>], drop: Option<&DropPath>) -> TokenLoss {
         let (device, rows) = (images.device(), hidden_rows(masked, &images.device()));
         let targets = self.tokenizer.tokens(images.clone().without_autodiff());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_targets_are_the_tokenizers_and_only_hidden_patches_count() {
+    fn the_targets_are_the_tokenizers_and_only_masked_patches_count() {
         let device = Device::flex();
         let beit = Beit::new(&tiny_run("beit", &[("tokenizer", "vocabulary", Setting::Int(5))]), 10, &device).unwrap();
         let mut masked = vec![vec![false; 16]; 2];

@@ -1,7 +1,7 @@
 //! BEiT's masks: rectangles of patches instead of single ones (arXiv 2106.08254, algorithm 1, and its repository).
 //!
 //! A rectangle's area is drawn between a least and what is still to be hidden, its height over its width log-uniformly
-//! between 0.3 and 1 / 0.3. BEiT stops when nothing fits any more, so an image may have fewer patches hidden than
+//! between 0.3 and 1 / 0.3. BEiT stops when nothing fits any more, so an image may have fewer patches masked than
 //! asked for; CAE (arXiv 2202.03026) goes on until the number is exact.
 
 use rand::RngExt;
@@ -51,7 +51,7 @@ impl Blockwise {
         })
     }
 
-    /// The hidden patches of a training batch, from 1 to the asked number in each image: `[batch][patches]`, true
+    /// The masked patches of a training batch, from 1 to the asked number in each image: `[batch][patches]`, true
     /// where hidden.
     pub fn at_most(&self, seed: u64, step: u64, batch: usize) -> Vec<Vec<bool>> {
         let hide = |place| {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_patches_stand_together_more_than_single_ones_would() {
+    fn masked_patches_stand_together_more_than_single_ones_would() {
         let blocks = Blockwise::new("r", 0.383, 14).unwrap();
         let neighbors = |masks: &[Vec<bool>]| {
             let pairs = masks.iter().flat_map(|mask| (0..196).map(move |place| (mask, place)));

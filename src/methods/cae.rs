@@ -22,7 +22,7 @@ use crate::weights::Weights;
 section! {
     /// What CAE adds.
     CaeOptions = "method" {
-        /// Share of the patches hidden, in rectangles; the same number in every image.
+        /// Ratio of the patches masked, in rectangles; the same number in every image.
         mask_ratio: f64 = Literal::Float(0.5), Kind::Between { min: 0.0, max: 1.0 }, "CAE section 4.1";
         /// Blocks of the regressor, as wide as the encoder's.
         regressor_depth: usize = Literal::Int(4), Kind::Int { min: 1, max: 64 }, "CAE section 4.1";
@@ -86,17 +86,17 @@ impl Method for Cae {
         name: "cae",
         title: "CAE",
         paper: "arXiv 2202.03026",
-        summary: "Predicts the encoding of hidden patches from the visible ones, and from it the tokens a tokenizer made of them.",
+        summary: "Predicts the encoding of masked patches from the visible ones, and from it the tokens a tokenizer made of them.",
         options: CaeOptions::SECTION,
         // 1.5e-3 at 2048 images; the warm-up is that of 300 epochs.
         recipe: &[
             ("model", "layer_scale", Value::Float(0.1)),
-            ("augment", "crop_min", Value::Float(0.08)),
+            ("augment", "crop_scale_min", Value::Float(0.08)),
             ("train", "warmup_epochs", Value::Float(10.0)),
             ("train", "base_lr", Value::Float(1.875e-4)),
             ("train", "min_lr", Value::Float(1e-5)),
             ("train", "beta2", Value::Float(0.999)),
-            ("train", "clip_norm", Value::Float(3.0)),
+            ("train", "clip_grad_norm", Value::Float(3.0)),
             ("train", "drop_path", Value::Float(0.1)),
         ],
         alarms: ALARMS,
@@ -158,7 +158,7 @@ impl Cae {
         }
     }
 
-    /// What the encoder makes of the hidden patches, without gradients.
+    /// What the encoder makes of the masked patches, without gradients.
     fn target(&self, images: Tensor<4>, hidden: Tensor<2, Int>, drop: Option<&DropPath>) -> Tensor<3> {
         let [_, count] = hidden.dims();
         let encoder = self.encoder.valid();
@@ -180,7 +180,8 @@ impl Cae {
 impl LatentDecoder {
     /// A decoder with MAE's first weights, which are Xavier's as the CAE repository's are.
     fn new(vit: &VitConfig, options: &CaeOptions, vocabulary: usize, seed: u64, device: &Device) -> LatentDecoder {
-        let block = |_| Block::new(vit.dim, vit.heads, vit.mlp_ratio, vit.recompute, device).with_layer_scale(vit.layer_scale);
+        let block =
+            |_| Block::new(vit.dim, vit.heads, vit.mlp_ratio, vit.activation_checkpointing, device).with_layer_scale(vit.layer_scale);
         let decoder = LatentDecoder {
             mask_token: Param::from_tensor(Tensor::zeros([1, 1, vit.dim], device)),
             regressor: (0..options.regressor_depth).map(|_| CrossBlock::new(vit, device)).collect(),
@@ -192,10 +193,10 @@ impl LatentDecoder {
         initialize(decoder, seed)
     }
 
-    /// The latent prediction of the hidden patches.
+    /// The latent prediction of the masked patches.
     ///
     /// # Shapes
-    /// seen: `[batch, 1 + kept, dim]`, the class token first; positions of the visible and of the hidden patches:
+    /// seen: `[batch, 1 + kept, dim]`, the class token first; positions of the visible and of the masked patches:
     /// `[batch, kept, dim]` and `[batch, hidden, dim]`; output: `[batch, hidden, dim]`
     fn regress(&self, seen: Tensor<3>, [visible, hidden]: [Tensor<3>; 2]) -> Tensor<3> {
         // The class token has no position.
@@ -209,7 +210,7 @@ impl LatentDecoder {
         normalize(&self.regressor_norm, latent)
     }
 
-    /// The scores of every token for every hidden patch.
+    /// The scores of every token for every masked patch.
     ///
     /// # Shapes
     /// latent, positions: `[batch, hidden, dim]`; output: `[batch * hidden, vocabulary]`
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_patches_are_behind_both_targets_and_not_behind_the_prediction() {
+    fn masked_patches_are_behind_both_targets_and_not_behind_the_prediction() {
         let device = Device::flex().autodiff();
         let (cae, masks) = (cae(&device), Blockwise::new("r", 0.5, 4).unwrap().exactly(1, 0, 2));
         let latent = |images: Tensor<4>| {

@@ -1,4 +1,4 @@
-//! An encoder with a linear head on labels: finetuning, and supervised training from the start.
+//! An encoder with a linear head on labels: fine-tuning, and supervised training from the start.
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
@@ -92,7 +92,7 @@ impl Trainable for Classifier {
         Losses::new(soft_cross_entropy(logits, targets), Vec::new())
     }
 
-    /// As the MAE repository's finetuning: positions and class token do not decay either.
+    /// As the MAE repository's fine-tuning: positions and class token do not decay either.
     fn decays(path: &str, dims: usize) -> bool {
         dims > 1 && !path.ends_with(".bias") && !path.ends_with("pos_embed") && !path.ends_with("cls_token")
     }
@@ -155,7 +155,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::SinCos,
             layer_scale: 0.0,
-            recompute: false,
+            activation_checkpointing: false,
         };
         Classifier::new(Vit::new(&config, 5, device), 3, &settings(pooling), 0.0, 5, device)
     }

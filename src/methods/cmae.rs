@@ -26,9 +26,9 @@ use crate::vit::{DropPath, TOKEN_STD, Vit, gather_tokens, truncated_normal};
 section! {
     /// What C-MAE adds.
     CmaeOptions = "method" {
-        /// Share of the patches hidden from the first view, whose others are hidden from the second; at 0 both see all.
+        /// Ratio of the patches masked from the first view, whose others are hidden from the second; at 0 both see all.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "paper section 5";
-        /// Whether a learned token stands at hidden patches; without it they are left out.
+        /// Whether a learned token stands at masked patches; without it they are left out.
         mask_token: bool = Literal::Bool(true), Kind::Bool, "paper section 4";
         /// Without a mask token the views share no patch. Compared are the means of what each sees; or common patches,
         /// the second view then hiding a quarter of every image; or patches of a second view that sees everything.
@@ -40,7 +40,7 @@ section! {
         measure: String = Literal::Text("tokens"), Kind::Choice { of: &["tokens", "tokens_and_class", "class", "mean"] }, "paper Table 3";
         /// Which patches are compared: all, or those hidden from or visible to the first view, whose places differ from
         /// image to image.
-        positions: String = Literal::Text("all"), Kind::Choice { of: &["all", "hidden", "visible"] }, "open in the paper";
+        positions: String = Literal::Text("all"), Kind::Choice { of: &["all", "masked", "visible"] }, "open in the paper";
         /// The candidates beside a token's own counterpart.
         negatives: String = Literal::Text("same_position_batch"), Kind::Choice { of: &["same_position_batch", "same_image", "all_tokens", "sampled", "pooled_other_images"] }, "open in the paper";
         /// Tokens drawn for sampled negatives.
@@ -58,7 +58,7 @@ section! {
         /// Hidden width of projector and predictor; 0 is 2048, less for an encoder below ViT-S.
         head_hidden: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "paper section 5";
         /// Output width of projector and predictor; 0 is 768, less for an encoder below ViT-S.
-        head_output: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "paper section 5";
+        head_out: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "paper section 5";
         /// Norm after the hidden layers of the heads.
         head_norm: String = Literal::Text("bn"), Kind::Choice { of: Norm::NAMES }, "open in the paper; MoCo v3 has bn";
         /// Whether the heads end in a batch norm without weights.
@@ -75,7 +75,7 @@ const OVERLAP_HIDDEN: f64 = 0.25;
 /// Layers of projector and predictor (arXiv 2208.04164, section 5).
 const HEAD_LAYERS: usize = 2;
 
-/// What a view goes through: encoder, the token at hidden patches, projector.
+/// What a view goes through: encoder, the token at masked patches, projector.
 #[derive(Module, Debug)]
 struct Target {
     encoder: Vit,
@@ -141,7 +141,10 @@ impl Method for Cmae {
         summary: "Tells each token of a masked view from other images' by its counterpart in the complementary view.",
         options: CmaeOptions::SECTION,
         // The colors of SimSiam, without which training does not converge (section 4).
-        recipe: &[("augment", "jitter", Value::Float(0.8)), ("augment", "gray", Value::Float(0.2))],
+        recipe: &[
+            ("augment", "color_jitter", Value::Float(0.8)),
+            ("augment", "grayscale", Value::Float(0.2)),
+        ],
         alarms: COLLAPSE,
         trains: true,
         labels: false,
@@ -157,7 +160,7 @@ impl Method for Cmae {
         }
         check_compared(&options, vit.patches())?;
         let head = |name: &str, input: usize| Head::new(name, head_config(&options, vit.dim, input), run.seed, device);
-        let output = width(options.head_output, 768, vit.dim);
+        let output = width(options.head_out, 768, vit.dim);
         let encoder = Vit::new(&vit, run.seed, device).freeze_patches_if(options.freeze_patch_embed);
         let mask_token = options.mask_token.then(|| mask_token(vit.dim, run.seed, device));
         let projector = head("projector", vit.dim);
@@ -287,7 +290,7 @@ impl Cmae {
     fn compared(&self, online: &View, target: &View) -> Vec<Vec<usize>> {
         let wanted = |hidden: bool, target_hidden: bool| match self.options.positions.as_str() {
             _ if !self.options.mask_token => !hidden && !target_hidden,
-            "hidden" => hidden,
+            "masked" => hidden,
             "visible" => !hidden,
             _ => true,
         };
@@ -329,7 +332,7 @@ impl Cmae {
 /// Refuses settings under which no patch is compared.
 fn check_compared(options: &CmaeOptions, patches: usize) -> Result<(), String> {
     let seen = keep_count(patches, options.mask_ratio);
-    if options.mask_token && options.positions == "hidden" && seen == patches {
+    if options.mask_token && options.positions == "masked" && seen == patches {
         return Err("method.positions = hidden compares nothing, since nothing is hidden: method.mask_ratio must be above 0".to_owned());
     }
     let overlaps = !options.mask_token && options.no_mask_token_align == "overlap" && options.mask_ratio > 0.0;
@@ -379,7 +382,7 @@ fn mask_token(dim: usize, seed: u64, device: &Device) -> Param<Tensor<3>> {
 
 /// Projector and predictor are alike but for their input.
 fn head_config(options: &CmaeOptions, dim: usize, input: usize) -> HeadConfig {
-    let (hidden, output) = (width(options.head_hidden, 2048, dim), width(options.head_output, 768, dim));
+    let (hidden, output) = (width(options.head_hidden, 2048, dim), width(options.head_out, 768, dim));
     let hidden_norm = Norm::named(&options.head_norm);
     HeadConfig {
         widths: HeadConfig::widths(HEAD_LAYERS, input, hidden, output),

@@ -7,19 +7,19 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::StepInfo;
 use crate::experiment::RunSpec;
-use crate::experiment::settings::{FewSettings, RepeatSettings, TrainSettings};
+use crate::experiment::settings::{RepeatSettings, SubsetSettings, TrainSettings};
 
 /// Whether a run leaves out other views of the same image among negatives.
 ///
 /// # Errors
 /// Names the section that does not fit.
 pub fn masks_copies(run: &RunSpec) -> Result<bool, String> {
-    let (few, repeat) = (run.section::<FewSettings>("few")?, run.section::<RepeatSettings>("repeat")?);
+    let (subset, repeat) = (run.section::<SubsetSettings>("subset")?, run.section::<RepeatSettings>("repeat")?);
     Ok(match repeat.mask_same_image_negatives.as_str() {
         "on" => true,
         "off" => false,
         // How many images a list names is not known yet; where all of a batch differ, nothing is left out.
-        _ => few.choice == "list" || (1..run.section::<TrainSettings>("train")?.batch_size).contains(&few.images),
+        _ => subset.selection == "list" || (1..run.section::<TrainSettings>("train")?.batch_size).contains(&subset.images),
     })
 }
 
@@ -57,7 +57,7 @@ mod tests {
     fn they_are_masked_where_images_are_fewer_than_a_batch_or_as_said() {
         let masks = |images: i64, said: &str| {
             let set = [
-                ("few", "images", Value::Int(images)),
+                ("subset", "images", Value::Int(images)),
                 ("train", "batch_size", Value::Int(8)),
                 ("repeat", "mask_same_image_negatives", Value::Text(said.to_owned())),
             ];

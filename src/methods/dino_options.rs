@@ -8,14 +8,14 @@ use crate::section;
 section! {
     /// What DINO adds.
     DinoOptions = "method" {
-        /// Small crops of every image, seen by the student alone; 0 is none, for which DINO sets `augment.crop_min` to 0.14.
+        /// Small crops of every image, seen by the student alone; 0 is none, for which DINO sets `augment.crop_scale_min` to 0.14.
         local_views: usize = Literal::Int(8), Kind::Int { min: 0, max: 64 }, "DINO";
         /// Side of a small crop, a multiple of the patch; 0 is 96/224 of the model's side, rounded up to one.
         local_size: usize = Literal::Int(0), Kind::Int { min: 0, max: 1024 }, "DINO";
         /// Smallest area of a small crop, as a share of the image.
-        local_crop_min: f64 = Literal::Float(0.05), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
+        local_crop_scale_min: f64 = Literal::Float(0.05), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
         /// Largest area of a small crop.
-        local_crop_max: f64 = Literal::Float(0.4), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
+        local_crop_scale_max: f64 = Literal::Float(0.4), Kind::Float { min: 0.01, max: 1.0 }, "DINO";
         /// Chance of blurring a small crop.
         local_blur: f64 = Literal::Float(0.5), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
         /// Chance of blurring the second large crop; the first has `augment.blur`.
@@ -69,16 +69,16 @@ impl DinoOptions {
     /// # Errors
     /// If its smallest area is above its largest.
     pub fn local_augment(&self, global: &AugmentSettings) -> Result<AugmentSettings, String> {
-        let (min, max) = (self.local_crop_min, self.local_crop_max);
+        let (min, max) = (self.local_crop_scale_min, self.local_crop_scale_max);
         if min > max {
             return Err(format!(
-                "method.local_crop_max = {max} is not allowed: it must be at least method.local_crop_min = {min}"
+                "method.local_crop_scale_max = {max} is not allowed: it must be at least method.local_crop_scale_min = {min}"
             ));
         }
         Ok(AugmentSettings {
             crop: "resized".to_owned(),
-            crop_min: min,
-            crop_max: max,
+            crop_scale_min: min,
+            crop_scale_max: max,
             blur: self.local_blur,
             ..global.clone()
         })
@@ -127,11 +127,11 @@ mod tests {
         let of = |view: &ViewPlan| {
             let augment = &view.augment;
             [
-                augment.crop_min,
-                augment.crop_max,
+                augment.crop_scale_min,
+                augment.crop_scale_max,
                 augment.blur,
                 augment.solarize,
-                augment.jitter_saturation,
+                augment.color_jitter_saturation,
             ]
         };
         assert_eq!(of(&views[0]), [0.4, 1.0, 1.0, 0.0, 0.2]);

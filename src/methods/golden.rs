@@ -46,7 +46,7 @@ impl Golden {
         Tensor::from_data(self.tensor("in.images").clone().into_data(), device)
     }
 
-    /// The hidden patches, 12 of 16.
+    /// The masked patches, 12 of 16.
     pub fn masks(&self) -> Masks {
         masks(self.tensor("in.masked"))
     }
@@ -73,7 +73,7 @@ impl Golden {
         from_timm(Rmae::build(&config(), &decoder(), options, 0, device), &self.weights()).unwrap()
     }
 
-    /// The patches hidden from the second view of the dagger variant, 4 of 16.
+    /// The patches masked from the second view of the dagger variant, 4 of 16.
     pub fn second_masks(&self) -> Masks {
         masks(self.tensor("in.masked_t2_dagger"))
     }
@@ -132,7 +132,7 @@ fn config() -> VitConfig {
         mlp_ratio: 4.0,
         position: Position::SinCos,
         layer_scale: 0.0,
-        recompute: false,
+        activation_checkpointing: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! MAE: Masked Autoencoders Are Scalable Vision Learners. arXiv 2111.06377.
 //!
-//! Most patches are hidden; an encoder reads the visible ones; a small decoder, given a mask token at every
+//! Most patches are masked; an encoder reads the visible ones; a small decoder, given a mask token at every
 //! hidden place, predicts the hidden pixels. Switches the paper leaves open are options of their own.
 
 use burn::module::Module;
@@ -18,7 +18,7 @@ use crate::vit::{DropPath, Vit, VitConfig, patchify};
 section! {
     /// What MAE adds.
     MaeOptions = "method" {
-        /// Share of the patches hidden; at 0 the encoder sees all and every patch is predicted.
+        /// Ratio of the patches masked; at 0 the encoder sees all and every patch is predicted.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Whether each target patch is normalized to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
@@ -125,7 +125,7 @@ impl Mae {
         }
     }
 
-    /// The loss of `images` `[batch, 3, side, side]` with given patches hidden, `[1]`.
+    /// The loss of `images` `[batch, 3, side, side]` with given patches masked, `[1]`.
     pub fn masked_loss(&self, images: Tensor<4>, masks: &Masks, drop: Option<&DropPath>) -> Tensor<1> {
         self.loss_towards(images.clone(), images, masks, drop)
     }

@@ -31,7 +31,7 @@ impl DecoderConfig {
     /// Names the settings that do not fit together.
     pub fn from_run(run: &RunSpec) -> Result<DecoderConfig, String> {
         let model = run.section::<ModelSettings>("model")?;
-        // Whatever this decoder reads was encoded without the hidden patches.
+        // Whatever this decoder reads was encoded without the masked patches.
         vit_config(run)?.check_absolute()?;
         let decoder = DecoderConfig {
             dim: model.decoder_dim,
@@ -63,7 +63,7 @@ pub struct MaskedDecoder {
 impl MaskedDecoder {
     /// Makes a decoder with MAE's first weights for the tokens of such an encoder.
     pub fn new(vit: &VitConfig, config: &DecoderConfig, seed: u64, device: &Device) -> MaskedDecoder {
-        let block = |_| Block::new(config.dim, config.heads, config.mlp_ratio, vit.recompute, device);
+        let block = |_| Block::new(config.dim, config.heads, config.mlp_ratio, vit.activation_checkpointing, device);
         let decoder = MaskedDecoder {
             decoder_embed: LinearConfig::new(vit.dim, config.dim).init(device),
             mask_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
@@ -104,7 +104,7 @@ impl MaskedDecoder {
     }
 }
 
-/// For every token of every image, class token first, its row among `with_class` rows an image; hidden patches
+/// For every token of every image, class token first, its row among `with_class` rows an image; masked patches
 /// have the row behind all of them.
 fn decoder_rows(masks: &Masks, with_class: usize, device: &Device) -> Tensor<1, Int> {
     let hidden_row = (masks.masked.len() * with_class) as i64;

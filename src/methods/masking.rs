@@ -1,4 +1,4 @@
-//! Which patches are hidden. Everywhere `masked` is true where a patch is hidden from the encoder.
+//! Which patches are masked. Everywhere `masked` is true where a patch is masked from the encoder.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::Rng;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::rng::{Purpose, stream};
 
-/// The hidden patches of a batch; every image keeps the same number.
+/// The masked patches of a batch; every image keeps the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masks {
     /// `[batch][patches]`, row-major over the image, true where hidden.
@@ -78,12 +78,12 @@ impl Masks {
         ints(ids.collect(), [self.masked.len(), self.keep], device)
     }
 
-    /// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`.
+    /// 1 where a patch is masked, 0 where it is visible, `[batch, patches]`.
     pub fn hidden(&self, device: &Device) -> Tensor<2> {
         hidden_tensor(&self.masked, device)
     }
 
-    /// The same images with exactly the other patches hidden.
+    /// The same images with exactly the other patches masked.
     pub fn complement(&self) -> Masks {
         Masks {
             masked: self.masked.iter().map(|mask| mask.iter().map(|hidden| !hidden).collect()).collect(),
@@ -125,7 +125,7 @@ impl Masks {
     }
 }
 
-/// 1 where a patch is hidden, 0 where it is visible, `[batch, patches]`, of masks that may hide different numbers.
+/// 1 where a patch is masked, 0 where it is visible, `[batch, patches]`, of masks that may hide different numbers.
 pub fn hidden_tensor(masked: &[Vec<bool>], device: &Device) -> Tensor<2> {
     let patches = masked.first().map_or(0, Vec::len);
     let values: Vec<f32> = masked.iter().flatten().map(|&hidden| f32::from(u8::from(hidden))).collect();

@@ -167,7 +167,7 @@ pub trait Method: Trainable {
     /// The encoder that later stages use.
     fn encoder(&self) -> &Vit;
 
-    /// What stands at hidden patches of the encoder's input, `[1, 1, dim]`, for a method that does not leave them out.
+    /// What stands at masked patches of the encoder's input, `[1, 1, dim]`, for a method that does not leave them out.
     fn mask_token(&self) -> Option<Tensor<3>> {
         None
     }
@@ -265,8 +265,10 @@ pub fn exported<M: Method>(model: &M) -> Weights {
 /// Names the setting that does not fit.
 pub fn vit_config(run: &RunSpec) -> Result<VitConfig, String> {
     // A random encoder has no training settings, and nothing to remember.
-    let recompute = run.section::<TrainSettings>("train").is_ok_and(|train| train.recompute);
-    VitConfig::from_settings(&run.section("data")?, &run.section("model")?, recompute)
+    let activation_checkpointing = run
+        .section::<TrainSettings>("train")
+        .is_ok_and(|train| train.activation_checkpointing);
+    VitConfig::from_settings(&run.section("data")?, &run.section("model")?, activation_checkpointing)
 }
 
 /// The rule of [`Trainable::layer_of`].

@@ -1,6 +1,6 @@
 //! R-MAE: masked image modeling as learning features that do not change under occlusion. arXiv 2208.04164, Eq. 8.
 //!
-//! The same encoder and decoder see an image twice. What they make of the patches hidden from the first view `T1`
+//! The same encoder and decoder see an image twice. What they make of the patches masked from the first view `T1`
 //! is pulled towards what they make of them from the second view `T2`, which is held to the pixels.
 
 use burn::module::Module;
@@ -19,12 +19,12 @@ use crate::vit::{DropPath, Vit, VitConfig};
 section! {
     /// What R-MAE adds.
     RmaeOptions = "method" {
-        /// Share of the patches hidden from the first view.
+        /// Ratio of the patches masked from the first view.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "paper section 5";
         /// The second view: exactly the patches that the first does not see; an independent draw (dagger); or the
-        /// whole image (double dagger).
-        second_view: String = Literal::Text("complement"), Kind::Choice { of: &["complement", "independent", "whole"] }, "paper Table 1";
-        /// Share of the patches hidden from an independent second view.
+        /// full image (double dagger).
+        second_view: String = Literal::Text("complement"), Kind::Choice { of: &["complement", "independent", "full"] }, "paper Table 1";
+        /// Ratio of the patches masked from an independent second view.
         second_mask_ratio: f64 = Literal::Float(0.25), Kind::Between { min: 0.0, max: 1.0 }, "paper Table 1";
         /// Weight of the constraint that holds the second view to the pixels.
         lambda: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 1000.0 }, "paper Eq. 8";
@@ -72,7 +72,7 @@ impl Method for Rmae {
         name: "rmae",
         title: "R-MAE",
         paper: "arXiv 2208.04164, Eq. 8",
-        summary: "Pulls what is made of hidden patches towards what a second view of the image makes of them.",
+        summary: "Pulls what is made of masked patches towards what a second view of the image makes of them.",
         options: RmaeOptions::SECTION,
         recipe: &[("train", "base_lr", Value::Float(3e-4))],
         alarms: &[],
@@ -190,7 +190,7 @@ mod tests {
         for (name, second_view, second) in [
             ("rmae", "complement", first.complement()),
             ("rmae_dagger", "independent", golden.second_masks()),
-            ("rmae_double_dagger", "whole", Masks::none(3, 16)),
+            ("rmae_double_dagger", "full", Masks::none(3, 16)),
         ] {
             let rmae = golden.rmae(options(second_view), &device);
             let terms = rmae.terms(images.clone(), [&first, &second], [None; 2]);

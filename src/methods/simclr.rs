@@ -72,9 +72,9 @@ impl Method for SimClr {
         recipe: &[
             ("train", "weight_decay", Value::Float(0.1)),
             ("train", "beta2", Value::Float(0.999)),
-            ("augment", "crop_min", Value::Float(0.08)),
-            ("augment", "jitter", Value::Float(0.8)),
-            ("augment", "gray", Value::Float(0.2)),
+            ("augment", "crop_scale_min", Value::Float(0.08)),
+            ("augment", "color_jitter", Value::Float(0.8)),
+            ("augment", "grayscale", Value::Float(0.2)),
         ],
         alarms: COLLAPSE,
         trains: true,

@@ -1,6 +1,6 @@
 //! SimMIM: a simple framework for masked image modeling. arXiv 2111.09886.
 //!
-//! The encoder reads the whole sequence with a mask token in place of the hidden patches, and one linear layer predicts
+//! The encoder reads the whole sequence with a mask token in place of the masked patches, and one linear layer predicts
 //! their raw pixels; the loss is their mean absolute error.
 
 use burn::module::Module;
@@ -63,11 +63,11 @@ impl Method for Simmim {
         recipe: &[
             ("model", "position", Value::Text("relative")),
             ("model", "layer_scale", Value::Float(0.1)),
-            ("augment", "crop_min", Value::Float(0.67)),
+            ("augment", "crop_scale_min", Value::Float(0.67)),
             ("train", "warmup_epochs", Value::Float(10.0)),
             ("train", "base_lr", Value::Float(5e-5)),
             ("train", "beta2", Value::Float(0.999)),
-            ("train", "clip_norm", Value::Float(5.0)),
+            ("train", "clip_grad_norm", Value::Float(5.0)),
             ("train", "drop_path", Value::Float(0.1)),
         ],
         alarms: &[],
@@ -105,7 +105,7 @@ impl Method for Simmim {
 }
 
 impl Simmim {
-    /// The hidden patches of a batch, `[batch][patches]`: squares, of which those at the far edges may be cut.
+    /// The masked patches of a batch, `[batch][patches]`: squares, of which those at the far edges may be cut.
     fn masked(&self, seed: u64, step: u64, batch: usize) -> Vec<Vec<bool>> {
         let grid = self.encoder.config().grid();
         let unit = unit(&self.options, grid);
@@ -127,7 +127,7 @@ fn unit(options: &SimmimOptions, grid: usize) -> usize {
     options.mask_unit.min(grid / 2).max(1)
 }
 
-/// Mean absolute error over the pixels and channels of the hidden patches of the whole batch.
+/// Mean absolute error over the pixels and channels of the masked patches of the whole batch.
 ///
 /// # Shapes
 /// predicted, target: `[batch, patches, values]`; hidden: `[batch, patches]`; output: `[1]`

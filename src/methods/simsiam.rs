@@ -73,8 +73,8 @@ impl Method for SimSiam {
         options: SimSiamOptions::SECTION,
         recipe: &[
             ("train", "beta2", Value::Float(0.999)),
-            ("augment", "jitter", Value::Float(0.8)),
-            ("augment", "gray", Value::Float(0.2)),
+            ("augment", "color_jitter", Value::Float(0.8)),
+            ("augment", "grayscale", Value::Float(0.2)),
             ("augment", "blur", Value::Float(0.5)),
         ],
         alarms: COLLAPSE,

@@ -1,4 +1,4 @@
-//! Supervised training from the start: the finetuning recipe on a random encoder (section 5 of arXiv 2208.04164).
+//! Supervised training from the start: the fine-tuning recipe on a random encoder (section 5 of arXiv 2208.04164).
 //!
 //! The paper's text would apply finetuning's layer decay to the random encoder too; here it is 1 unless set.
 
@@ -16,12 +16,12 @@ use crate::vit::Vit;
 section! {
     /// What supervised training adds to finetuning's recipe.
     SupervisedOptions = "method" {
-        /// Share of the patches that training leaves out of each image; 0 is none.
+        /// Ratio of the patches that training leaves out of each image; 0 is none.
         mask_ratio: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.999 }, "paper Table 5" before Literal::Float(0.0);
     }
 }
 
-/// The classifier of finetuning, from its first weights.
+/// The classifier of fine-tuning, from its first weights.
 pub type Supervised = Classifier;
 
 impl Method for Supervised {
@@ -37,9 +37,9 @@ impl Method for Supervised {
             ("train", "min_lr", Literal::Float(1e-6)),
             ("train", "beta2", Literal::Float(0.999)),
             ("train", "drop_path", Literal::Float(0.1)),
-            ("augment", "crop_min", Literal::Float(0.08)),
+            ("augment", "crop_scale_min", Literal::Float(0.08)),
             ("augment", "rand_augment", Literal::Float(9.0)),
-            ("augment", "erase", Literal::Float(0.25)),
+            ("augment", "random_erasing", Literal::Float(0.25)),
         ],
         alarms: &[],
         trains: true,

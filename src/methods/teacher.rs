@@ -170,7 +170,7 @@ mod tests {
             heads: 2,
             mlp_ratio: 2.0,
             position: Position::SinCos,
-            recompute: false,
+            activation_checkpointing: false,
             layer_scale: 0.0,
         };
         Vit::new(&config, seed, device)

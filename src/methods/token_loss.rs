@@ -1,4 +1,4 @@
-//! Predicting tokens: cross entropy at the hidden patches, and what is worth a curve beside it.
+//! Predicting tokens: cross entropy at the masked patches, and what is worth a curve beside it.
 //!
 //! Shared by BEiT and CAE.
 
@@ -15,16 +15,16 @@ pub const ALARMS: &[Alarm] = &[Alarm {
     term: PERPLEXITY,
     side: Side::Below,
     value: 2.0,
-    sentence: "nearly all hidden patches have the same token, so that there is nothing to predict; train the tokenizer longer, \
+    sentence: "nearly all masked patches have the same token, so that there is nothing to predict; train the tokenizer longer, \
                with a larger tokenizer.vocabulary, or as another tokenizer.kind",
 }];
 
 /// The loss and the curves of some predictions, each `[1]`.
 #[derive(Clone, Debug)]
 pub struct TokenLoss {
-    /// Mean over all hidden patches of the batch.
+    /// Mean over all masked patches of the batch.
     pub loss: Tensor<1>,
-    /// Share of the patches whose most likely token is the right one.
+    /// Ratio of the patches whose most likely token is the right one.
     pub accuracy: Tensor<1>,
     /// Share of the vocabulary that the batch's targets use.
     pub usage: Tensor<1>,
@@ -63,7 +63,7 @@ impl TokenLoss {
     }
 }
 
-/// The rows of the hidden patches among those of all patches of the batch, `[hidden]`.
+/// The rows of the masked patches among those of all patches of the batch, `[hidden]`.
 pub fn hidden_rows(masked: &[Vec<bool>], device: &Device) -> Tensor<1, Int> {
     let hidden = masked.iter().flatten().enumerate().filter(|(_, hidden)| **hidden);
     let rows: Vec<i64> = hidden.map(|(row, _)| row as i64).collect();

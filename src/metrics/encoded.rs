@@ -29,7 +29,7 @@ impl Tokens {
         }
     }
 
-    /// Whether the features of the whole image depend on what is hidden from the other.
+    /// Whether the features of the full image depend on what is hidden from the other.
     pub fn are_matched(self) -> bool {
         matches!(self, Tokens::MatchedFlat | Tokens::MatchedMean)
     }
@@ -61,18 +61,18 @@ fn on_host(rows: Tensor<3>) -> Vec<f32> {
 /// Rows of a batch after every block.
 pub type Rows = Vec<Vec<f32>>;
 
-/// An encoder, what stands at hidden patches if they are not left out, and what is read.
+/// An encoder, what stands at masked patches if they are not left out, and what is read.
 pub struct Encoded {
     /// The encoder. It records no gradients.
     pub encoder: Vit,
-    /// The token at hidden patches, `[1, 1, dim]`.
+    /// The token at masked patches, `[1, 1, dim]`.
     pub mask_token: Option<Tensor<3>>,
     /// What is read.
     pub tokens: Tokens,
 }
 
 impl Encoded {
-    /// Rows of whole images `[batch, 3, side, side]`.
+    /// Rows of full images `[batch, 3, side, side]`.
     pub fn whole(&self, images: Tensor<4>) -> Rows {
         let mut rows = Rows::new();
         self.encoder
@@ -80,7 +80,7 @@ impl Encoded {
         rows
     }
 
-    /// Rows of the images with patches hidden.
+    /// Rows of the images with patches masked.
     pub fn masked(&self, images: Tensor<4>, masks: &Masks) -> Rows {
         let (mut rows, device) = (Rows::new(), images.device());
         let look = |stream| rows.push(self.tokens.rows(stream));
@@ -94,7 +94,7 @@ impl Encoded {
         rows
     }
 
-    /// The patches of whole images after every block, each `[batch, patches, dim]`, to be [matched](Encoded::matched).
+    /// The patches of full images after every block, each `[batch, patches, dim]`, to be [matched](Encoded::matched).
     pub fn patches(&self, images: Tensor<4>) -> Vec<Tensor<3>> {
         let (mut patches, count) = (Vec::new(), self.encoder.config().patches());
         self.encoder

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::stages::Validation;
+use crate::metrics::validation::Validation;
 use crate::train::upload;
 use crate::vit::Vit;
 

@@ -7,11 +7,11 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
-use crate::metrics::frozen::{Features, Frozen};
-use crate::stages::{Validation, best};
 use crate::data::pick::{self, For};
 use crate::data::{Dataset, Split};
 use crate::experiment::settings::KnnSettings;
+use crate::metrics::frozen::{Features, Frozen};
+use crate::metrics::validation::{Validation, best};
 use crate::vit::Vit;
 
 /// Images whose neighbors are looked for at a time; ours.
@@ -94,7 +94,7 @@ fn unit(rows: Tensor<2>) -> Tensor<2> {
 fn elected(cosines: &[f32], labels: &[usize], classes: usize, settings: &KnnSettings) -> usize {
     let mut nearest: Vec<usize> = (0..cosines.len()).collect();
     let farther = |a: &usize, b: &usize| cosines[*b].total_cmp(&cosines[*a]).then(a.cmp(b));
-    let neighbors = settings.neighbors.min(nearest.len());
+    let neighbors = settings.k.min(nearest.len());
     if neighbors < nearest.len() {
         nearest.select_nth_unstable_by(neighbors, farther);
         nearest.truncate(neighbors);
@@ -117,7 +117,7 @@ mod tests {
     fn settings(neighbors: usize, temperature: f64) -> KnnSettings {
         KnnSettings {
             every: 1,
-            neighbors,
+            k: neighbors,
             temperature,
             feature: "cls".to_owned(),
             images: 100,

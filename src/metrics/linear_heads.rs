@@ -9,9 +9,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 
-use crate::stages::best;
-use crate::metrics::frozen::Features;
 use crate::experiment::settings::CachedSettings;
+use crate::metrics::frozen::Features;
+use crate::metrics::validation::best;
 use crate::rng::{Purpose, stream};
 use crate::weights::{HostTensor, Weights};
 
@@ -28,7 +28,7 @@ pub struct Pair {
 pub fn pairs(settings: &CachedSettings) -> Vec<Pair> {
     let decays = settings.weight_decays();
     let pair = |rate| decays.iter().map(move |&weight_decay| Pair { rate, weight_decay });
-    settings.rates().into_iter().flat_map(pair).collect()
+    settings.learning_rates().into_iter().flat_map(pair).collect()
 }
 
 /// Heads as they are, beginning at zero.
@@ -147,7 +147,7 @@ mod tests {
             epochs: 60,
             batch_size: 16,
             momentum: 0.9,
-            rates: "0.1, 1e-9".to_owned(),
+            learning_rates: "0.1, 1e-9".to_owned(),
             weight_decays: "0.0, 10".to_owned(),
             held_out: 0.1,
         }
@@ -207,7 +207,7 @@ mod tests {
             let each = scores
                 .chunks(3)
                 .zip(&features.labels)
-                .map(|(row, label)| crate::stages::cross_entropy(row, *label));
+                .map(|(row, label)| crate::metrics::validation::cross_entropy(row, *label));
             each.sum::<f64>() / 48.0
         };
         let (rows, error) = alone.error(&features, &places);

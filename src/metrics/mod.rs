@@ -8,3 +8,4 @@ pub mod knn;
 pub mod linear_heads;
 pub mod pixels;
 pub mod psnr;
+pub mod validation;

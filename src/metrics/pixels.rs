@@ -6,7 +6,7 @@
 
 use crate::experiment::settings::PsnrSettings;
 
-/// Where the statistics of a hidden patch come from.
+/// Where the statistics of a masked patch come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denorm {
     /// From the true patch: an oracle, as in MAE's own demonstration. It leaks brightness and contrast.
@@ -171,7 +171,7 @@ fn mean_of_visible(statistics: &[(f64, f64)], masked: &[bool]) -> (f64, f64) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::stages::*;
+    use super::*;
 
     pub const SPACE: PixelSpace = PixelSpace {
         side: 4,
@@ -218,7 +218,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn visible_statistics_use_nothing_of_the_hidden_patches() {
+    fn visible_statistics_use_nothing_of_the_masked_patches() {
         let mut truth = SPACE.cut(&image());
         let masked = [true, false, false, true];
         let zeros = vec![0.0; 48];

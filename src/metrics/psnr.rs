@@ -3,11 +3,11 @@
 /// Where errors count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Region {
-    /// Hidden patches only.
+    /// Masked patches only.
     Masked,
-    /// The whole image with the true pixels in visible patches.
+    /// The full image with the true pixels in visible patches.
     Composite,
-    /// The whole image as it was predicted.
+    /// The full image as it was predicted.
     Full,
 }
 

@@ -43,7 +43,7 @@ pub enum Request {
 pub struct Question {
     /// The run whose model looks.
     pub run: RunId,
-    /// When its model was written, in nanoseconds since 1970: a run that began again has another model.
+    /// When its model was written, in nanoseconds since 1970: a run that restarted has another model.
     pub written: u64,
     /// The image.
     pub image: Chosen,
@@ -80,7 +80,7 @@ pub struct Mask {
     pub hidden: Hidden,
 }
 
-/// Which patches are hidden.
+/// Which patches are masked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hidden {
@@ -106,15 +106,15 @@ pub struct Answer {
     pub class: Option<String>,
     /// Images in the validation split, where the image is one of them.
     pub images: Option<usize>,
-    /// The image as the model sees it, and that with gray in the place of hidden patches.
+    /// The image as the model sees it, and that with gray in the place of masked patches.
     pub original: Png,
-    /// The same, hidden patches gray.
+    /// The same, masked patches gray.
     pub masked: Png,
     /// What it predicts, if its method predicts pixels.
     pub reconstruction: Option<Reconstruction>,
     /// What the class token attends to, `[block][head]`.
     pub attention: Vec<Vec<Head>>,
-    /// How alike the visible patches are to themselves in the whole image, block by block; undefined for too few.
+    /// How alike the visible patches are to themselves in the full image, block by block; undefined for too few.
     pub cka: Vec<Option<f64>>,
     /// Milliseconds that the work took, with the reading of model and image if they were not at hand.
     pub milliseconds: f64,
@@ -136,7 +136,7 @@ pub struct Head {
 pub struct Reconstruction {
     /// The prediction everywhere.
     pub prediction: Png,
-    /// The prediction in hidden patches, the image in the others.
+    /// The prediction in masked patches, the image in the others.
     pub composite: Png,
     /// The error of the composite, pixel by pixel.
     pub error: Png,
@@ -160,9 +160,9 @@ pub struct Scores {
 /// A ratio over two regions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decibels {
-    /// Over hidden patches alone.
+    /// Over masked patches alone.
     pub masked: f64,
-    /// Over the whole image, where visible patches are exact.
+    /// Over the full image, where visible patches are exact.
     pub composite: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Hidden patches as a few hexadecimal digits, for messages and addresses.
+//! Masked patches as a few hexadecimal digits, for messages and addresses.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl Patches {
         (0..self.0.len()).filter(|&at| !self.0[at]).collect()
     }
 
-    /// The same image cut into another grid: a patch is hidden where its middle is. `from` and `to` are patches a side.
+    /// The same image cut into another grid: a patch is masked where its middle is. `from` and `to` are patches a side.
     pub fn on_grid(&self, from: usize, to: usize) -> Patches {
         let at = |place: usize| (2 * place + 1) * from / (2 * to);
         Patches((0..to * to).map(|patch| self.0[at(patch / to) * from + at(patch % to)]).collect())

@@ -85,6 +85,7 @@ pub enum EventKind {
         matrix: Matrix,
     },
     /// An image was written.
+    #[serde(alias = "picture")]
     Image {
         /// What it shows, such as `reconstruction`.
         name: String,

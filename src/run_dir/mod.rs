@@ -7,7 +7,7 @@
 //! checkpoints/       step-N/ complete sets; `latest` names one
 //! model.safetensors  the result
 //! snapshots/         the encoder on the way, if that was asked for
-//! chosen.tsv         names and classes of the training images, if it uses a part of them
+//! subset.tsv         names and classes of the training images, if it uses a part of them
 //! images/          reconstructions and other images, written once
 //! lock               held by the live worker
 //! cancel             why its worker is to stop, from a person's order until it has stopped; written by the server
@@ -154,9 +154,9 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
-    /// `images/`.
+    /// `images/`, which was called `pictures/` before 0.2.
     pub fn images(&self) -> PathBuf {
-        self.path.join("images")
+        self.now_or_before("images", "pictures")
     }
 
     /// `snapshots/`.
@@ -169,9 +169,14 @@ impl RunDir {
         self.snapshots().join(format!("epoch-{epoch:06}.safetensors"))
     }
 
-    /// `chosen.tsv`.
-    pub fn chosen_file(&self) -> PathBuf {
-        self.path.join("chosen.tsv")
+    /// `subset.tsv`, which was called `chosen.tsv` before 0.2.
+    pub fn subset_file(&self) -> PathBuf {
+        self.now_or_before("subset.tsv", "chosen.tsv")
+    }
+
+    fn now_or_before(&self, now: &str, before: &str) -> PathBuf {
+        let older = self.path.join(before);
+        if older.exists() { older } else { self.path.join(now) }
     }
 
     /// `model.safetensors`.

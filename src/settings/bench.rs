@@ -22,7 +22,7 @@ pub struct Bench {
     /// Images a step.
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
-    /// A setting, such as `train.recompute=true`; may be given more than once.
+    /// A setting, such as `train.activation_checkpointing=true`; may be given more than once.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
     /// Steps, of which the first two are not counted.

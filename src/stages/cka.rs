@@ -1,7 +1,7 @@
-//! The stage `cka`: how alike an encoder's features of images and of the same images with patches hidden are, after
+//! The stage `cka`: how alike an encoder's features of images and of the same images with patches masked are, after
 //! every block and at several ratios (arXiv 2208.04164, figure 1).
 //!
-//! The whole images of a batch are encoded once and compared with every ratio and every draw of masks. Images are
+//! The full images of a batch are encoded once and compared with every ratio and every draw of masks. Images are
 //! chosen evenly over the validation split and dealt out, so that a batch has images of every part of it.
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::stages::Work;
-use crate::metrics::cka::{Cka, FEWEST, Gram};
-use crate::metrics::encoded::{Encoded, Rows, Tokens};
-use crate::stages::parent::Parent;
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
 use crate::experiment::Stage;
 use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
+use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::encoded::{Encoded, Rows, Tokens};
 use crate::run_dir::{Axis, Matrix};
+use crate::stages::Work;
+use crate::stages::parent::Parent;
 use crate::train::{Ended, first_phase, is_cpu, upload};
 use crate::weights;
 
@@ -61,15 +61,15 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     Ok(Ended::Done(BTreeMap::new()))
 }
 
-/// The token that the parent's method puts at hidden patches, if the settings ask for it.
+/// The token that the parent's method puts at masked patches, if the settings ask for it.
 fn mask_token(settings: &CkaSettings, parent: &Parent, dataset: &Dataset, device: &Device) -> Result<Option<Tensor<3>>> {
-    if settings.hiding != "mask_token" {
+    if settings.masking != "mask_token" {
         return Ok(None);
     }
     let (run, title) = (&parent.run, &parent.run.method);
     if run.stage != Stage::Pretrain {
         bail!(
-            "cka.hiding = mask_token is not allowed after {}: only a pretraining keeps the token",
+            "cka.masking = mask_token is not allowed after {}: only a pretraining keeps the token",
             run.stage
         );
     }
@@ -77,7 +77,7 @@ fn mask_token(settings: &CkaSettings, parent: &Parent, dataset: &Dataset, device
     let token = with_method(title, ReadToken { parent, classes, device }).map_err(Error::msg)??;
     match token {
         Some(token) => Ok(Some(token)),
-        None => bail!("cka.hiding = mask_token is not allowed for {title}: as it was pretrained, hidden patches are left out"),
+        None => bail!("cka.masking = mask_token is not allowed for {title}: as it was pretrained, masked patches are left out"),
     }
 }
 
@@ -204,7 +204,7 @@ impl Comparison {
     }
 }
 
-/// The whole images of a batch: compared as they are, or patch by patch with what the others show.
+/// The full images of a batch: compared as they are, or patch by patch with what the others show.
 enum Whole {
     Grams(Vec<Gram>),
     Patches(Vec<Tensor<3>>),

@@ -7,17 +7,17 @@ use std::sync::atomic::Ordering;
 use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
 
-use crate::stages::Work;
-use crate::metrics::cka::{Cka, FEWEST, Gram};
-use crate::metrics::encoded::{Encoded, Tokens};
-use crate::stages::cka::{dealt, grams_of};
-use crate::stages::parent::Parent;
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
 use crate::experiment::RunId;
 use crate::experiment::settings::CompareSettings;
 use crate::methods::Masks;
+use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::encoded::{Encoded, Tokens};
 use crate::run_dir::{Axis, Matrix, RunDir};
+use crate::stages::Work;
+use crate::stages::cka::{dealt, grams_of};
+use crate::stages::parent::Parent;
 use crate::train::{Ended, first_phase, upload};
 
 /// What the run does when a GPU knows its kernels.

@@ -1,6 +1,6 @@
 //! Images of reconstructions: original | masked | prediction | composite, a row of images after another.
 //!
-//! Hidden patches of a model that predicts normalized pixels borrow brightness and contrast from the
+//! Masked patches of a model that predicts normalized pixels borrow brightness and contrast from the
 //! original (`Denorm::Oracle`), as in MAE's own demonstration.
 
 use std::fs;
@@ -10,16 +10,16 @@ use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{ImageFormat, RgbImage, imageops};
 
-use crate::stages::Work;
-use crate::stages::heat::error_map;
-use crate::metrics::pixels::{Denorm, PixelSpace};
-use crate::stages::psnr::errors;
-use crate::metrics::psnr::{Errors, Region};
 use crate::data::Dataset;
 use crate::data::augment::Augment;
 use crate::experiment::settings::{DataSettings, ModelSettings, PsnrSettings};
 use crate::methods::{Masks, Method};
+use crate::metrics::pixels::{Denorm, PixelSpace};
+use crate::metrics::psnr::{Errors, Region};
 use crate::run_dir::{Axis, EventKind, Matrix, RunDir, write_atomic};
+use crate::stages::Work;
+use crate::stages::heat::error_map;
+use crate::stages::psnr::errors;
 use crate::train::report::Reporter;
 
 /// The name of the sheet, and of the matrix, of images that are shown beside those of other runs.
@@ -32,7 +32,7 @@ const COLUMNS: usize = 2;
 const TILE: usize = 96;
 /// Between tiles, in pixels.
 const GAP: usize = 4;
-/// Share of the patches hidden on the sheets of methods that do not say, or that hide none.
+/// Ratio of the patches masked on the sheets of methods that do not say, or that hide none.
 const MASK_RATIO: f64 = 0.75;
 
 /// Some validation images with fixed masks, to see what a model makes of them.
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_composite_of_a_perfect_prediction_is_the_original_and_hidden_patches_are_gray() {
+    fn the_composite_of_a_perfect_prediction_is_the_original_and_masked_patches_are_gray() {
         let gallery = gallery();
         let [original, masked, prediction, composite] =
             gallery.versions((&image(), &SPACE.cut(&image()), &gallery.masks.masked[0]), Denorm::Raw);

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::stages::model_file::ModelNotes;
-use crate::stages::parent::Parent;
-use crate::stages::plain_views;
 use crate::data::Image;
 use crate::data::augment::Augment;
 use crate::device;
+use crate::metrics::validation::plain_views;
 use crate::run_dir::RunDir;
+use crate::stages::model_file::ModelNotes;
+use crate::stages::parent::Parent;
 use crate::vit::Vit;
 use crate::weights::{self, HostTensor, Weights};
 

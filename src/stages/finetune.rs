@@ -1,15 +1,16 @@
-//! Finetuning: encoder and a new head learn the labels together (methods as in MAE's FINETUNE.md).
+//! Fine-tuning: encoder and a new head learn the labels together (methods as in MAE's FINETUNE.md).
 
 use std::collections::BTreeMap;
 
 use anyhow::{Error, Result};
 
-use crate::stages::parent::Parent;
-use crate::stages::{Validation, Work, image_list, model_file};
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::settings::{ClassifySettings, TrainSettings};
 use crate::methods::{Classifier, Inputs};
+use crate::metrics::validation::Validation;
+use crate::stages::parent::Parent;
+use crate::stages::{Work, image_list, model_file};
 use crate::train::learner::{Learner, Learning};
 use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
@@ -68,7 +69,12 @@ pub(super) fn summarize(stage: &str, values: &BTreeMap<String, f64>, reporter: &
 }
 
 /// Reports an evaluation and keeps the latest and the best accuracy.
-pub(super) fn remember(accuracy: crate::stages::Accuracy, at: &At, reporter: &mut Reporter, values: &mut BTreeMap<String, f64>) -> Result<()> {
+pub(super) fn remember(
+    accuracy: crate::metrics::validation::Accuracy,
+    at: &At,
+    reporter: &mut Reporter,
+    values: &mut BTreeMap<String, f64>,
+) -> Result<()> {
     reporter.metric("val/top1", at.step, accuracy.top1)?;
     reporter.metric("val/loss", at.step, accuracy.loss)?;
     values.insert("top1".to_owned(), accuracy.top1);

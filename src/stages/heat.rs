@@ -4,7 +4,7 @@
 const LARGEST_ERROR: f32 = 0.5;
 
 /// From black over violet and orange to light yellow, evenly brighter, so that it can be read without colors.
-pub(super) fn heat(value: f32) -> [u8; 3] {
+pub fn heat(value: f32) -> [u8; 3] {
     const STOPS: [[f32; 3]; 5] = [
         [0.0, 0.0, 10.0],
         [85.0, 15.0, 110.0],
@@ -22,7 +22,7 @@ pub(super) fn heat(value: f32) -> [u8; 3] {
 ///
 /// # Shapes
 /// all: `[patches, p*p*3]`, values from 0 to 1
-pub(super) fn error_map(truth: &[f32], restored: &[f32]) -> Vec<f32> {
+pub fn error_map(truth: &[f32], restored: &[f32]) -> Vec<f32> {
     let pixel = |(truth, restored): (&[f32], &[f32])| {
         let error: f32 = truth.iter().zip(restored).map(|(t, r)| (t - r).abs()).sum::<f32>() / 3.0;
         heat(error / LARGEST_ERROR).map(|value| f32::from(value) / 255.0)

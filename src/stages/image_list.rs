@@ -5,20 +5,20 @@ use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::stages::Work;
 use crate::data::{Dataset, Split, pick};
 use crate::run_dir::write_atomic;
+use crate::stages::Work;
 
 /// The training images that pretraining sees, if they are not all.
 ///
 /// # Errors
 /// A choice that cannot be made, or another one than the run began with.
-pub fn few(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
-    let places = pick::few(dataset, &work.section("few")?)?;
+pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
+    let places = pick::subset(dataset, &work.section("subset")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()
 }
 
-/// The training images whose labels finetuning knows, if they are not all.
+/// The training images whose labels fine-tuning knows, if they are not all.
 ///
 /// # Errors
 /// As [`few`].
@@ -38,7 +38,7 @@ pub fn classes(part: &Split) -> usize {
 /// Writes the list. A run that goes on must go on with the images that it began with.
 fn keep(work: &Work, dataset: &Dataset, places: &[usize]) -> Result<Split> {
     let part = dataset.train.only(places);
-    let (list, path) = (pick::list(dataset, &part), work.dir.chosen_file());
+    let (list, path) = (pick::list(dataset, &part), work.dir.subset_file());
     let place = path.display();
     match fs::read_to_string(&path) {
         Ok(known) if known == list => return Ok(part),

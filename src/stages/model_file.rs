@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::stages::Work;
 use crate::data::Dataset;
+use crate::stages::Work;
 use crate::weights::{self, Weights};
 
 /// Under which key the notes stand in the file's metadata. One key, because the order of several is not fixed

@@ -6,10 +6,10 @@ use std::fs;
 use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::Device;
 
-use crate::stages::Work;
 use crate::experiment::RunSpec;
 use crate::methods::vit_config;
 use crate::run_dir::RunDir;
+use crate::stages::Work;
 use crate::vit::Vit;
 use crate::weights::{self, Weights};
 

@@ -10,15 +10,16 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::metrics::batch_norm::BatchNorm;
-use crate::metrics::frozen::{Features, Frozen};
-use crate::metrics::linear_heads::{Heads, Pair, pairs};
-use crate::stages::parent::Parent;
-use crate::stages::{Validation, Work, model_file};
 use crate::data::Split;
 use crate::data::augment::Augment;
 use crate::data::pick::{self, For};
 use crate::experiment::settings::CachedSettings;
+use crate::metrics::batch_norm::BatchNorm;
+use crate::metrics::frozen::{Features, Frozen};
+use crate::metrics::linear_heads::{Heads, Pair, pairs};
+use crate::metrics::validation::Validation;
+use crate::stages::parent::Parent;
+use crate::stages::{Work, model_file};
 use crate::train::{Ended, first_phase};
 
 /// Images read at a time; ours.
@@ -101,7 +102,7 @@ fn choose(
     let best = best(&found);
     let rate = pairs[best].rate;
     if is_largest(rate, &pairs) {
-        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.rates");
+        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
         work.session.reporter.warning(message)?;
     }
     Ok(Some((pairs[best], found[best])))

@@ -1,8 +1,8 @@
-//! Quality of reconstructions: peak signal-to-noise ratio of the hidden patches.
+//! Quality of reconstructions: peak signal-to-noise ratio of the masked patches.
 //!
 //! The paper gives one number and neither the region nor the source of the patch statistics, so all of it is worked out
 //! and spelt out (see [`Region`] and [`Denorm`]): by statistics, by region, as the mean of the decibels of single images
-//! and, `pooled`, as the decibels of the mean error, at several shares of hidden patches. Beside it stand two controls: a
+//! and, `pooled`, as the decibels of the mean error, at several shares of masked patches. Beside it stand two controls: a
 //! model that predicts zero everywhere, which with the oracle's statistics already scores 16 to 20 dB, and the mea color
 //! of what is visible.
 
@@ -12,17 +12,17 @@ use std::sync::atomic::Ordering;
 use anyhow::{Error, Result};
 use rayon::prelude::*;
 
-use crate::stages::Work;
-use crate::stages::parent::Parent;
-use crate::stages::examples::{Gallery, IMAGES, space_of};
-use crate::metrics::pixels::{Denorm, PixelSpace};
-use crate::metrics::psnr::{Errors, Region, Sums};
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
 use crate::experiment::settings::PsnrSettings;
 use crate::methods::masking::check_ratio;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
+use crate::metrics::pixels::{Denorm, PixelSpace};
+use crate::metrics::psnr::{Errors, Region, Sums};
 use crate::run_dir::{Axis, Matrix};
+use crate::stages::Work;
+use crate::stages::examples::{Gallery, IMAGES, space_of};
+use crate::stages::parent::Parent;
 use crate::train::{Ended, first_phase, is_cpu, upload};
 use crate::weights;
 
@@ -215,7 +215,7 @@ impl Totals {
 }
 
 /// The errors of each of [`SCORED`] in an image cut into patches `[patches, p*p*3]`, normalized.
-pub(super) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
+pub(crate) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
     let unit = space.to_unit(truth);
     let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
     let restored = [

@@ -2,10 +2,10 @@
 
 use anyhow::{Error, Result, ensure};
 
-use crate::stages::{Work, image_list};
 use crate::data::{Dataset, Split};
 use crate::experiment::settings::{RepeatSettings, TrainSettings};
 use crate::methods::{Method, Rivals, masks_copies};
+use crate::stages::{Work, image_list};
 use crate::train::length::Length;
 
 /// The images that pretraining sees, and how long.
@@ -26,7 +26,7 @@ impl Seen {
     /// # Errors
     /// A choice that cannot be made, or an epoch that fills no step.
     pub fn of(work: &mut Work, dataset: &Dataset, train: &TrainSettings) -> Result<Seen> {
-        let (few, repeat): (_, RepeatSettings) = (image_list::few(work, dataset)?, work.section("repeat")?);
+        let (few, repeat): (_, RepeatSettings) = (image_list::subset(work, dataset)?, work.section("repeat")?);
         let repeats = few.is_some() || repeat.epoch_samples > 0;
         let samples = match repeat.epoch_samples {
             0 => dataset.train.len(),
@@ -56,11 +56,11 @@ impl Seen {
         if !self.repeats && self.length.end.share == 1.0 {
             return Ok(());
         }
-        let seen = self.length.steps() * self.length.accumulation * self.batch_size as u64;
+        let seen = self.length.steps() * self.length.gradient_accumulation * self.batch_size as u64;
         for (name, count) in [
-            ("few.images", self.images.len() as u64),
-            ("few.classes", image_list::classes(&self.images) as u64),
-            ("few.images_seen", seen),
+            ("subset.images", self.images.len() as u64),
+            ("subset.classes", image_list::classes(&self.images) as u64),
+            ("subset.images_seen", seen),
         ] {
             work.session.reporter.summary(name, count as f64)?;
         }
@@ -83,7 +83,7 @@ impl Seen {
             ensure!(
                 images > 1 || !masked || model.rivals() == Rivals::ImagesAndOwnTokens,
                 "{often}: without other views of the same image the loss has no negatives; \
-                 set repeat.mask_same_image_negatives to off, or few.images to at least 2"
+                 set repeat.mask_same_image_negatives to off, or subset.images to at least 2"
             );
             let what = if masked {
                 "as negatives of each other they are left out"

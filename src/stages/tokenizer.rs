@@ -10,17 +10,17 @@ use anyhow::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use crate::stages::examples::{IMAGES, some_images, write_sheet};
-use crate::metrics::pixels::PixelSpace;
-use crate::metrics::psnr::decibels;
-use crate::stages::{Work, image_list, model_file};
 use crate::data::Dataset;
 use crate::data::loader::{Batch, EvalLoader};
 use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
 use crate::methods::tokenizer::kmeans::clustered;
 use crate::methods::tokenizer::{Clustering, Dvae, KMeans, Tokenizer, Usage, Vq, patch_size};
 use crate::methods::{Inputs, Trainable};
+use crate::metrics::pixels::PixelSpace;
+use crate::metrics::psnr::decibels;
 use crate::rng::{Purpose, place, stream};
+use crate::stages::examples::{IMAGES, some_images, write_sheet};
+use crate::stages::{Work, image_list, model_file};
 use crate::train::learner::{Learner, Learning};
 use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
@@ -38,7 +38,7 @@ const BATCH: usize = 100;
 /// Settings that do not fit the data, or an image that cannot be read.
 pub fn run(work: &mut Work) -> Result<Ended> {
     let mut dataset = work.open_data()?;
-    if let Some(few) = image_list::few(work, &dataset)? {
+    if let Some(few) = image_list::subset(work, &dataset)? {
         dataset.train = few;
     }
     let settings: TokenizerSettings = work.section("tokenizer")?;
@@ -120,16 +120,16 @@ fn loop_settings(settings: &TokenizerSettings, images: usize) -> TrainSettings {
         epochs: settings.epochs,
         warmup_epochs: 0.1 * settings.epochs as f64,
         batch_size,
-        accumulation: 1,
-        recompute: false,
+        gradient_accumulation: 1,
+        activation_checkpointing: false,
         base_lr: settings.lr * 256.0 / batch_size as f64,
         min_lr: 0.0,
         weight_decay: 0.0,
-        weight_decay_growth: 1.0,
+        weight_decay_end: -1.0,
         beta1: 0.9,
         beta2: 0.999,
-        clip_norm: 0.0,
-        clip_each: 0.0,
+        clip_grad_norm: 0.0,
+        clip_grad_norm_per_parameter: 0.0,
         precision: "float32".to_owned(),
         layer_decay: 1.0,
         drop_path: 0.0,

@@ -33,7 +33,7 @@ pub use groups::{GroupBy, GroupPart};
 pub use ingest::{Mark, News};
 pub use judged::{Judged, Next};
 pub use progress::Progress;
-pub use results::{Attempt, Load, ImageRow, Point, Warning};
+pub use results::{Attempt, ImageRow, Load, Point, Warning};
 pub use runs::Run;
 pub use study::{Filled, seeds_begun};
 

@@ -52,7 +52,7 @@ impl NamedGradients {
     }
 
     /// Shrinks each gradient whose own norm is above `limit` to that norm, as DINO does. Nothing is read back.
-    pub fn clip_each(&mut self, limit: f64) {
+    pub fn clip_grad_norm_per_parameter(&mut self, limit: f64) {
         for gradient in self.0.values_mut() {
             let norm = sum_of_squares(gradient.clone()).sqrt();
             *gradient = gradient.clone() * shrinking(norm, limit);
@@ -138,7 +138,7 @@ mod tests {
     fn gradients_clipped_one_by_one_keep_their_direction_and_short_ones_their_length() {
         let (layer, input) = layer();
         let mut gradients = NamedGradients::of(&layer, &layer.forward(input).sum());
-        gradients.clip_each(2.5); // (3, 4) has the norm 5; 1 has less.
+        gradients.clip_grad_norm_per_parameter(2.5); // (3, 4) has the norm 5; 1 has less.
         let mut values = |path| gradients.take(path).unwrap().into_data().iter::<f32>().collect::<Vec<_>>();
         let (weight, bias) = (values("weight"), values("bias"));
         assert!((weight[0] - 1.5).abs() < 1e-5 && (weight[1] - 2.0).abs() < 1e-5, "{weight:?}");

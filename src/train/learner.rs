@@ -49,7 +49,7 @@ impl StepReport {
         }
         let terms: Vec<String> = self.terms.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         Err(format!(
-            "the loss is no longer a number at step {step} ({}): lower train.base_lr, or limit train.clip_norm",
+            "the loss is no longer a number at step {step} ({}): lower train.base_lr, or limit train.clip_grad_norm",
             terms.join(", ")
         ))
     }

@@ -4,8 +4,8 @@ use crate::experiment::settings::{RepeatSettings, TrainSettings};
 
 /// How many batches make a step, and how many of them an epoch.
 ///
-/// A batch is one pass; a step is one update of the weights, after `accumulation` passes. With a number of
-/// batches that is no multiple of `accumulation`, a step goes over the end of an epoch, and batches that fill no
+/// A batch is one pass; a step is one update of the weights, after `gradient_accumulation` passes. With a number of
+/// batches that is no multiple of `gradient_accumulation`, a step goes over the end of an epoch, and batches that fill no
 /// step at the very end are not used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Length {
@@ -14,7 +14,7 @@ pub struct Length {
     /// Whole batches in one of them.
     pub batches_per_epoch: u64,
     /// Batches in a step.
-    pub accumulation: u64,
+    pub gradient_accumulation: u64,
     /// Where it ends.
     pub end: End,
 }
@@ -78,16 +78,16 @@ impl Length {
     }
 
     fn of(train: &TrainSettings, batches_per_epoch: u64) -> Result<Length, String> {
-        let accumulation = train.accumulation as u64;
-        if accumulation > batches_per_epoch {
+        let gradient_accumulation = train.gradient_accumulation as u64;
+        if gradient_accumulation > batches_per_epoch {
             return Err(format!(
-                "train.accumulation = {accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"
+                "train.gradient_accumulation = {gradient_accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"
             ));
         }
         Ok(Length {
             epochs: train.epochs,
             batches_per_epoch,
-            accumulation,
+            gradient_accumulation,
             end: End::FULL,
         })
     }
@@ -95,7 +95,7 @@ impl Length {
     /// Batches over which schedules stretch: those of the whole run, also where it ends before, unless they end with it.
     pub fn batches(&self) -> u64 {
         if self.end.rescaled {
-            self.steps() * self.accumulation
+            self.steps() * self.gradient_accumulation
         } else {
             self.epochs * self.batches_per_epoch
         }
@@ -108,12 +108,12 @@ impl Length {
     }
 
     fn full_steps(&self) -> u64 {
-        self.epochs * self.batches_per_epoch / self.accumulation
+        self.epochs * self.batches_per_epoch / self.gradient_accumulation
     }
 
     /// Epochs behind the run after `step` steps, a fraction included.
     pub fn epoch(&self, step: u64) -> f64 {
-        (step * self.accumulation) as f64 / self.batches_per_epoch as f64
+        (step * self.gradient_accumulation) as f64 / self.batches_per_epoch as f64
     }
 
     /// The epoch at which the schedule stands after `step` steps.
@@ -128,7 +128,7 @@ impl Length {
 
     /// The number of epochs that step `step` (counted from 1) has completed, if it completed one.
     pub fn completed(&self, step: u64) -> Option<u64> {
-        let whole = |step: u64| step * self.accumulation / self.batches_per_epoch;
+        let whole = |step: u64| step * self.gradient_accumulation / self.batches_per_epoch;
         (step > 0 && whole(step) > whole(step - 1)).then(|| whole(step))
     }
 }
@@ -142,7 +142,7 @@ mod tests {
         let length = Length {
             epochs: 3,
             batches_per_epoch: 5,
-            accumulation: 2,
+            gradient_accumulation: 2,
             end: End::FULL,
         };
         assert_eq!((length.batches(), length.steps()), (15, 7));
@@ -156,7 +156,7 @@ mod tests {
         let of = |share: f64, rescaled| Length {
             epochs: 100,
             batches_per_epoch: 7,
-            accumulation: 1,
+            gradient_accumulation: 1,
             end: End { share, rescaled },
         };
         let stopped = of(0.05, false);
@@ -188,14 +188,14 @@ mod tests {
         let whole = Length::repeated(&train, 100).unwrap();
         assert_eq!((whole.ending(&repeat(1.0)).steps(), whole.ending(&repeat(0.25)).steps()), (12, 3));
         assert!(Length::repeated(&train, 15).unwrap_err().contains("repeat.epoch_samples"));
-        train.accumulation = 7;
+        train.gradient_accumulation = 7;
         assert!(Length::repeated(&train, 100).unwrap_err().contains("must be at most 6"));
     }
 
     #[test]
     fn data_that_fills_no_step_is_refused_with_what_is_allowed() {
         let mut train = crate::train::tests::settings();
-        (train.batch_size, train.accumulation) = (16, 4);
+        (train.batch_size, train.gradient_accumulation) = (16, 4);
         assert!(Length::new(&train, 15).unwrap_err().contains("must be at most 15"));
         assert!(
             Length::new(&train, 63)

@@ -161,7 +161,7 @@ impl Session<'_> {
     /// cannot be written.
     pub fn train(&mut self, course: &mut dyn Course, train: &TrainSettings, length: Length, load: Load) -> Result<Ended> {
         let (steps, schedule) = (length.steps(), Schedule::new(train));
-        let images = (train.batch_size * train.accumulation) as f64;
+        let images = (train.batch_size * train.gradient_accumulation) as f64;
         let resumed = self.resume(course)?;
         let is_new = resumed.is_none();
         let mut counters = resumed.unwrap_or_default();
@@ -172,7 +172,7 @@ impl Session<'_> {
         if is_new {
             course.look(&At::of(&length, 0), self.reporter, &mut counters.values)?;
         }
-        let mut supply = Supply::new(load(first * length.accumulation)?, train.batch_size);
+        let mut supply = Supply::new(load(first * length.gradient_accumulation)?, train.batch_size);
         while counters.step < steps {
             if self.stop.load(Ordering::Relaxed) {
                 self.save(course, &mut counters)?;
@@ -225,7 +225,7 @@ impl Session<'_> {
     fn step(&self, course: &mut dyn Course, supply: &mut Supply, length: &Length, rates: Rates, counters: &mut Counters) -> Result<()> {
         let began = Instant::now();
         let mut passes = Vec::new();
-        for _ in 0..length.accumulation {
+        for _ in 0..length.gradient_accumulation {
             let batch = supply.next()?;
             let info = StepInfo {
                 seed: self.seed,

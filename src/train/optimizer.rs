@@ -56,8 +56,8 @@ const EPSILON: f64 = 1e-8;
 pub struct Optimizer {
     rule: Rule,
     groups: BTreeMap<String, Group>,
-    clip_norm: f64,
-    clip_each: f64,
+    clip_grad_norm: f64,
+    clip_grad_norm_per_parameter: f64,
     steps: u64,
     /// Steps before a parameter's first gradient, where there were any.
     missed: BTreeMap<String, u64>,
@@ -87,8 +87,8 @@ impl Optimizer {
         Optimizer {
             rule,
             groups,
-            clip_norm: train.clip_norm,
-            clip_each: train.clip_each,
+            clip_grad_norm: train.clip_grad_norm,
+            clip_grad_norm_per_parameter: train.clip_grad_norm_per_parameter,
             steps: 0,
             missed: BTreeMap::new(),
             state: BTreeMap::new(),
@@ -114,11 +114,11 @@ impl Optimizer {
 
     /// Updates every parameter that has a gradient.
     pub fn step<M: Module>(&mut self, model: M, mut gradients: NamedGradients, rates: Rates) -> M {
-        if self.clip_each > 0.0 {
-            gradients.clip_each(self.clip_each);
+        if self.clip_grad_norm_per_parameter > 0.0 {
+            gradients.clip_grad_norm_per_parameter(self.clip_grad_norm_per_parameter);
         }
-        if self.clip_norm > 0.0 {
-            gradients.clip(self.clip_norm);
+        if self.clip_grad_norm > 0.0 {
+            gradients.clip(self.clip_grad_norm);
         }
         self.steps += 1;
         model.map(&mut Updater {

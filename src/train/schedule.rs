@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use crate::experiment::renamed::growth_of;
 use crate::experiment::settings::TrainSettings;
 
 /// How fast one step moves the weights.
@@ -35,13 +36,13 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of a run; the peak follows the linear scaling rule: `base_lr * images a step / 256`.
     pub fn new(train: &TrainSettings) -> Self {
-        let images = (train.batch_size * train.accumulation) as f64;
+        let images = (train.batch_size * train.gradient_accumulation) as f64;
         Schedule {
             peak: train.base_lr * images / 256.0,
             min: train.min_lr,
             warmup_epochs: train.warmup_epochs,
             epochs: train.epochs as f64,
-            decay_growth: train.weight_decay_growth,
+            decay_growth: growth_of(train.weight_decay_end, train.weight_decay),
         }
     }
 

@@ -106,10 +106,7 @@ impl Supply {
             return Ok(());
         }
         let made = self.meter.read();
-        let Some(rates) = self
-            .stretch
-            .rates(made.since(&self.made_before), self.meter.threads(), self.images)
-        else {
+        let Some(rates) = self.stretch.rates(made.since(&self.made_before), self.meter.threads(), self.images) else {
             return Ok(());
         };
         reporter.metric("speed/loader", at.step, rates.loader)?;
@@ -239,17 +236,17 @@ mod tests {
     fn augmentation() -> AugmentSettings {
         AugmentSettings {
             crop: "resized".to_owned(),
-            crop_min: 0.9,
-            crop_max: 1.0,
-            flip: 0.5,
-            jitter: 1.0,
-            jitter_saturation: 0.4,
-            jitter_strength: 1.0,
-            gray: 0.0,
+            crop_scale_min: 0.9,
+            crop_scale_max: 1.0,
+            hflip: 0.5,
+            color_jitter: 1.0,
+            color_jitter_saturation: 0.4,
+            color_jitter_strength: 1.0,
+            grayscale: 0.0,
             blur: 1.0,
             solarize: 0.0,
             rand_augment: 9.0,
-            erase: 0.0,
+            random_erasing: 0.0,
         }
     }
 

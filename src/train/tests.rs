@@ -34,7 +34,7 @@ use crate::weights::{HostTensor, Weights};
 
 const SIDE: usize = 16;
 
-/// Settings of a tiny run: 6 epochs, batches of 4, no accumulation.
+/// Settings of a tiny run: 6 epochs, batches of 4, no gradient_accumulation.
 pub(crate) fn settings() -> TrainSettings {
     tiny("mae").section("train").unwrap()
 }
@@ -214,7 +214,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
     let length = Length {
         epochs: 6,
         batches_per_epoch: 3,
-        accumulation: 2,
+        gradient_accumulation: 2,
         end: End::FULL,
     };
     let load: Load = &mut |first| Ok((Box::new((first..18).map(|step| Ok(batch(step, 4)))), Meter::default()));

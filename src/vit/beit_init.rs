@@ -74,7 +74,7 @@ mod tests {
             mlp_ratio: 4.0,
             position: Position::Relative,
             layer_scale: 0.1,
-            recompute: false,
+            activation_checkpointing: false,
         };
         let weights = to_timm(&initialize_as_beit(Vit::new(&config, 3, &Device::flex()), 3));
         // A normal variable cut at one deviation has 0.5396 of it left.

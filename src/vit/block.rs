@@ -20,13 +20,13 @@ pub struct Block {
     gamma_1: Option<Param<Tensor<1>>>,
     /// And of the MLP branch.
     gamma_2: Option<Param<Tensor<1>>>,
-    recompute: bool,
+    activation_checkpointing: bool,
 }
 
 impl Block {
-    /// Makes a block; its weights come from [`super::initialize`]. With `recompute` it keeps nothing but its input
+    /// Makes a block; its weights come from [`super::initialize`]. With `activation_checkpointing` it keeps nothing but its input
     /// for the gradient and works everything out again there.
-    pub fn new(dim: usize, heads: usize, mlp_ratio: f64, recompute: bool, device: &Device) -> Block {
+    pub fn new(dim: usize, heads: usize, mlp_ratio: f64, activation_checkpointing: bool, device: &Device) -> Block {
         let hidden = (dim as f64 * mlp_ratio) as usize; // timm rounds down too.
         Block {
             norm1: layer_norm(dim, device),
@@ -38,7 +38,7 @@ impl Block {
             },
             gamma_1: None,
             gamma_2: None,
-            recompute,
+            activation_checkpointing,
         }
     }
 
@@ -116,7 +116,7 @@ impl Block {
             heads: self.attn.heads,
             bias,
         };
-        if self.recompute {
+        if self.activation_checkpointing {
             kernels::recomputed_block(x, weights, attention, mlp)
         } else {
             kernels::block(x, weights, attention, mlp)

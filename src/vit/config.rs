@@ -44,7 +44,7 @@ pub struct VitConfig {
     /// What LayerScale starts at; 0 leaves it out.
     pub layer_scale: f64,
     /// Whether a block is worked out again for its gradient instead of being remembered.
-    pub recompute: bool,
+    pub activation_checkpointing: bool,
 }
 
 impl VitConfig {
@@ -52,7 +52,7 @@ impl VitConfig {
     ///
     /// # Errors
     /// Names the settings that do not fit together.
-    pub fn from_settings(data: &DataSettings, model: &ModelSettings, recompute: bool) -> Result<VitConfig, String> {
+    pub fn from_settings(data: &DataSettings, model: &ModelSettings, activation_checkpointing: bool) -> Result<VitConfig, String> {
         let config = VitConfig {
             image_size: data.image_size,
             patch_size: model.patch_size,
@@ -62,7 +62,7 @@ impl VitConfig {
             mlp_ratio: model.mlp_ratio,
             position: Position::of(&model.position),
             layer_scale: model.layer_scale,
-            recompute,
+            activation_checkpointing,
         };
         if !config.image_size.is_multiple_of(config.patch_size) {
             return Err(format!(
@@ -79,8 +79,11 @@ impl VitConfig {
                 config.dim
             ));
         }
-        if config.position == Position::Relative && recompute {
-            return Err("train.recompute = true is not allowed with model.position = relative: it has no place for the bias".to_owned());
+        if config.position == Position::Relative && activation_checkpointing {
+            return Err(
+                "train.activation_checkpointing = true is not allowed with model.position = relative: it has no place for the bias"
+                    .to_owned(),
+            );
         }
         Ok(config)
     }
@@ -153,7 +156,7 @@ mod tests {
         let config = VitConfig::from_settings(&data, &relative, false).unwrap();
         assert!(config.check_absolute().unwrap_err().starts_with("model.position = relative"));
         let error = VitConfig::from_settings(&data, &relative, true).unwrap_err();
-        assert!(error.starts_with("train.recompute = true"), "{error}");
+        assert!(error.starts_with("train.activation_checkpointing = true"), "{error}");
     }
 
     #[test]

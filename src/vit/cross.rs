@@ -107,7 +107,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::SinCos,
             layer_scale: 0.1,
-            recompute: false,
+            activation_checkpointing: false,
         };
         initialize(CrossBlock::new(&config, &Device::flex()), 4)
     }

@@ -113,7 +113,7 @@ mod tests {
             mlp_ratio: 4.0,
             position,
             layer_scale: 0.0,
-            recompute: false,
+            activation_checkpointing: false,
         }
     }
 

@@ -61,7 +61,7 @@ mod tests {
             mlp_ratio: 2.0,
             position,
             layer_scale: 0.0,
-            recompute: false,
+            activation_checkpointing: false,
         };
         let vit = Vit::new(&config, 1, &Device::flex());
         let mut weights = to_timm(&vit);

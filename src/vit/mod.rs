@@ -64,7 +64,7 @@ impl Vit {
             }
             Position::Relative => None,
         };
-        let block = |_| Block::new(config.dim, config.heads, config.mlp_ratio, config.recompute, device);
+        let block = |_| Block::new(config.dim, config.heads, config.mlp_ratio, config.activation_checkpointing, device);
         let vit = Vit {
             patch_embed: PatchEmbed::new(config.patch_size, config.dim, device),
             cls_token: Param::from_tensor(Tensor::zeros([1, 1, config.dim], device)),
@@ -89,7 +89,7 @@ impl Vit {
         self.pos_embed.as_ref().is_some_and(|table| table.val().is_require_grad())
     }
 
-    /// The same backbone with positions that learn, as in finetuning.
+    /// The same backbone with positions that learn, as in fine-tuning.
     pub fn unfreeze_positions(mut self) -> Vit {
         self.pos_embed = self.pos_embed.map(|table| table.set_require_grad(true));
         self
@@ -147,7 +147,7 @@ impl Vit {
     }
 
     /// As [`Vit::embed`] with `token` in place of every patch where `hidden` is 1, as BEiT and C-MAE do: the
-    /// sequence keeps its length, and a hidden patch keeps its position alone.
+    /// sequence keeps its length, and a masked patch keeps its position alone.
     ///
     /// # Shapes
     /// images: `[batch, 3, side, side]`; hidden: `[batch, patches]`, 0 or 1; token: `[1, 1, dim]`; output:
@@ -312,7 +312,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::SinCos,
             layer_scale: 0.0,
-            recompute: false,
+            activation_checkpointing: false,
         }
     }
 }

@@ -112,7 +112,7 @@ mod tests {
             mlp_ratio: 2.0,
             position: Position::Relative,
             layer_scale: 0.1,
-            recompute: false,
+            activation_checkpointing: false,
         }
     }
 

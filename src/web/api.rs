@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::{Error, Failure};
 use super::fields::{InPath, InQuery};
-use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
-use crate::web::studies::choice::Choice;
-use crate::web::studies::tabs::with_seeds;
-use crate::web::runs::view::RunView;
 use crate::experiment::Study;
 use crate::store::Run;
+use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
+use crate::web::runs::view::RunView;
+use crate::web::studies::choice::Choice;
+use crate::web::studies::tabs::with_seeds;
 
 type Answer = Result<Json<Value>, Failure>;
 
@@ -79,8 +79,7 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
         .into_iter()
         .map(|w| json!({ "time": w.time, "message": w.message }));
     let images = app.store.images(&id).await?.into_iter();
-    let images =
-        images.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/images/{}/{}.png", p.step, p.name) }));
+    let images = images.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/images/{}/{}.png", p.step, p.name) }));
     Ok(Json(json!({
         "run": run_json(&run), "spec": *run.spec, "results": results, "children": children,
         "metrics": app.store.metric_names(&id).await?, "attempts": attempts.collect::<Vec<_>>(),
@@ -137,7 +136,7 @@ pub async fn retry(State(app): App, path: InPath) -> Answer {
     run(State(app), path).await
 }
 
-/// Lets a run begin again from nothing.
+/// Lets a run restart from nothing.
 pub async fn restart(State(app): App, path: InPath) -> Answer {
     app.jobs.restart(&path.run()?).await.map_err(Error::from)?;
     run(State(app), path).await

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{Error, Failure, Result};
 use super::fields::encode;
-use crate::web::session::tokens::{Caller, Sessions};
 use crate::web::playground::uploads::UPLOAD_LIMIT;
+use crate::web::session::tokens::{Caller, Sessions};
 
 /// Largest body of a request, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -133,7 +133,7 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     response
 }
 
-/// Largest body of a request to that path, in bytes: only the playground takes whole images.
+/// Largest body of a request to that path, in bytes: only the playground takes full images.
 fn body_limit(path: &str) -> usize {
     if path == "/playground/upload" { UPLOAD_LIMIT } else { BODY_LIMIT }
 }

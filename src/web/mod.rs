@@ -145,7 +145,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/log", get(runs::files::log)),
         ("/runs/{id}/run.toml", get(runs::files::spec)),
         ("/runs/{id}/model.safetensors", get(runs::files::model)),
-        ("/runs/{id}/chosen.tsv", get(runs::files::chosen)),
+        ("/runs/{id}/subset.tsv", get(runs::files::chosen)),
         ("/runs/{id}/images/{step}/{file}", get(runs::files::image)),
         ("/runs/{id}/matrices/{file}", get(runs::matrices::matrix)),
         ("/runs/{id}/embedding", get(runs::embedding::embedding)),

@@ -2,18 +2,18 @@
 
 mod cka;
 mod compositions;
-mod few;
 mod psnr;
+mod subset;
 
 use std::fs;
 use std::path::Path;
 
-use crate::worker::*;
-use crate::stages::features::features;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
 use crate::methods::catalog;
 use crate::run_dir::Event;
+use crate::stages::features::features;
 use crate::weights;
+use crate::worker::*;
 
 const TINY: &[(&str, &str, Value)] = &[
     ("data", "train_images", Value::Int(40)),
@@ -162,7 +162,7 @@ fn a_finetuned_model_starts_from_the_factors_and_the_relative_positions_that_wer
     let (dir, outcome, events) = carry_out(root.path(), &parent);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     let (pretrained, _) = weights::read(&dir.model_file()).unwrap();
-    // Without an epoch, what finetuning writes is what it starts from.
+    // Without an epoch, what fine-tuning writes is what it starts from.
     let child = run(Stage::Finetune, "supervised", Some(&parent), &[("train", "epochs", Value::Int(0))]);
     let (dir, outcome, events) = carry_out(root.path(), &child);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");

@@ -30,7 +30,7 @@ impl Browser {
 
     /// Waits for an answer that says this of the patches.
     async fn answered(&self, hidden: &str) {
-        let hidden = format!("{hidden} of 64 patches hidden");
+        let hidden = format!("{hidden} of 64 patches masked");
         self.until("an answer", "#answer", |text| text.contains(&hidden)).await;
         self.until("its time", "#status", |text| text.contains("answered in")).await;
     }
@@ -130,9 +130,7 @@ async fn hand_in_a_image(browser: &Browser, path: &str) {
         .await;
     assert!(browser.address().await.contains("upload="));
     browser.click("#own-off").await;
-    browser
-        .until("a validation image", "#answer", |text| text.contains("class"))
-        .await;
+    browser.until("a validation image", "#answer", |text| text.contains("class")).await;
     browser.click("button[value=next]").await;
     browser.until("the next image", "#answer a[href*='image=1']", |_| true).await;
 }

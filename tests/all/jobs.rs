@@ -19,7 +19,7 @@ async fn open(data_dir: &Path, worker_memory: Option<u64>) -> (Store, Jobs) {
         grace: Duration::from_secs(20),
         worker_memory,
     };
-    let hold = jobs::hold(data_dir).unwrap();
+    let hold = jobs::lock_data_dir(data_dir).unwrap();
     let store = Store::open(data_dir).await.unwrap();
     (store.clone(), jobs::start(store, hold, config).await.unwrap())
 }

@@ -202,7 +202,7 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_images_on_unre
     let page = show("&image=5");
     for part in [
         "gain over zero",
-        "48 of 64 patches hidden",
+        "48 of 64 patches masked",
         "data:image/png;base64,",
         "Alignment (CKA)",
     ] {

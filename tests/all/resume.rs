@@ -89,7 +89,7 @@ fn the_pretraining_of_every_method_killed_at_three_moments_ends_with_the_same_bi
 #[test]
 fn a_pretraining_on_few_images_with_neighbors_killed_at_three_moments_ends_with_the_same_bits() {
     let few = [
-        ("few", "images", Value::Int(3)),
+        ("subset", "images", Value::Int(3)),
         ("repeat", "stop", Value::Float(0.9)),
         ("knn", "every", Value::Int(3)),
         ("knn", "images", Value::Int(16)),

@@ -13,7 +13,7 @@ fn tiny(data_dir: &Path, command: &[&str], more: &[&str]) -> std::process::Outpu
     args.extend(flags.iter().map(String::as_str));
     args.extend([
         "--set=train.warmup_epochs=0",
-        "--set=few.images=5",
+        "--set=subset.images=5",
         "--data-dir",
         data_dir.to_str().unwrap(),
     ]);

@@ -32,7 +32,7 @@ pub fn table() -> TableChart {
         heads: vec![
             head("Finetuned (%)", &["ours", "paper"]),
             head("Linear probe (%)", &["ours"]),
-            head("PSNR of hidden patches (dB)", &["ours"]),
+            head("PSNR of masked patches (dB)", &["ours"]),
         ],
         rows: rows.into_iter().map(|(title, cells)| (title.to_owned(), cells)).collect(),
         notes: vec![

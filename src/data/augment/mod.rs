@@ -34,21 +34,21 @@ pub struct Recipe {
     /// Which part of the image is seen.
     pub crop: Crop,
     /// Chance of a left-right flip.
-    pub flip: f64,
+    pub hflip: f64,
     /// Magnitude of RandAugment, 0 to 10; 0 is off.
     pub rand_augment: f64,
     /// Chance of color jitter.
-    pub jitter: f64,
+    pub color_jitter: f64,
     /// How far the jitter goes.
     pub strength: Jitter,
     /// Chance of turning gray.
-    pub gray: f64,
+    pub grayscale: f64,
     /// Chance of a Gaussian blur.
     pub blur: f64,
     /// Chance of solarizing.
     pub solarize: f64,
     /// Chance of erasing a rectangle.
-    pub erase: f64,
+    pub random_erasing: f64,
 }
 
 impl From<&AugmentSettings> for Recipe {
@@ -56,24 +56,24 @@ impl From<&AugmentSettings> for Recipe {
         Recipe {
             crop: match settings.crop.as_str() {
                 "resized" => Crop::Resized {
-                    min_area: settings.crop_min,
-                    max_area: settings.crop_max,
+                    min_area: settings.crop_scale_min,
+                    max_area: settings.crop_scale_max,
                 },
                 "pad" => Crop::Padded,
                 _ => Crop::Center,
             },
-            flip: settings.flip,
+            hflip: settings.hflip,
             rand_augment: settings.rand_augment,
-            jitter: settings.jitter,
+            color_jitter: settings.color_jitter,
             strength: Jitter {
-                saturation: settings.jitter_saturation as f32,
+                saturation: settings.color_jitter_saturation as f32,
                 ..Jitter::SIMSIAM
             }
-            .times(settings.jitter_strength as f32),
-            gray: settings.gray,
+            .times(settings.color_jitter_strength as f32),
+            grayscale: settings.grayscale,
             blur: settings.blur,
             solarize: settings.solarize,
-            erase: settings.erase,
+            random_erasing: settings.random_erasing,
         }
     }
 }
@@ -167,17 +167,17 @@ impl Augment {
         let View { recipe, side, geometry } = &self.views[nth];
         let (shape, rng) = (&self.views[*geometry].recipe, &mut draws.geometry);
         let mut view = shape.crop.cut(image, *side, rng);
-        if happens(shape.flip, rng) {
+        if happens(shape.hflip, rng) {
             geometry::flip(&mut view);
         }
         if shape.rand_augment > 0.0 {
             rand_augment::rand_augment(&mut view, shape.rand_augment, self.fill, rng);
         }
         let rng = &mut draws.color;
-        if happens(recipe.jitter, rng) {
+        if happens(recipe.color_jitter, rng) {
             color::jitter(&mut view, &recipe.strength, rng);
         }
-        if happens(recipe.gray, rng) {
+        if happens(recipe.grayscale, rng) {
             color::gray(&mut view);
         }
         if happens(recipe.blur, rng) {
@@ -187,7 +187,7 @@ impl Augment {
             tone::solarize(&mut view, SOLARIZE_FROM);
         }
         self.normalize(&view, out);
-        if happens(recipe.erase, rng) {
+        if happens(recipe.random_erasing, rng) {
             erase::erase(out, *side, rng);
         }
     }

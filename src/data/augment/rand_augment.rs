@@ -1,4 +1,4 @@
-//! RandAugment (arXiv 1909.13719) as timm's `rand-mM-mstd0.5-inc1`, the one MAE finetunes with.
+//! RandAugment (arXiv 1909.13719) as timm's `rand-mM-mstd0.5-inc1`, the one MAE fine-tunes with.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -16,17 +16,17 @@ fn image(width: usize, height: usize) -> Image {
 pub(in crate::data) fn still() -> AugmentSettings {
     AugmentSettings {
         crop: "none".to_owned(),
-        crop_min: 0.2,
-        crop_max: 1.0,
-        flip: 0.0,
-        jitter: 0.0,
-        jitter_saturation: 0.4,
-        jitter_strength: 1.0,
-        gray: 0.0,
+        crop_scale_min: 0.2,
+        crop_scale_max: 1.0,
+        hflip: 0.0,
+        color_jitter: 0.0,
+        color_jitter_saturation: 0.4,
+        color_jitter_strength: 1.0,
+        grayscale: 0.0,
         blur: 0.0,
         solarize: 0.0,
         rand_augment: 0.0,
-        erase: 0.0,
+        random_erasing: 0.0,
     }
 }
 
@@ -64,7 +64,7 @@ fn a_recipe_with_everything_off_is_the_plain_view() {
 
 #[test]
 fn a_certain_flip_mirrors_the_plain_view() {
-    let flipped = view(&AugmentSettings { flip: 1.0, ..still() }, &image(32, 32), 0);
+    let flipped = view(&AugmentSettings { hflip: 1.0, ..still() }, &image(32, 32), 0);
     for (row, mirrored) in plain(&image(32, 32)).chunks(32).zip(flipped.chunks(32)) {
         assert!(row.iter().eq(mirrored.iter().rev()));
     }
@@ -72,7 +72,7 @@ fn a_certain_flip_mirrors_the_plain_view() {
 
 #[test]
 fn half_the_views_are_flipped_at_a_half() {
-    let settings = AugmentSettings { flip: 0.5, ..still() };
+    let settings = AugmentSettings { hflip: 0.5, ..still() };
     let (image, unchanged) = (image(32, 32), plain(&image(32, 32)));
     let flips = (0..400).filter(|place| view(&settings, &image, *place) != unchanged).count();
     // 200 expected, standard deviation 10.
@@ -83,14 +83,14 @@ fn half_the_views_are_flipped_at_a_half() {
 fn a_view_is_fixed_by_its_stream_alone_and_every_step_makes_finite_numbers() {
     let all = AugmentSettings {
         crop: "resized".to_owned(),
-        flip: 0.5,
-        crop_min: 0.08,
-        jitter: 0.8,
-        gray: 0.2,
+        hflip: 0.5,
+        crop_scale_min: 0.08,
+        color_jitter: 0.8,
+        grayscale: 0.2,
         blur: 0.5,
         solarize: 0.2,
         rand_augment: 9.0,
-        erase: 0.25,
+        random_erasing: 0.25,
         ..still()
     };
     for (place, (width, height)) in [(32, 32), (64, 48), (9, 200), (1, 1)].into_iter().cycle().take(200).enumerate() {
@@ -105,11 +105,17 @@ fn a_view_is_fixed_by_its_stream_alone_and_every_step_makes_finite_numbers() {
 fn each_color_step_changes_the_view_when_certain() {
     let unchanged = plain(&image(32, 32));
     for settings in [
-        AugmentSettings { jitter: 1.0, ..still() },
-        AugmentSettings { gray: 1.0, ..still() },
+        AugmentSettings {
+            color_jitter: 1.0,
+            ..still()
+        },
+        AugmentSettings { grayscale: 1.0, ..still() },
         AugmentSettings { blur: 1.0, ..still() },
         AugmentSettings { solarize: 1.0, ..still() },
-        AugmentSettings { erase: 1.0, ..still() },
+        AugmentSettings {
+            random_erasing: 1.0,
+            ..still()
+        },
     ] {
         assert_ne!(view(&settings, &image(32, 32), 0), unchanged, "{settings:?}");
     }
@@ -125,11 +131,11 @@ fn planned(plan: &[ViewPlan], nth: usize, image: &Image) -> Vec<f32> {
 
 #[test]
 fn every_view_has_its_own_recipe_and_side() {
-    let flipped = AugmentSettings { flip: 1.0, ..still() };
+    let flipped = AugmentSettings { hflip: 1.0, ..still() };
     let local = AugmentSettings {
         crop: "resized".to_owned(),
-        crop_min: 0.05,
-        crop_max: 0.4,
+        crop_scale_min: 0.05,
+        crop_scale_max: 0.4,
         ..still()
     };
     let plan = [ViewPlan::new(still(), 32), ViewPlan::new(flipped, 32), ViewPlan::new(local, 16)];
@@ -146,7 +152,7 @@ fn every_view_has_its_own_recipe_and_side() {
 fn views_that_share_crop_and_flip_differ_in_their_colors_alone() {
     let cropped = AugmentSettings {
         crop: "resized".to_owned(),
-        flip: 0.5,
+        hflip: 0.5,
         rand_augment: 9.0,
         ..still()
     };
@@ -161,7 +167,10 @@ fn views_that_share_crop_and_flip_differ_in_their_colors_alone() {
     assert_eq!(planned(&plan, 0, &image), planned(&plan, 1, &image));
     assert_ne!(planned(&plan, 0, &image), planned(&plan, 2, &image));
     // With colors: draws of the first view move neither the crop of the second nor its colors.
-    let colored = |jitter: f64| AugmentSettings { jitter, ..cropped.clone() };
+    let colored = |color_jitter: f64| AugmentSettings {
+        color_jitter,
+        ..cropped.clone()
+    };
     let with = |jitter| planned(&[ViewPlan::new(colored(jitter), 32), shared(colored(1.0))], 1, &image);
     assert_eq!(with(0.0), with(1.0));
     assert_ne!(with(0.0), planned(&plan, 0, &image));
@@ -177,8 +186,8 @@ fn crops_keep_to_their_largest_area() {
     };
     let small = AugmentSettings {
         crop: "resized".to_owned(),
-        crop_min: 0.05,
-        crop_max: 0.1,
+        crop_scale_min: 0.05,
+        crop_scale_max: 0.1,
         ..still()
     };
     for place in 0..100 {

@@ -13,27 +13,22 @@ const SIZE: usize = 16;
 /// Image `i` is `i` in red, its class `i % 3`.
 fn split(n: usize) -> Split {
     let image = |i: usize| (0..SIZE * SIZE).flat_map(move |p| [i as u8, p as u8, (p / SIZE * i) as u8]);
-    Split::in_memory(
-        SIZE,
-        SIZE,
-        (0..n).flat_map(image).collect(),
-        (0..n as u32).map(|i| i % 3).collect(),
-    )
+    Split::in_memory(SIZE, SIZE, (0..n).flat_map(image).collect(), (0..n as u32).map(|i| i % 3).collect())
 }
 
 /// The recipe of MAE pretraining.
 fn mae() -> AugmentSettings {
     AugmentSettings {
         crop: "resized".to_owned(),
-        flip: 0.5,
+        hflip: 0.5,
         ..still()
     }
 }
 
 fn augment() -> Augment {
     let settings = AugmentSettings {
-        jitter: 0.5,
-        erase: 0.5,
+        color_jitter: 0.5,
+        random_erasing: 0.5,
         ..mae()
     };
     let plan = [ViewPlan::new(settings.clone(), SIZE), ViewPlan::new(settings, SIZE / 2)];

@@ -4,7 +4,7 @@ use crate::experiment::claim::{Bound, Place};
 const CLAIM: &str = r#"
 [[claim]]
 id = "mae-above-random"
-says = "MAE finetunes better than a random start."
+says = "MAE fine-tunes better than a random start."
 where = "section 5"
 kind = "order"
 columns = ["finetune"]

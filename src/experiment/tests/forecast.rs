@@ -28,7 +28,7 @@ fn a_run_that_two_studies_need_is_counted_once() {
         let part = &together.studies[place];
         (part.runs, part.shared, part.finished, part.unknown)
     };
-    // Two seeds of: two pretrainings, three finetunings, one reconstruction; of which one finetuning is not in `part`.
+    // Two seeds of: two pretrainings, three finetunings, one reconstruction; of which one fine-tuning is not in `part`.
     assert_eq!((counts(0), counts(1)), ((12, 10, 1, 11), (10, 10, 1, 9)));
     assert_eq!((together.total.runs, together.total.shared, together.total.missing()), (12, 10, 11));
     assert_eq!(

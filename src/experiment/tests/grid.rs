@@ -39,7 +39,7 @@ fn methods_times_values_are_rows() {
     );
     let plan = plan(&study, &scale(""), &catalog(), &Request::default()).unwrap();
     let count = |stage| plan.runs.iter().filter(|run| run.stage == stage).count();
-    // Rows that differ in finetuning alone share their pretraining.
+    // Rows that differ in fine-tuning alone share their pretraining.
     assert_eq!((count(Stage::Pretrain), count(Stage::Finetune), count(Stage::Cka)), (8, 16, 8));
     let pretrainings = plan.runs.iter().filter(|run| run.stage == Stage::Pretrain);
     assert!(

@@ -2,7 +2,6 @@
 
 mod arrange;
 mod claim;
-mod few;
 mod forecast;
 mod grid;
 mod latex;
@@ -13,6 +12,7 @@ mod run;
 mod schema;
 mod statistics;
 mod study;
+mod subset;
 mod table;
 mod times;
 mod tokenizer;
@@ -24,7 +24,7 @@ use crate::section;
 section! {
     /// What the toy MAE lets people choose.
     ToyMae = "method" {
-        /// Share of the patches hidden.
+        /// Ratio of the patches masked.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
         /// What is predicted.
         target: String = Literal::Text("norm_pix"), Kind::Choice { of: &["norm_pix", "pixels"] }, "MAE";
@@ -105,7 +105,7 @@ paper = { finetune = 83.1 }
 
 [[row]]
 id = "mae_long"
-title = "MAE, finetuned for long"
+title = "MAE, fine-tuned for long"
 method = "mae"
 set.finetune.train.epochs = 200
 

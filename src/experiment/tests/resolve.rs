@@ -13,7 +13,7 @@ pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, Invalid>, sentence: 
 fn a_run_that_two_rows_need_is_planned_once_and_parents_come_first() {
     let plan = toy_plan(&study(), &scale(""), &Request::default()).unwrap();
     let count = |stage| plan.runs.iter().filter(|run| run.stage == stage).count();
-    // Two seeds; the two MAE rows share pretraining and PSNR and differ in finetuning.
+    // Two seeds; the two MAE rows share pretraining and PSNR and differ in fine-tuning.
     assert_eq!((count(Stage::Pretrain), count(Stage::Finetune), count(Stage::Psnr)), (4, 6, 2));
     assert_eq!(plan.cells.len(), 10);
     let place = |id: &RunId| plan.runs.iter().position(|run| run.id == *id).unwrap();
@@ -100,10 +100,10 @@ fn every_setting_counts_for_the_key_and_names_for_people_do_not() {
         for setting in section.settings {
             let other = different(setting);
             // Some settings are there only beside another one.
-            let choice = |name: &str| vec![("few", "choice", text(name))];
+            let choice = |name: &str| vec![("subset", "selection", text(name))];
             let (beside, usual) = match (section.name, setting.key) {
-                ("few", "class") => (choice("one_class"), pretrain(&request(&choice("one_class")))),
-                ("few", "list") => (choice("list"), Ok(here.clone())),
+                ("subset", "class") => (choice("one_class"), pretrain(&request(&choice("one_class")))),
+                ("subset", "list") => (choice("list"), Ok(here.clone())),
                 _ => (Vec::new(), Ok(here.clone())),
             };
             let wish = [beside, vec![(section.name, setting.key, other.clone())]].concat();
@@ -168,7 +168,7 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
     );
     refused(
         wish("probe", "momentum", Value::Int(0)),
-        "probe: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots",
+        "probe: no such section here: it must be one of method, data, subset, model, augment, train, repeat, knn, snapshots",
     );
     refused(
         wish("model", "patch_size", Value::Int(5)),
@@ -184,7 +184,7 @@ fn a_bad_wish_names_the_field_and_what_is_allowed() {
     );
     refused(
         wish("data", "train_images", Value::Int(1000)),
-        "train.batch_size: a step of 1024 images is larger than the data: batch_size times accumulation must be at most 1000",
+        "train.batch_size: a step of 1024 images is larger than the data: batch_size times gradient_accumulation must be at most 1000",
     );
 }
 
@@ -265,7 +265,7 @@ fn a_bad_scale_names_itself_the_key_and_what_is_allowed() {
     let at = |toml: &str| toy_plan(&study(), &scale(toml), &Request::default());
     refused(
         at("[all.trian]\nepochs = 1"),
-        "all.trian: no such section here: it must be one of method, data, few, model, augment, train, repeat, knn, snapshots, classify, labels, probe, cached, psnr, cka, compare, tokenizer (scale `toy`)",
+        "all.trian: no such section here: it must be one of method, data, subset, model, augment, train, repeat, knn, snapshots, classify, labels, probe, cached, psnr, cka, compare, tokenizer (scale `toy`)",
     );
     refused(
         at("[all.train]\nepochs = -1"),
@@ -316,7 +316,7 @@ fn a_column_after_finetuning_reads_a_run_that_starts_from_the_finetuned_one() {
     assert_eq!(run("cka").parent, run("finetune").parent);
     assert_eq!(
         run("cka_finetuned").label,
-        "MAE, finetuned for long · finetune · cka · toy · seed 0"
+        "MAE, fine-tuned for long · finetune · cka · toy · seed 0"
     );
     assert_eq!(run("cka_finetuned").settings["model"], run("finetune").settings["model"]);
     let place = |id: &RunId| plan.runs.iter().position(|run| run.id == *id).unwrap();

@@ -111,7 +111,7 @@ section! {
 
 section! {
     /// A section that came later.
-    New = "few" {
+    New = "subset" {
         /// Images; 0 is all.
         images: usize = Literal::Int(0), Kind::Int { min: 0, max: 1000 }, "ours" before Literal::Int(0);
     }
@@ -122,11 +122,14 @@ fn a_setting_that_came_later_counts_only_where_it_is_not_as_before() {
     let now = [Later::SECTION, New::SECTION];
     let key = |toml: &str, sections: &[Section]| RunSpec::new(Stage::Pretrain, "mae", 0, None, values(toml), sections).key;
     let old = key("[method]\n[train]\nepochs = 3", &[]);
-    assert_eq!(key("[method]\n[train]\nepochs = 3\nmomentum = 0.0\n[few]\nimages = 0", &now), old);
+    assert_eq!(
+        key("[method]\n[train]\nepochs = 3\nmomentum = 0.0\n[subset]\nimages = 0", &now),
+        old
+    );
     for other in [
-        "[method]\n[train]\nepochs = 3\nmomentum = 0.9\n[few]\nimages = 0",
-        "[method]\n[train]\nepochs = 3\nmomentum = 0.0\n[few]\nimages = 1",
-        "[train]\nepochs = 3\nmomentum = 0.0\n[few]\nimages = 0",
+        "[method]\n[train]\nepochs = 3\nmomentum = 0.9\n[subset]\nimages = 0",
+        "[method]\n[train]\nepochs = 3\nmomentum = 0.0\n[subset]\nimages = 1",
+        "[train]\nepochs = 3\nmomentum = 0.0\n[subset]\nimages = 0",
     ] {
         assert_ne!(key(other, &now), old, "{other}");
     }
@@ -142,9 +145,9 @@ fn a_setting_that_came_later_counts_only_where_it_is_not_as_before() {
 fn what_an_older_record_lacks_is_as_before() {
     let old = RunSpec::new(Stage::Pretrain, "mae", 0, None, values("[train]\nepochs = 3"), &[]);
     assert_eq!(old.section::<Later>("train").unwrap(), Later { epochs: 3, momentum: 0.0 });
-    assert_eq!(old.section::<New>("few").unwrap(), New { images: 0 });
+    assert_eq!(old.section::<New>("subset").unwrap(), New { images: 0 });
     let completed = old.completed(&[Later::SECTION, New::SECTION]);
-    assert_eq!(completed, values("[train]\nepochs = 3\nmomentum = 0.0\n[few]\nimages = 0"));
+    assert_eq!(completed, values("[train]\nepochs = 3\nmomentum = 0.0\n[subset]\nimages = 0"));
     let without = RunSpec::new(Stage::Pretrain, "mae", 0, None, values("[train]\nmomentum = 0.5"), &[]);
     let message = without.section::<Later>("train").unwrap_err();
     assert!(message.contains("epochs"), "what was always there must be there: {message}");

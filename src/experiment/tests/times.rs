@@ -9,7 +9,7 @@ fn with(line: &str, scale: &Scale, request: &Request) -> Result<Plan, Invalid> {
     plan(&study, scale, &catalog(), request)
 }
 
-/// The setting of the row's finetuning.
+/// The setting of the row's fine-tuning.
 fn finetuned(plan: &Plan, row: &str, section: &str, key: &str) -> Option<Value> {
     let cell = plan.cells.iter().find(|cell| cell.row == row && cell.column == "finetune").unwrap();
     let run = plan.runs.iter().find(|run| run.id == cell.run).unwrap();

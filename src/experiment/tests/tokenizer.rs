@@ -42,14 +42,14 @@ fn runs_that_ask_for_the_same_tokenizer_share_it() {
         ("tokenizer", "vocabulary", Value::Int(64)),
         ("model", "patch_size", Value::Int(8)),
         ("data", "image_size", Value::Int(64)),
-        ("few", "images", Value::Int(10)), // What pretraining does not see its tokenizer does not see either.
+        ("subset", "images", Value::Int(10)), // What pretraining does not see its tokenizer does not see either.
     ] {
         let (run, changed) = of("beit", std::slice::from_ref(&other));
         assert!(changed.key != tokenizer.key && run.key != here.key, "{other:?}");
     }
     assert_eq!(tokenizer_of(&pretrain(&Request::default()).unwrap()), None);
     let mut older = here;
-    older.settings.remove("few");
+    older.settings.remove("subset");
     assert_eq!(
         tokenizer_of(&older).unwrap().key,
         tokenizer.key,

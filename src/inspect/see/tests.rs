@@ -1,10 +1,10 @@
 use burn::tensor::Device;
 
-use crate::stages::psnr::errors;
-use crate::metrics::psnr::Region;
-use crate::inspect::tests::{tiny_run, write_model};
-use crate::inspect::see::*;
 use crate::experiment::Value;
+use crate::inspect::see::*;
+use crate::inspect::tests::{tiny_run, write_model};
+use crate::metrics::psnr::Region;
+use crate::stages::psnr::errors;
 
 fn model(method: &str, set: &[(&str, &str, Value)]) -> Model {
     let dir = tempfile::tempdir().unwrap();

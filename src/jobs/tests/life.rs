@@ -86,7 +86,7 @@ async fn each_way_to_die_has_its_reason() {
 #[tokio::test]
 async fn a_worker_that_cannot_be_started_fails_its_run() {
     let bench = Bench::new();
-    let hold = hold(bench.dir.path()).unwrap();
+    let hold = lock_data_dir(bench.dir.path()).unwrap();
     let store = Store::open(bench.dir.path()).await.unwrap();
     let worker = PathBuf::from("/nowhere/umbra");
     let (data_dir, devices) = (bench.dir.path().to_owned(), bench.devices.clone());

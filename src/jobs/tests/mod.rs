@@ -82,7 +82,7 @@ impl Bench {
             grace: self.grace,
             worker_memory: None,
         };
-        let hold = hold(self.dir.path()).unwrap();
+        let hold = lock_data_dir(self.dir.path()).unwrap();
         let store = Store::open(self.dir.path()).await.unwrap();
         start_with(store, hold, config, executor).await.unwrap()
     }

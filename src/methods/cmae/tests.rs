@@ -32,7 +32,7 @@ fn every_switch_gives_a_loss_and_gradients() {
         vec![("measure", text("class"))],
         vec![("measure", text("mean"))],
         vec![("measure", text("tokens_and_class"))],
-        vec![("positions", text("hidden"))],
+        vec![("positions", text("masked"))],
         vec![("positions", text("visible"))],
         vec![("symmetric", Set::Bool(true))],
         vec![("mask_token", Set::Bool(false))],
@@ -59,7 +59,7 @@ fn settings_under_which_nothing_is_compared_are_refused() {
         let set: Vec<_> = set.iter().map(|(key, value)| ("method", *key, value.clone())).collect();
         Cmae::new(&tiny_run("cmae", &set), 10, &Device::flex()).unwrap_err()
     };
-    let hidden = refused(&[("positions", text("hidden")), ("mask_ratio", Set::Float(0.0))]);
+    let hidden = refused(&[("positions", text("masked")), ("mask_ratio", Set::Float(0.0))]);
     assert!(hidden.contains("method.mask_ratio must be above 0"), "{hidden}");
     let overlap = [
         ("mask_token", Set::Bool(false)),

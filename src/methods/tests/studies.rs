@@ -85,6 +85,6 @@ fn the_scale_paper_has_the_papers_own_settings() {
     assert_eq!(probe, ["90", "10"]);
     assert_eq!(settings("table7", "one_class", "finetune", &[("data", "image_size")]).0, ["224"]);
     let (_, plan) = planned("table7", "paper");
-    let chosen = plan.runs.iter().filter_map(|run| run.value("few", "images"));
+    let chosen = plan.runs.iter().filter_map(|run| run.value("subset", "images"));
     assert!(chosen.map(ToString::to_string).all(|images| images == "1000"));
 }

@@ -1,6 +1,6 @@
 //! The discrete VAE of DALL·E (arXiv 2102.12092, section 2.1), from which BEiT has its tokens.
 //!
-//! DALL·E's networks are convolutions over whole images. Ours read and write each patch alone, so that a token knows
+//! DALL·E's networks are convolutions over full images. Ours read and write each patch alone, so that a token knows
 //! nothing of its neighbors.
 //!
 //! A reader scores every code of a patch, noise and a softmax draw one softly (Gumbel, arXiv 1611.01144), and a writer

@@ -1,7 +1,7 @@
 use burn::tensor::Int;
 
-use crate::stages::cka::*;
 use crate::data::loader::Batch;
+use crate::stages::cka::*;
 use crate::vit::{Position, Vit, VitConfig};
 
 fn encoder(position: Position) -> Vit {
@@ -14,7 +14,7 @@ fn encoder(position: Position) -> Vit {
         mlp_ratio: 2.0,
         position,
         layer_scale: 0.0,
-        recompute: false,
+        activation_checkpointing: false,
     };
     Vit::new(&config, 1, &Device::flex())
 }
@@ -39,7 +39,7 @@ fn settings(tokens: &str, ratios: &str) -> CkaSettings {
     CkaSettings {
         ratios: ratios.to_owned(),
         tokens: tokens.to_owned(),
-        hiding: "drop".to_owned(),
+        masking: "drop".to_owned(),
         mask_seeds: 2,
         images: 0,
         batch_size: 8,
@@ -112,7 +112,7 @@ fn the_numbers_are_those_of_the_definition_worked_out_at_length() {
 }
 
 #[test]
-fn a_token_at_hidden_patches_is_another_way_to_hide_them() {
+fn a_token_at_masked_patches_is_another_way_to_hide_them() {
     let token = Tensor::<1, Int>::arange(0..16, &Device::flex()).float().sin().reshape([1, 1, 16]);
     let with_token = compare(encoder(Position::SinCos), Some(token), "mean_patch", "0, 0.5").matrix();
     let dropped = compare(encoder(Position::SinCos), None, "mean_patch", "0, 0.5").matrix();

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use crate::web::charts::curves::ChartView;
-use crate::web::charts::cka_files::{Drawing, Found, MOST, View, address, charts, found};
-use crate::web::error::Result;
-use crate::web::fields::{Fields, InQuery};
-use crate::web::filters;
-use crate::web::runs::selection::groups;
-use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::Choice;
-use crate::web::runs::view::RunView;
-use crate::web::{App, AppState};
 use crate::experiment::{RunId, Scale, Stage, Study};
 use crate::run_dir::State as RunState;
 use crate::store::{Run, RunFilter};
+use crate::web::charts::cka_files::{Drawing, Found, MOST, View, address, charts, found};
+use crate::web::charts::curves::ChartView;
+use crate::web::error::Result;
+use crate::web::fields::{Fields, InQuery};
+use crate::web::filters;
+use crate::web::page::{Layout, Page};
+use crate::web::runs::selection::groups;
+use crate::web::runs::view::RunView;
+use crate::web::studies::choice::Choice;
+use crate::web::{App, AppState};
 
 /// Runs offered, newest first.
 const OFFERED: u64 = 200;

@@ -4,15 +4,15 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
+use crate::experiment::RunId;
+use crate::run_dir::Matrix;
+use crate::store::{Run, Store};
 use crate::web::charts::curves::{ChartView, FILE_POLICY, INLINE, theme_of, without_style};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
 use crate::web::runs::selection::{groups, titles};
 use crate::web::{App, AppState};
-use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
-use crate::experiment::RunId;
-use crate::run_dir::Matrix;
-use crate::store::{Run, Store};
 
 /// The name of the matrix.
 pub const NAME: &str = "cka";

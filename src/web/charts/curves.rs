@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::charts::{LineChart, Series, Theme, color_of};
+use crate::run_dir::State as RunState;
+use crate::store::{Point, Run};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
 use crate::web::runs::selection::{named, titles};
 use crate::web::{App, AppState};
-use crate::charts::{LineChart, Series, Theme, color_of};
-use crate::run_dir::State as RunState;
-use crate::store::{Point, Run};
 
 /// Most runs in one chart; more cannot be told apart.
 pub const MOST_RUNS: usize = 20;

@@ -1,23 +1,23 @@
-//! `/psnr`: how good reconstructions are, of several runs: over the share of hidden patches, over training, and image by
+//! `/psnr`: how good reconstructions are, of several runs: over the ratio of masked patches, over training, and image by
 //! image.
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use crate::web::charts::curves::{ChartView, FILE_POLICY, INLINE, Look, chart, without_style};
-use crate::web::error::{Error, Result};
-use crate::web::fields::{Fields, InQuery, query_of};
-use crate::web::filters;
-use crate::web::runs::selection::{named, titles};
-use crate::web::page::{Layout, Page};
-use crate::web::charts::psnr_examples::{Examples, examples};
-use crate::web::runs::view::RunView;
-use crate::web::{App, AppState};
 use crate::charts::{LineChart, Series, Theme, color_of};
 use crate::experiment::{RunId, Stage};
 use crate::run_dir::{Matrix, State as RunState};
 use crate::store::{Run, RunFilter, Store};
+use crate::web::charts::curves::{ChartView, FILE_POLICY, INLINE, Look, chart, without_style};
+use crate::web::charts::psnr_examples::{Examples, examples};
+use crate::web::error::{Error, Result};
+use crate::web::fields::{Fields, InQuery, query_of};
+use crate::web::filters;
+use crate::web::page::{Layout, Page};
+use crate::web::runs::selection::{named, titles};
+use crate::web::runs::view::RunView;
+use crate::web::{App, AppState};
 
 /// Runs offered, newest first.
 const OFFERED: u64 = 200;
@@ -185,7 +185,7 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
     }
     let ids = scored.iter().map(|one| one.run.id.as_str()).collect::<Vec<_>>().join(",");
     let mut views = vec![ChartView {
-        title: "PSNR over the share of hidden patches".to_owned(),
+        title: "PSNR over the ratio of masked patches".to_owned(),
         href: format!("/charts/psnr.svg?{}", query_of([("runs", ids), ("measure", measure.to_owned())])),
         svg: without_style(over_ratios(scored, measure, INLINE, Theme::Auto)),
     }];
@@ -247,7 +247,7 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
     });
     LineChart {
         title: format!("PSNR, {measure}"),
-        x_label: "share of hidden patches".to_owned(),
+        x_label: "ratio of masked patches".to_owned(),
         y_label: "dB".to_owned(),
         series: models.chain(controls).collect(),
         smooth: 0.0,
@@ -263,8 +263,8 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
 
 #[cfg(test)]
 mod tests {
-    use crate::web::charts::psnr::*;
     use crate::run_dir::Axis;
+    use crate::web::charts::psnr::*;
 
     #[test]
     fn a_measure_of_plain_pixels_stands_in_for_that_of_normalized_ones() {

@@ -1,11 +1,11 @@
 //! The same images as several runs reconstruct them, side by side.
 
-use crate::web::AppState;
-use crate::web::error::Result;
-use crate::web::charts::psnr::Scored;
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
 use crate::store::Run;
+use crate::web::AppState;
+use crate::web::charts::psnr::Scored;
+use crate::web::error::Result;
 
 /// The sheet of images that the stage `psnr` draws, and the matrix of their decibels: a row an image, with original,
 /// masked, composite and error beside each other.
@@ -50,7 +50,7 @@ impl Column {
         )
     }
 
-    /// The decibels of an image: hidden patches, and the composite.
+    /// The decibels of an image: masked patches, and the composite.
     pub fn decibels(&self, image: usize) -> [Option<f64>; 2] {
         [self.matrix.mean[image][0], self.matrix.mean[image][1]]
     }

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::experiment::{Invalid, RunSpec, Stage, Values, plan, single_run};
 use crate::web::error::{Error, Failure};
 use crate::web::guard::BODY_LIMIT;
 use crate::web::launch::draft::{OTHER, other_fault};
 use crate::web::studies::choice::{check_source, invalid};
 use crate::web::{App, AppState};
-use crate::experiment::{Invalid, RunSpec, Stage, Values, plan, single_run};
 
 /// What to queue: either `study`, or `method` and `stage`.
 #[derive(Debug, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::experiment::{Invalid, Request, RunId, RunSpec, Scale, Section, Setting, Stage, Value, single_run};
+use crate::run_dir::State;
 use crate::web::AppState;
 use crate::web::error::{Error, Result};
 use crate::web::fields::Fields;
 use crate::web::studies::choice::{check_source, invalid};
-use crate::experiment::{Invalid, Request, RunId, RunSpec, Scale, Section, Setting, Stage, Value, single_run};
-use crate::run_dir::State;
 
 /// What decides which settings a run has and what they are by default.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,13 +1,13 @@
 //! The launch form: a draft with everything a person must know to fill it in.
 
+use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
+use crate::store::{Run, RunFilter};
 use crate::web::AppState;
 use crate::web::error::{Error, Result};
 use crate::web::filters;
 use crate::web::launch::draft::{Draft, Faults, value_at};
 use crate::web::page::Layout;
 use crate::web::runs::settings::usual;
-use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
-use crate::store::{Run, RunFilter};
 
 /// Pretraining runs offered as parents, newest first.
 const PARENTS: u64 = 200;

@@ -1,4 +1,4 @@
-//! `/playground`: what one model, or two side by side, make of an image with some patches hidden.
+//! `/playground`: what one model, or two side by side, make of an image with some patches masked.
 //!
 //! The page itself asks nothing, so that it is there at once; its script asks `/playground/answer` whenever something
 //! changes. A browser without script sends the form with `show`, and gets the page with the answers.
@@ -11,6 +11,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::charts::{LineChart, Series, Theme};
+use crate::experiment::{RunId, Stage};
+use crate::jobs::Unanswered;
+use crate::playground::{Answer, Decibels, Patches, Reply, Request};
+use crate::run_dir::{RunDir, State as RunState};
+use crate::store::{Run, RunFilter};
 use crate::web::charts::curves::without_style;
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::InQuery;
@@ -19,12 +25,6 @@ use crate::web::playground::setup::{DENORMS, Setup, grid_of};
 use crate::web::playground::uploads::Uploads;
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
-use crate::charts::{LineChart, Series, Theme};
-use crate::experiment::{RunId, Stage};
-use crate::jobs::Unanswered;
-use crate::playground::{Answer, Decibels, Patches, Reply, Request};
-use crate::run_dir::{RunDir, State as RunState};
-use crate::store::{Run, RunFilter};
 
 /// How long a script waits for an answer before it is told what is being done.
 const BRIEF: Duration = Duration::from_secs(1);
@@ -105,11 +105,7 @@ impl Side {
         vec![
             line("prediction", "Peak signal-to-noise ratio of what the model predicts", model),
             line("control: zero", "A model that predicts zero everywhere", zero),
-            line(
-                "control: visible mean",
-                "The mea color of the visible patches",
-                scores.visible_mean,
-            ),
+            line("control: visible mean", "The mea color of the visible patches", scores.visible_mean),
             Ratio {
                 name: "gain over zero",
                 meaning: "The prediction less the first control",
@@ -332,7 +328,7 @@ fn chart(sides: &[Side]) -> Option<String> {
         .filter(|series| !series.points.is_empty())
         .collect();
     let chart = LineChart {
-        title: "Alignment (CKA) with the whole image".to_owned(),
+        title: "Alignment (CKA) with the full image".to_owned(),
         x_label: "block".to_owned(),
         y_label: String::new(),
         series,

@@ -1,10 +1,10 @@
 //! What the playground is asked for: read from the address, written into its links, turned into questions.
 
-use crate::web::error::{Error, Result};
-use crate::web::fields::{Fields, query_of};
 use crate::experiment::RunId;
 use crate::playground::{Chosen, Hidden, Mask, Patches, Question};
 use crate::store::Run;
+use crate::web::error::{Error, Result};
+use crate::web::fields::{Fields, query_of};
 
 /// The query, as a form shows it again.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +17,9 @@ pub struct Setup {
     pub image: usize,
     /// The name of an image that was handed in; it goes before the other.
     pub upload: Option<String>,
-    /// Hidden patches as digits, if a person chose them.
+    /// Masked patches as digits, if a person chose them.
     pub hide: Option<String>,
-    /// Share of the patches hidden, if none were chosen.
+    /// Ratio of the patches masked, if none were chosen.
     pub ratio: f64,
     /// Seed of that draw.
     pub seed: u64,
@@ -220,9 +220,6 @@ mod tests {
     #[test]
     fn buttons_go_to_the_images_beside() {
         let image = |go: &str, at: &str| setup(&[("image", at), ("go", go)]).unwrap().image;
-        assert_eq!(
-            (image("next", "3"), image("previous", "3"), image("previous", "0")),
-            (4, 2, 0)
-        );
+        assert_eq!((image("next", "3"), image("previous", "3"), image("previous", "0")), (4, 2, 0));
     }
 }

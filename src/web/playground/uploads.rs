@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::playground::LARGEST_FILE;
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::query_of;
-use crate::playground::LARGEST_FILE;
 
 /// Images kept; with more, the one that was looked at longest ago is forgotten.
 const KEPT: usize = 8;

@@ -3,11 +3,11 @@
 use axum::extract::State;
 use axum::response::Redirect;
 
+use crate::experiment::RunId;
+use crate::jobs;
 use crate::web::App;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InForm, InPath};
-use crate::experiment::RunId;
-use crate::jobs;
 
 impl From<jobs::Error> for Error {
     fn from(error: jobs::Error) -> Self {
@@ -31,7 +31,7 @@ pub async fn retry(State(app): App, path: InPath, InForm(form): InForm) -> Resul
     Ok(back(&path.run()?, &form))
 }
 
-/// Lets the run begin again from nothing.
+/// Lets the run restart from nothing.
 pub async fn restart(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
     app.jobs.restart(&path.run()?).await?;
     Ok(back(&path.run()?, &form))

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::experiment::{RunId, Stage, Values};
+use crate::store::Run;
 use crate::web::charts::curves::{ChartView, Look, SECONDS, chart, runs_of};
 use crate::web::error::Result;
 use crate::web::fields::{InQuery, query_of};
@@ -13,8 +15,6 @@ use crate::web::filters::measure_text;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
-use crate::experiment::{RunId, Stage, Values};
-use crate::store::Run;
 
 #[derive(askama::Template)]
 #[template(path = "runs/compare.html")]

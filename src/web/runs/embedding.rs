@@ -11,17 +11,17 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::charts::PALETTE;
+use crate::experiment::RunId;
+use crate::jobs::Unanswered;
+use crate::playground::{Feature, Map, Mapping, Point, Reply, Request, Way};
+use crate::store::Run;
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{Fields, InPath, InQuery};
 use crate::web::page::{Layout, Page};
 use crate::web::playground::page::{run_of, written};
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
-use crate::charts::PALETTE;
-use crate::experiment::RunId;
-use crate::jobs::Unanswered;
-use crate::playground::{Feature, Map, Mapping, Point, Reply, Request, Way};
-use crate::store::Run;
 
 /// How long a script waits before it is told what is being done.
 const BRIEF: Duration = Duration::from_secs(1);

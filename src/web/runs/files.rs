@@ -12,11 +12,11 @@ use futures::stream;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use crate::experiment::RunId;
+use crate::run_dir::{RunDir, State as RunState};
 use crate::web::error::{Error, Result};
 use crate::web::fields::InPath;
 use crate::web::{App, AppState};
-use crate::experiment::RunId;
-use crate::run_dir::{RunDir, State as RunState};
 
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -50,7 +50,7 @@ pub async fn model(State(app): App, path: InPath) -> Result<Response> {
 /// The names of the training images of a run that uses a part of them.
 pub async fn chosen(State(app): App, path: InPath) -> Result<Response> {
     let dir = dir_of(&app, &path).await?;
-    let body = whole(&dir.chosen_file(), "the run has no list of images: it uses all, or has not begun").await?;
+    let body = whole(&dir.subset_file(), "the run has no list of images: it uses all, or has not begun").await?;
     let name = format!("attachment; filename=\"umbra-{}-images.tsv\"", path.run()?);
     Ok((
         [

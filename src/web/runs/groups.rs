@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::experiment::{RunId, Study};
+use crate::run_dir::State;
+use crate::store::{GroupBy, GroupPart};
 use crate::web::AppState;
 use crate::web::error::{Error, Result};
 use crate::web::filters::measure_text;
 use crate::web::runs::query::{RunsQuery, study_runs};
-use crate::experiment::{RunId, Study};
-use crate::run_dir::State;
-use crate::store::{GroupBy, GroupPart};
 
 /// Runs that have something in common.
 pub struct Group {

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::experiment::{MethodInfo, Stage, Study};
+use crate::run_dir::State as RunState;
+use crate::store::Run;
 use crate::web::error::Result;
 use crate::web::fields::InQuery;
 use crate::web::filters;
@@ -15,9 +18,6 @@ use crate::web::runs::groups::{Group, groups};
 use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
-use crate::experiment::{MethodInfo, Stage, Study};
-use crate::run_dir::State as RunState;
-use crate::store::Run;
 
 #[derive(askama::Template)]
 #[template(path = "runs/list.html")]

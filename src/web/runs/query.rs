@@ -1,11 +1,11 @@
 //! What the list of runs is asked for: read from the address, written into its links.
 
-use crate::web::AppState;
-use crate::web::error::{Error, Result};
-use crate::web::fields::{Fields, query_of};
 use crate::experiment::{Request, RunId, Stage, Study};
 use crate::run_dir::State;
 use crate::store::{Ground, RunFilter, Sort};
+use crate::web::AppState;
+use crate::web::error::{Error, Result};
+use crate::web::fields::{Fields, query_of};
 
 /// Runs on one page.
 pub const PAGE_SIZE: u64 = 100;

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::run_dir::State as RunState;
+use crate::store::{Run, RunFilter};
 use crate::web::App;
 use crate::web::error::Result;
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
-use crate::run_dir::State as RunState;
-use crate::store::{Run, RunFilter};
 
 /// Waiting runs that the page lists.
 const SHOWN: usize = 200;

@@ -5,20 +5,20 @@ use std::path::Path;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use crate::web::charts::curves::{ChartView, Look, SECONDS, chart};
+use crate::experiment::{RunId, Stage};
+use crate::run_dir::RunDir;
+use crate::store::{Attempt, ImageRow, Load, Run, Warning};
 use crate::web::charts::cka_files::{Drawing, View, charts as cka_charts, found};
+use crate::web::charts::curves::{ChartView, Look, SECONDS, chart};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
-use crate::web::runs::files::log_tail;
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
+use crate::web::runs::files::log_tail;
 use crate::web::runs::settings::{SectionView, section_views};
 use crate::web::runs::tables::{Member, tables_of};
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
-use crate::experiment::{RunId, Stage};
-use crate::run_dir::RunDir;
-use crate::store::{Attempt, Load, ImageRow, Run, Warning};
 
 /// Bytes of the log that the page shows.
 const LOG_TAIL: u64 = 64 * 1024;
@@ -30,7 +30,7 @@ struct RunPage {
     run: Run,
     parent: Option<Run>,
     children: Vec<Run>,
-    /// How many runs made from it begin again with it.
+    /// How many runs made from it restart with it.
     made: u64,
     results: Vec<(String, f64)>,
     look: Look,
@@ -103,7 +103,7 @@ pub async fn run(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
         tables: tables_of(&app, &run),
         log: log_tail(&app, &id, LOG_TAIL).await?,
         has_model: RunDir::of(app.jobs.data_dir(), &id).model_file().is_file(),
-        has_list: RunDir::of(app.jobs.data_dir(), &id).chosen_file().is_file(),
+        has_list: RunDir::of(app.jobs.data_dir(), &id).subset_file().is_file(),
         next_stages: next_stages(&app, &run),
         commands: commands(app.jobs.data_dir(), &run, attempts.last()),
         attempts,

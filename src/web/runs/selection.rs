@@ -1,10 +1,10 @@
 //! The runs that an address names.
 
+use crate::experiment::RunId;
+use crate::store::Run;
 use crate::web::AppState;
 use crate::web::error::{Error, Result};
 use crate::web::fields::Fields;
-use crate::experiment::RunId;
-use crate::store::Run;
 
 /// The runs that `runs=a,b` or `runs=a&runs=b` names, in that order and each once.
 ///

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::web::AppState;
 use crate::experiment::catalog::recipe;
 use crate::experiment::{RunSpec, Section, Value};
+use crate::web::AppState;
 
 /// A section of the run's settings.
 pub struct SectionView {

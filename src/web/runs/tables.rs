@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::web::AppState;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::arrangement::View;
 use crate::experiment::{Plan, Request, Study};
 use crate::store::Run;
+use crate::web::AppState;
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::Choice;
 
 /// A place of a table.
 pub struct Member {

@@ -19,7 +19,7 @@ pub trait RunView {
     fn can_cancel(&self) -> bool;
     /// Whether it can go on.
     fn can_retry(&self) -> bool;
-    /// Whether it can begin again from nothing.
+    /// Whether it can restart from nothing.
     fn can_restart(&self) -> bool;
 }
 

@@ -1,10 +1,10 @@
 //! How a study's table is looked at: columns, rows, order, seeds, another table beside it. It stands in the address, so that
 //! every view has a link.
 
+use crate::experiment::{Arrangement, Study};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, query_of};
 use crate::web::studies::choice::Choice;
-use crate::experiment::{Arrangement, Study};
 
 /// The view as it was asked for, so that a form can show it again and links can change one part of it.
 #[derive(Clone, Debug, Default, PartialEq)]

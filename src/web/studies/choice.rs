@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::web::AppState;
-use crate::web::fields::{Fields, query_of};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
 use crate::run_dir::State;
 use crate::store::Run;
+use crate::web::AppState;
+use crate::web::fields::{Fields, query_of};
 
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]

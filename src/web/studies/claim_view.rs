@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::web::filters::duration_text;
-use crate::web::runs::view::sign_of;
 use crate::charts::IntervalMark;
 use crate::experiment::claim::Bound;
 use crate::experiment::next::estimate_text;
 use crate::experiment::verdict::{Finding, Number};
 use crate::experiment::{Judgment, Past, Study, Verdict};
 use crate::store::Next;
+use crate::web::filters::duration_text;
+use crate::web::runs::view::sign_of;
 
 /// Comparisons beyond which they are folded away.
 const FOLDED: usize = 4;

@@ -7,17 +7,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use crate::web::studies::claim_view::{ClaimView, anchor};
+use crate::experiment::forecast::Speed;
+use crate::experiment::next::seeds_to_plan;
+use crate::experiment::{Request, Scale, Study, Verdict, plan};
+use crate::store::{Ground, Judged};
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::studies::choice::{Choice, check_source};
+use crate::web::studies::claim_view::{ClaimView, anchor};
 use crate::web::{App, AppState};
-use crate::experiment::forecast::Speed;
-use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Request, Scale, Study, Verdict, plan};
-use crate::store::{Ground, Judged};
 
 #[derive(askama::Template)]
 #[template(path = "studies/claims.html")]

@@ -4,15 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::experiment::forecast::Speed;
+use crate::experiment::grid::{Grid, MEASURES};
+use crate::experiment::{MethodInfo, Scale, Study, Together};
+use crate::run_dir::write_atomic;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InForm, InPath, InQuery};
 use crate::web::page::{Layout, Page};
 use crate::web::studies::choice::Choice;
 use crate::web::{App, AppState, filters};
-use crate::experiment::forecast::Speed;
-use crate::experiment::grid::{Grid, MEASURES};
-use crate::experiment::{MethodInfo, Scale, Study, Together};
-use crate::run_dir::write_atomic;
 
 #[derive(askama::Template)]
 #[template(path = "studies/new.html")]

@@ -4,17 +4,17 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
+use crate::experiment::table::Entry;
+use crate::experiment::{Caption, Table};
 use crate::web::App;
 use crate::web::charts::curves::{FILE_POLICY, theme_of};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
+use crate::web::studies::arrangement::View;
 use crate::web::studies::choice::Choice;
 use crate::web::studies::sheet::sheet;
 use crate::web::studies::tabs::with_seeds;
-use crate::web::studies::arrangement::View;
-use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
-use crate::experiment::table::Entry;
-use crate::experiment::{Caption, Table};
 
 /// The formats: ending, name on pages, what it is.
 pub const FORMATS: [(&str, &str, &str); 6] = [

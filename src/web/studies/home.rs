@@ -5,18 +5,18 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use crate::web::error::Result;
-use crate::web::filters;
-use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::Choice;
-use crate::web::studies::tabs::{Tab, tabs_of};
-use crate::web::studies::arrangement::View;
-use crate::web::runs::view::RunView;
-use crate::web::{App, AppState};
 use crate::experiment::{Scale, Study};
 use crate::jobs::Slot;
 use crate::run_dir::State as RunState;
 use crate::store::{Run, RunFilter, Sort};
+use crate::web::error::Result;
+use crate::web::filters;
+use crate::web::page::{Layout, Page};
+use crate::web::runs::view::RunView;
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::Choice;
+use crate::web::studies::tabs::{Tab, tabs_of};
+use crate::web::{App, AppState};
 
 /// Runs of the newest that the page lists.
 const RECENT: u64 = 12;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::web::AppState;
 use crate::experiment::{Invalid, Plan, Request, Scale, Study, plan_seeds};
+use crate::web::AppState;
 
 /// Runs that are kept by name, over all studies: some tens of megabytes.
 const MOST: usize = 100_000;

@@ -3,19 +3,19 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
+use crate::experiment::{Cell, Column, Study};
+use crate::store::Run;
 use crate::web::charts::curves::MOST_RUNS;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery, query_of};
 use crate::web::page::{Layout, Page};
+use crate::web::runs::view::RunView;
+use crate::web::studies::arrangement::View;
 use crate::web::studies::choice::Choice;
 use crate::web::studies::sheet::sheet;
 use crate::web::studies::table::paper_scale;
 use crate::web::studies::tabs::with_seeds;
-use crate::web::studies::arrangement::View;
-use crate::web::runs::view::RunView;
 use crate::web::{App, filters};
-use crate::experiment::{Cell, Column, Study};
-use crate::store::Run;
 
 #[derive(askama::Template)]
 #[template(path = "studies/number.html")]

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::experiment::forecast::{Basis, Speed, distinct};
+use crate::experiment::{Invalid, Plan, Scale, Study, Together};
 use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InQuery, query_of};
 use crate::web::page::{Layout, Page};
 use crate::web::studies::choice::{Choice, check_source};
 use crate::web::{App, AppState, filters};
-use crate::experiment::forecast::{Basis, Speed, distinct};
-use crate::experiment::{Invalid, Plan, Scale, Study, Together};
 
 #[derive(askama::Template)]
 #[template(path = "studies/plan.html")]

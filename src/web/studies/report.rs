@@ -6,20 +6,20 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
 
-use crate::web::App;
-use crate::web::charts::curves::FILE_POLICY;
-use crate::web::studies::claim_view::{ClaimView, claims_of};
-use crate::web::error::{Error, Result};
-use crate::web::fields::InQuery;
-use crate::web::filters;
-use crate::web::studies::report_facts::{Device, Difference, devices, differences, scale_settings};
-use crate::web::studies::report_figures::{Figure, figures};
-use crate::web::studies::choice::{Choice, check_source};
-use crate::web::runs::view::RunView;
 use crate::experiment::table::Table;
 use crate::experiment::{Catalog, Request, Scale, Study, Verdict, plan};
 use crate::run_dir;
 use crate::store::{Filled, Ground, Run, Store};
+use crate::web::App;
+use crate::web::charts::curves::FILE_POLICY;
+use crate::web::error::{Error, Result};
+use crate::web::fields::InQuery;
+use crate::web::filters;
+use crate::web::runs::view::RunView;
+use crate::web::studies::choice::{Choice, check_source};
+use crate::web::studies::claim_view::{ClaimView, claims_of};
+use crate::web::studies::report_facts::{Device, Difference, devices, differences, scale_settings};
+use crate::web::studies::report_figures::{Figure, figures};
 
 #[derive(askama::Template)]
 #[template(path = "studies/report.html")]

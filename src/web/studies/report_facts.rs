@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::web::runs::view::RunView;
 use crate::experiment::{Plan, RunSpec, Scale, Stage, Study, Values};
 use crate::store::Run;
+use crate::web::runs::view::RunView;
 
 /// Runs of one device.
 pub struct Device {

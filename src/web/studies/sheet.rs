@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::web::AppState;
-use crate::web::error::Result;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::arrangement::View;
 use crate::experiment::{Arrangement, Invalid, Plan, Study, Table};
 use crate::store::Filled;
+use crate::web::AppState;
+use crate::web::error::Result;
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::Choice;
 
 /// A table, and the one beside it.
 pub struct Sheet {

@@ -6,20 +6,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::web::studies::claim_view::{ClaimView, claims_of};
-use crate::web::error::Result;
-use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
-use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::{Choice, Done, check_source};
-use crate::web::studies::sheet::{Numbers, Sheet, sheet};
-use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
-use crate::web::studies::tabs::{Tab, tabs};
-use crate::web::studies::arrangement::View;
-use crate::web::runs::view::RunView;
-use crate::web::{App, AppState, filters};
 use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
+use crate::web::error::Result;
+use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
+use crate::web::page::{Layout, Page};
+use crate::web::runs::view::RunView;
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::{Choice, Done, check_source};
+use crate::web::studies::claim_view::{ClaimView, claims_of};
+use crate::web::studies::sheet::{Numbers, Sheet, sheet};
+use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
+use crate::web::studies::tabs::{Tab, tabs};
+use crate::web::{App, AppState, filters};
 
 /// Runs that the page lists; more are a click away.
 const LISTED: usize = 200;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::web::fields::query_of;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::sheet::Sheet;
-use crate::web::studies::arrangement::View;
-use crate::web::runs::view::{RunView, sign_of};
 use crate::experiment::table::{Entry, Missing};
 use crate::experiment::{Column, RunId, Study};
 use crate::store::Filled;
+use crate::web::fields::query_of;
+use crate::web::runs::view::{RunView, sign_of};
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::Choice;
+use crate::web::studies::sheet::Sheet;
 
 /// The heads over one column of the study.
 pub struct Head {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::web::AppState;
-use crate::web::error::{Error, Result};
-use crate::web::studies::choice::{Choice, Done};
-use crate::web::studies::arrangement::View;
 use crate::experiment::{Plan, RunId, Scale, Study};
 use crate::run_dir::State;
 use crate::store::{Ground, most_seeds, seeds_begun};
+use crate::web::AppState;
+use crate::web::error::{Error, Result};
+use crate::web::studies::arrangement::View;
+use crate::web::studies::choice::{Choice, Done};
 
 /// A scale with some images.
 pub struct Tab {

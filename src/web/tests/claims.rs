@@ -14,7 +14,7 @@ pub fn seeds_plan(seeds: u64) -> Plan {
     plan(&Study::built_in()[0], &Scale::built_in()[0], &catalog(), &request).unwrap()
 }
 
-/// Writes every run of the first study at smoke, finished; MAE is above scratch in finetuning and not in the probe.
+/// Writes every run of the first study at smoke, finished; MAE is above scratch in fine-tuning and not in the probe.
 pub fn fill_seeds(data_dir: &Path, seeds: u64) {
     for run in &seeds_plan(seeds).runs {
         let mae = if run.method == "mae" { 1.0 } else { 0.0 };
@@ -46,7 +46,7 @@ async fn before_anything_ran_the_page_lists_all_claims_and_what_each_needs() {
             &format!("action=\"/claims/{}/{}/launch\"", study.name, claim.id),
         ]);
     }
-    // MAE and scratch, pretrained, finetuned and probed with two seeds.
+    // MAE and scratch, pretrained, fine-tuned and probed with two seeds.
     page.has(&["12 runs of seeds 0, 1"]);
     site.page("/claims?verdict=supported").await.has(&["No claim is supported here"]);
 }
@@ -77,7 +77,7 @@ async fn claims_are_judged_on_all_seeds_that_were_begun() {
     let rebuilds = claim("mae-rebuilds");
     assert_eq!(rebuilds["verdict"], "supported");
     assert_eq!(rebuilds["next"]["runs"].as_array().unwrap().len(), 0);
-    // Finetuning alone would support it; the probe does not.
+    // Fine-tuning alone would support it; the probe does not.
     let both = claim("mae-beats-scratch");
     assert_eq!(
         (both["verdict"].as_str(), both["findings"][0]["verdict"].as_str()),
@@ -85,7 +85,7 @@ async fn claims_are_judged_on_all_seeds_that_were_begun() {
     );
     assert_eq!(both["findings"][1]["verdict"], "not_separated");
     let runs = both["next"]["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 4, "both encoders and their probes, and no finetuning: {runs:?}");
+    assert_eq!(runs.len(), 4, "both encoders and their probes, and no fine-tuning: {runs:?}");
     assert!(runs.iter().all(|run| run["label"].as_str().unwrap().contains("seed 4")), "{runs:?}");
     assert!(both["next"]["seeds_estimate"].is_null() || both["next"]["seeds_estimate"].as_u64() > Some(4));
 }
@@ -97,7 +97,7 @@ async fn fewer_seeds_can_be_chosen_and_verdicts_filtered() {
         .await
         .has(&["1 seed<", "Lacks two seeds each."]);
     let page = site.page("/claims?verdict=supported").await;
-    page.has(&["MAE rebuilds hidden patches"]);
+    page.has(&["MAE rebuilds masked patches"]);
     assert!(!page.text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""));
     assert_eq!(site.get("/claims?verdict=true").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(site.get("/claims?scale=huge").await.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -117,7 +117,7 @@ async fn what_a_claim_needs_is_queued_from_the_page() {
     assert_eq!(
         answer.header("location"),
         "/claims?scale=smoke&data=builtin&queued=4#mae-vs-scratch-mae-beats-scratch",
-        "two encoders of seed 2 and their probes; finetuning is decided"
+        "two encoders of seed 2 and their probes; fine-tuning is decided"
     );
     let waiting = site.store.queue().await.unwrap();
     assert!(waiting.iter().all(|run| run.seed == 2) && waiting.len() == 4);

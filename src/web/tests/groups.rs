@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::*;
 
-/// Two seeds of MAE's finetuning and one of the scratch encoder's.
+/// Two seeds of MAE's fine-tuning and one of the scratch encoder's.
 fn fill(data_dir: &Path) {
     let request = crate::experiment::Request {
         seeds: Some(2),

@@ -36,7 +36,7 @@ async fn no_path_leads_out_of_a_run() {
             format!("/runs/{hostile}"),
             format!("/runs/{hostile}/log"),
             format!("/runs/{hostile}/model.safetensors"),
-            format!("/runs/{hostile}/chosen.tsv"),
+            format!("/runs/{hostile}/subset.tsv"),
             format!("/runs/{id}/images/8/{hostile}"),
             format!("/runs/{id}/images/8/{hostile}.png"),
             format!("/runs/{id}/images/{hostile}/reconstruction.png"),

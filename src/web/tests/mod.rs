@@ -93,7 +93,7 @@ impl Site {
             grace: Duration::from_secs(1),
             worker_memory: None,
         };
-        let hold = jobs::hold(dir.path()).unwrap();
+        let hold = jobs::lock_data_dir(dir.path()).unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let jobs = jobs::start(store.clone(), hold, config).await.unwrap();
         let (library, scales, catalog) = (Library::new(dir.path()), Scale::built_in(), catalog());
@@ -216,7 +216,7 @@ pub const PNG: &[u8] = &[
     b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
-/// MAE's pretraining finished with curves, images, a log and a model; its finetuning finished; its probe
+/// MAE's pretraining finished with curves, images, a log and a model; its fine-tuning finished; its probe
 /// at work under the lock that comes back; its PSNR waiting; the scratch encoder failed.
 pub fn fill_study(data_dir: &Path) -> Lock {
     let plan = smoke_plan();
@@ -270,5 +270,5 @@ fn fill_pretraining(dir: &RunDir) {
     }
     std::fs::write(dir.log_file(), "step 1\nstep 2\n").unwrap();
     std::fs::write(dir.model_file(), "weights").unwrap();
-    std::fs::write(dir.chosen_file(), "image\tclass\n#3\tcircle\n").unwrap();
+    std::fs::write(dir.subset_file(), "image\tclass\n#3\tcircle\n").unwrap();
 }

@@ -149,9 +149,9 @@ async fn a_study_that_cannot_be_at_a_scale_leaves_the_other_pages_whole() {
         let text = Study::built_in_text("table7")
             .unwrap()
             .replace("name = \"table7\"", "name = \"odd\"");
-        let odd = "[row.set.pretrain.model]\nheads = 5\n\n[row.set.pretrain.few]";
+        let odd = "[row.set.pretrain.model]\nheads = 5\n\n[row.set.pretrain.subset]";
         std::fs::create_dir(dir.join("studies")).unwrap();
-        std::fs::write(dir.join("studies/odd.toml"), text.replacen("[row.set.pretrain.few]", odd, 1)).unwrap();
+        std::fs::write(dir.join("studies/odd.toml"), text.replacen("[row.set.pretrain.subset]", odd, 1)).unwrap();
     })
     .await;
     for address in ["/", "/claims", "/runs?study=odd", "/plan", "/cka", "/studies/new?edit=odd"] {

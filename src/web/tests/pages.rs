@@ -112,11 +112,11 @@ async fn the_list_of_a_runs_images_is_offered_where_there_is_one() {
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let (id, child) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
     site.page(&format!("/runs/{id}")).await.has(&["Images it learned from"]);
-    let list = site.page(&format!("/runs/{id}/chosen.tsv")).await;
+    let list = site.page(&format!("/runs/{id}/subset.tsv")).await;
     assert_eq!(list.text.lines().count(), 2);
     assert!(list.header("content-disposition").contains(id.as_str()));
     assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Images it learned from"));
-    let none = site.get(&format!("/runs/{child}/chosen.tsv")).await;
+    let none = site.get(&format!("/runs/{child}/subset.tsv")).await;
     assert!(none.status == StatusCode::NOT_FOUND && none.text.contains("no list of images"));
 }
 

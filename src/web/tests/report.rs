@@ -54,9 +54,7 @@ async fn the_report_stands_alone() {
 async fn warnings_of_runs_stand_in_the_report_and_bad_choices_are_refused() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
-    site.page("/report.html?scale=smoke")
-        .await
-        .has(&["one image was skipped", "61.2"]);
+    site.page("/report.html?scale=smoke").await.has(&["one image was skipped", "61.2"]);
     for choice in ["scale=huge", "scale=smoke&seeds=0", "scale=smoke&data=/no/such/folder"] {
         let answer = site.get(&format!("/report.html?{choice}")).await;
         assert_eq!(answer.status, axum::http::StatusCode::UNPROCESSABLE_ENTITY, "{choice}");

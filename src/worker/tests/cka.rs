@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::worker::tests::*;
 use crate::run_dir::Matrix;
+use crate::worker::tests::*;
 
 fn matrices(events: &[Event]) -> Vec<(&str, &Matrix)> {
     let matrix = |event: &'_ Event| matches!(event.kind, EventKind::Matrix { .. });
@@ -26,7 +26,7 @@ fn features_under_occlusion_are_compared_of_a_pretrained_and_of_a_finetuned_enco
     for (parent, more) in [
         (&parent, ("cka", "mask_seeds", Value::Int(2))),
         (&finetuned, ("cka", "mask_seeds", Value::Int(2))),
-        (&parent, ("cka", "hiding", Value::Text("mask_token".to_owned()))),
+        (&parent, ("cka", "masking", Value::Text("mask_token".to_owned()))),
         (&parent, ("cka", "tokens", Value::Text("matched_flat".to_owned()))),
     ] {
         let spec = run(Stage::Cka, "cmae", Some(parent), &[ratios.clone(), more]);
@@ -49,7 +49,7 @@ fn features_under_occlusion_are_compared_of_a_pretrained_and_of_a_finetuned_enco
     }
     assert!(found.iter().enumerate().all(|(i, matrix)| !found[..i].contains(matrix)));
 
-    let token = ("cka", "hiding", Value::Text("mask_token".to_owned()));
+    let token = ("cka", "masking", Value::Text("mask_token".to_owned()));
     let spec = run(Stage::Cka, "cmae", Some(&finetuned), std::slice::from_ref(&token));
     let (_, outcome, events) = carry_out(root.path(), &spec);
     assert_eq!(
@@ -60,7 +60,7 @@ fn features_under_occlusion_are_compared_of_a_pretrained_and_of_a_finetuned_enco
     assert_eq!(carry_out(root.path(), &mae).1, Outcome::Finished);
     let (_, outcome, events) = carry_out(root.path(), &run(Stage::Cka, "mae", Some(&mae), &[token]));
     assert_eq!(
-        (outcome, reason(&events).contains("hidden patches are left out")),
+        (outcome, reason(&events).contains("masked patches are left out")),
         (Outcome::Failed, true)
     );
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::worker::tests::*;
 use crate::experiment::{Study, plan};
+use crate::worker::tests::*;
 
 fn pretrainings(study: &str, changes: &[(&str, &str, Value)]) -> Vec<RunSpec> {
     let study = Study::built_in().into_iter().find(|known| known.name == study).unwrap();
@@ -33,7 +33,7 @@ fn every_composition_of_masks_cutmix_and_colors_trains_for_each_of_three_methods
     for method in ["mae", "cmae", "supervised"] {
         let of: Vec<&RunSpec> = runs.iter().filter(|run| run.method == method).collect();
         let masks = |run: &RunSpec| run.value("method", "mask_ratio") != Some(&Value::Float(0.0));
-        let colors = |run: &RunSpec| run.value("augment", "jitter") != Some(&Value::Float(0.0));
+        let colors = |run: &RunSpec| run.value("augment", "color_jitter") != Some(&Value::Float(0.0));
         let section = if method == "supervised" { "classify" } else { "method" };
         let pastes = |run: &RunSpec| run.value(section, "cutmix") != Some(&Value::Float(0.0));
         let different: BTreeSet<_> = of.iter().map(|run| (masks(run), pastes(run), colors(run))).collect();
@@ -46,7 +46,7 @@ fn every_composition_of_masks_cutmix_and_colors_trains_for_each_of_three_methods
 fn the_rows_of_the_tables_of_few_images_train() {
     // Of 40 images four are of each class.
     for (study, images, rows) in [("table6", 10, 8), ("table7", 4, 3), ("table8", 12, 6)] {
-        let runs = pretrainings(study, &[("few", "images", Value::Int(images))]);
+        let runs = pretrainings(study, &[("subset", "images", Value::Int(images))]);
         assert!(runs.len() <= rows, "{study}: {}", runs.len());
         trains(&runs);
     }

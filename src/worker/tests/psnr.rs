@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::worker::tests::*;
 use crate::run_dir::Matrix;
+use crate::worker::tests::*;
 
 #[test]
 fn reconstructions_are_scored_by_every_measure_at_every_ratio_and_followed_while_training() {

@@ -49,7 +49,7 @@ async fn a_person_sees_what_claims_are_worth_and_queues_what_one_needs() {
     assert!(browser.text("#counts").await.contains("3 seeds"));
     let judged = browser.text("#mae-vs-scratch-mae-rebuilds").await;
     assert!(judged.contains("supported") && judged.contains("n = 3 pairs"), "{judged}");
-    // Better finetuned, worse probed: one broken part is enough.
+    // Better fine-tuned, worse probed: one broken part is enough.
     assert!(browser.text("#mae-vs-scratch-mae-beats-scratch").await.contains("contradicted"));
     let drawn = "const mark = document.querySelector('#mae-vs-scratch-mae-rebuilds svg.interval circle'); return mark.getBoundingClientRect().width";
     let width = browser.client.execute(drawn, vec![]).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_person_sees_what_claims_are_worth_and_queues_what_one_needs() {
     let waiting = server.api("/queue", None)["queue"].as_array().unwrap().len();
     assert!(
         waiting >= 11,
-        "three encoders of two seeds, pretrained and finetuned, of which one may be at work: {waiting}"
+        "three encoders of two seeds, pretrained and fine-tuned, of which one may be at work: {waiting}"
     );
     for run in server.api("/queue", None)["queue"].as_array().unwrap() {
         server.api(&format!("/runs/{}/cancel", run["id"].as_str().unwrap()), Some("{}"));

@@ -2,7 +2,7 @@
 
 use crate::worker::tests::*;
 
-const IMAGES: (&str, &str, Value) = ("few", "images", Value::Int(3));
+const IMAGES: (&str, &str, Value) = ("subset", "images", Value::Int(3));
 
 fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
@@ -23,20 +23,20 @@ fn named(events: &[Event], name: &str) -> f64 {
 }
 
 fn list(dir: &RunDir) -> Vec<String> {
-    let text = fs::read_to_string(dir.chosen_file()).unwrap();
+    let text = fs::read_to_string(dir.subset_file()).unwrap();
     text.lines().skip(1).map(str::to_owned).collect()
 }
 
 #[test]
 fn pretraining_on_few_images_sees_them_again_and_what_follows_sees_all() {
     let root = tempfile::tempdir().unwrap();
-    let parent = run(Stage::Pretrain, "mae", None, &[IMAGES, ("few", "choice", text("random"))]);
+    let parent = run(Stage::Pretrain, "mae", None, &[IMAGES, ("subset", "selection", text("random"))]);
     let (dir, outcome, events) = carry_out(root.path(), &parent);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     assert_eq!(list(&dir).len(), 3);
     // An epoch is as many images as the whole split has: 40 in batches of 10, twice.
     assert_eq!(metrics(&events, "train/loss").len(), 8);
-    let seen = ["few.images", "few.classes", "few.images_seen"].map(|name| named(&events, name));
+    let seen = ["subset.images", "subset.classes", "subset.images_seen"].map(|name| named(&events, name));
     assert_eq!((seen[0], seen[2]), (3.0, 80.0));
     assert!((1.0..=3.0).contains(&seen[1]));
     assert_eq!(warnings(&events), [""; 0], "nothing in MAE compares images of a batch");
@@ -45,9 +45,9 @@ fn pretraining_on_few_images_sees_them_again_and_what_follows_sees_all() {
     let (dir, outcome, events) = carry_out(root.path(), &whole);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     assert_eq!(metrics(&events, "val/top1").last().unwrap().0, 8, "all 40 images twice");
-    assert!(!dir.chosen_file().exists());
+    assert!(!dir.subset_file().exists());
 
-    let tenth = run(Stage::Finetune, "mae", Some(&parent), &[("labels", "share", Value::Float(0.5))]);
+    let tenth = run(Stage::Finetune, "mae", Some(&parent), &[("labels", "fraction", Value::Float(0.5))]);
     assert_ne!(tenth.key, whole.key);
     let (dir, outcome, events) = carry_out(root.path(), &tenth);
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
@@ -55,7 +55,7 @@ fn pretraining_on_few_images_sees_them_again_and_what_follows_sees_all() {
     assert_eq!((list(&dir).len(), named(&events, "finetune.labels")), (20, 20.0));
 
     // The list of a run gives the same images to another one.
-    let listed = [("labels", "list", text(dir.chosen_file().to_str().unwrap()))];
+    let listed = [("labels", "list", text(dir.subset_file().to_str().unwrap()))];
     let (again, outcome, _) = carry_out(root.path(), &run(Stage::Finetune, "mae", Some(&parent), &listed));
     assert_eq!(outcome, Outcome::Finished);
     assert_eq!(list(&again), list(&dir));
@@ -90,7 +90,7 @@ fn every_method_that_trains_does_so_on_three_images_and_says_what_copies_mean() 
 #[test]
 fn a_single_image_has_no_negatives_which_is_refused_or_asked_for() {
     let root = tempfile::tempdir().unwrap();
-    let one = ("few", "images", Value::Int(1));
+    let one = ("subset", "images", Value::Int(1));
     let with = |method: &str, more: &[(&'static str, &'static str, Value)]| {
         let changes = [std::slice::from_ref(&one), more].concat();
         carry_out(root.path(), &run(Stage::Pretrain, method, None, &changes))
@@ -116,7 +116,7 @@ fn a_run_may_end_before_its_schedule_or_with_it() {
         let stop = [("repeat", "stop", Value::Float(0.5)), ("repeat", "schedule", text(schedule))];
         let (_, outcome, events) = carry_out(root.path(), &run(Stage::Pretrain, "mae", None, &stop));
         assert_eq!(outcome, Outcome::Finished, "{events:?}");
-        assert_eq!(named(&events, "few.images_seen"), 40.0);
+        assert_eq!(named(&events, "subset.images_seen"), 40.0);
         let rates = metrics(&events, "train/lr");
         assert_eq!(rates.len(), 4);
         rates[3].1
@@ -138,12 +138,12 @@ fn a_run_that_goes_on_with_other_images_is_refused() {
     let before = fs::read_to_string(dir.events_file()).unwrap();
     let unfinished: Vec<&str> = before.lines().filter(|line| !line.contains("\"finished\"")).collect();
     fs::write(dir.events_file(), unfinished.join("\n") + "\n").unwrap();
-    fs::write(dir.chosen_file(), "image\tclass\n#39\tcircle\n").unwrap();
+    fs::write(dir.subset_file(), "image\tclass\n#39\tcircle\n").unwrap();
     assert_eq!(work(&dir, &options()), Outcome::Failed);
     let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
     let reason = reason(&events);
     assert!(
-        reason.contains("chosen.tsv") && reason.contains("others than those this run began with"),
+        reason.contains("subset.tsv") && reason.contains("others than those this run began with"),
         "{reason}"
     );
 }
@@ -170,7 +170,10 @@ fn a_cached_probe_chooses_its_rate_on_held_out_images_and_writes_a_head() {
     let root = tempfile::tempdir().unwrap();
     let parent = run(Stage::Pretrain, "random_init", None, &[]);
     assert_eq!(carry_out(root.path(), &parent).1, Outcome::Finished);
-    let changes = [("cached", "rates", text("1e-9, 0.1, 1e6")), ("cached", "epochs", Value::Int(20))];
+    let changes = [
+        ("cached", "learning_rates", text("1e-9, 0.1, 1e6")),
+        ("cached", "epochs", Value::Int(20)),
+    ];
     let (dir, outcome, events) = carry_out(root.path(), &run(Stage::ProbeCached, "random_init", Some(&parent), &changes));
     assert_eq!(outcome, Outcome::Finished, "{events:?}");
     let names: Vec<&str> = summaries(&events).iter().map(|(name, _)| *name).collect();
@@ -198,7 +201,7 @@ fn a_cached_probe_chooses_its_rate_on_held_out_images_and_writes_a_head() {
 fn a_record_from_before_these_settings_is_worked_on_with_the_same_bits() {
     let now = run(Stage::Pretrain, "mocov3", None, &[]);
     let mut before = now.clone();
-    for section in ["few", "repeat", "knn"] {
+    for section in ["subset", "repeat", "knn"] {
         assert!(before.settings.remove(section).is_some());
     }
     let model = |run: &RunSpec| {
