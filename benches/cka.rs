@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use umbra::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
-use umbra::jobs::worker::{Outcome, WorkOptions, work};
+use umbra::worker::{Outcome, WorkOptions, work};
 use umbra::methods::catalog;
 use umbra::run_dir::RunDir;
 
