@@ -122,7 +122,7 @@ mod tests {
             put(dir, name, days);
         }
         assert_eq!(clean(dir, DAY * 30).unwrap(), Cleaned { caches: 1, bytes: 24 });
-        assert_eq!(names(dir), ["b.lock", "b.images", "notes.txt"]);
+        assert_eq!(names(dir), ["b.images", "b.lock", "notes.txt"]);
         assert_eq!(clean(dir, Duration::ZERO).unwrap(), Cleaned { caches: 1, bytes: 12 });
         assert_eq!(names(dir), ["notes.txt"]);
         assert_eq!(clean(&dir.join("missing"), Duration::ZERO).unwrap(), Cleaned::default());

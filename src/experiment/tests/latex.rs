@@ -26,7 +26,7 @@ fn a_table_is_a_float_with_rules_bold_and_both_numbers() {
     & ours & paper & ours \\
     \midrule
     MAE & $\mathbf{81.0 \pm 1.4}$ & 83.1 & -- \\
-    MAE, finetuned for long & $79.0_{\,n=1}$ &  & -- \\
+    MAE, fine-tuned for long & $79.0_{\,n=1}$ &  & -- \\
     Random \textbar{} none & -- &  &  \\
     \bottomrule
   \end{tabular}}

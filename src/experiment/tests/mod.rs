@@ -86,7 +86,7 @@ summary = "Does it work?"
 
 [[column]]
 id = "finetune"
-title = "Finetuned"
+title = "Fine-tuned"
 stage = "finetune"
 measure = "finetune.top1"
 unit = "%"

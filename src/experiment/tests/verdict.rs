@@ -160,7 +160,7 @@ fn an_equivalence_of_three_holds_between_any_two() {
     let verdicts: Vec<_> = apart.findings.iter().map(|finding| finding.verdict).collect();
     assert_eq!(verdicts, [Verdict::Supported, Verdict::Supported, Verdict::Contradicted]);
     assert_eq!(apart.verdict, Verdict::Contradicted);
-    assert_eq!(apart.findings[2].what(), "B − C, Finetuned");
+    assert_eq!(apart.findings[2].what(), "B − C, Fine-tuned");
 }
 
 #[test]
