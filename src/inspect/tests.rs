@@ -204,7 +204,7 @@ fn a_model_is_read_once_and_again_when_it_was_written_anew() {
     std::fs::copy(RunDir::of(dir.path(), &runs[0].id).model_file(), probe_dir.model_file()).unwrap();
     asked.run = probe.id;
     let error = looker.answer(&asked, &[], &mut |_| ()).unwrap_err().to_string();
-    assert!(error.contains("only pretraining and finetuning"), "{error}");
+    assert!(error.contains("only pretraining and fine-tuning"), "{error}");
 }
 
 #[test]
