@@ -2,9 +2,9 @@
 
 python3 benches/cka_torch.py [--threads 2] [--tokens mean_patch|cls|matched_flat|matched_mean] [--shared] [--float32-grams]
 
-A ViT-Ti (12 blocks, width 192, 3 heads, patches of 4 by 4 pixels) that was not trained, 2000 pictures of 32 by 32 pixels in
-batches of 250, nine ratios of dropped patches, three draws of masks: after every block the unbiased minibatch CKA of the whole
-pictures' features and the masked ones', in float64. As it is commonly written, the whole pictures are encoded anew for every
+A ViT-Ti (12 blocks, width 192, 3 heads, patches of 4 by 4 pixels) that was not trained, 2000 images of 32 by 32 pixels in
+batches of 250, nine ratios of dropped patches, three draws of masks: after every block the unbiased minibatch CKA of the full
+images' features and the masked ones', in float64. As it is commonly written, the full images are encoded anew for every
 ratio and draw; with --shared once a batch, as Umbra does. Dropped patches are not computed in either.
 """
 
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
 
 
 def features(stream, tokens, keep=None):
-    """[batch, dim] of a stream; `keep` picks the patches that the other picture shows too."""
+    """[batch, dim] of a stream; `keep` picks the patches that the masked image shows too."""
     if tokens == "cls":
         return stream[:, 0]
     patches = stream[:, 1:]
@@ -77,7 +77,7 @@ def gram(x, dtype):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--threads", type=int, default=2)
-    arguments.add_argument("--pictures", type=int, default=2000)
+    arguments.add_argument("--images", type=int, default=2000)
     arguments.add_argument("--batch", type=int, default=250)
     arguments.add_argument("--draws", type=int, default=3)
     arguments.add_argument("--tokens", default="mean_patch", choices=["mean_patch", "cls", "matched_flat", "matched_mean"])
@@ -87,7 +87,7 @@ def main():
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     dtype = torch.float32 if asked.float32_grams else torch.float64
-    encoder, images = Encoder().eval(), torch.randn(asked.pictures, 3, SIDE, SIDE)
+    encoder, images = Encoder().eval(), torch.randn(asked.images, 3, SIDE, SIDE)
     ratios, matched = [i / 10 for i in range(1, 10)], asked.tokens.startswith("matched")
     sums = torch.zeros(3, DEPTH, len(ratios), asked.draws, dtype=torch.float64)
     began = time.perf_counter()
@@ -100,9 +100,10 @@ def main():
                     count = int(PATCHES * (1 - ratio) + 1e-9)
                     noise = torch.rand(1 if matched else len(batch), PATCHES).expand(len(batch), -1)
                     keep = noise.argsort(1)[:, :count]
-                    whole, masked = shared or encoder(batch), encoder(batch, keep)
+                    full, masked = shared or encoder(batch), encoder(batch, keep)
                     for block in range(DEPTH):
-                        k = shared_grams[block] if shared_grams else gram(features(whole[block], asked.tokens, keep if matched else None), dtype)
+                        visible = keep if matched else None
+                        k = shared_grams[block] if shared_grams else gram(features(full[block], asked.tokens, visible), dtype)
                         l = gram(features(masked[block], asked.tokens), dtype)
                         for at, (a, b) in enumerate([(k, l), (k, k), (l, l)]):
                             sums[at, block, column, draw] += (a * b).sum()

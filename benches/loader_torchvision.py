@@ -1,9 +1,9 @@
-"""The loader beside torchvision's on the same pictures, the two programs in turn: medians of pictures a second.
+"""The loader beside torchvision's on the same images, the two programs in turn: medians of images a second.
 
-    python docs/loader_torchvision.py PICTURES --umbra target/release/umbra --stage finetune --decode
+    python benches/loader_torchvision.py FOLDER --umbra target/release/umbra --stage finetune --decode
 
-PICTURES is a folder that holds `train/CLASS/*.jpg`. Both sides have two workers, make the same views in batches of the
-same size, and read the files from memory after the first pass. Without --decode both sides keep decoded pictures: Umbra
+FOLDER holds `train/CLASS/*.jpg`. Both sides have two workers, make the same views in batches of the
+same size, and read the files from memory after the first pass. Without --decode both sides keep decoded images: Umbra
 in its cache, torchvision in an array. Mixing is off on both sides.
 """
 
@@ -26,7 +26,7 @@ BICUBIC = t.InterpolationMode.BICUBIC
 
 
 def views(stage, side):
-    """MAE's augmentation: of pretraining, or of finetuning with timm's rand-m9-inc1, each operation with chance a half."""
+    """MAE's augmentation: of pretraining, or of fine-tuning with timm's rand-m9-inc1, each operation with chance a half."""
     crop = lambda least: [t.RandomResizedCrop(side, scale=(least, 1.0), interpolation=BICUBIC), t.RandomHorizontalFlip()]
     numbers = [t.ToTensor(), t.Normalize(MEAN, STD)]
     if stage == "pretrain":
@@ -36,18 +36,18 @@ def views(stage, side):
 
 
 class Decoded(torch.utils.data.Dataset):
-    """Pictures decoded once, all to squares of one side, as Umbra's cache keeps them."""
+    """Images decoded once, all to squares of one side, as Umbra's cache keeps them."""
 
     def __init__(self, folder, side, views):
         fit = t.Compose([t.Resize(side, interpolation=BICUBIC), t.CenterCrop(side)])
-        self.pictures = numpy.stack([numpy.asarray(fit(picture)) for picture, _ in folder])
+        self.images = numpy.stack([numpy.asarray(fit(image)) for image, _ in folder])
         self.views = views
 
     def __len__(self):
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, place):
-        return self.views(Image.fromarray(self.pictures[place])), 0
+        return self.views(Image.fromarray(self.images[place])), 0
 
 
 def torchvision_rate(loader, batch, seconds):
@@ -64,18 +64,18 @@ def torchvision_rate(loader, batch, seconds):
 
 
 def umbra(args):
-    command = [args.umbra, "data", "bench", str(args.pictures), "--stage", args.stage, "--json"]
+    command = [args.umbra, "data", "bench", str(args.folder), "--stage", args.stage, "--json"]
     command += ["--image-size", str(args.size), "--batch", str(args.batch), "--threads", "2", "--seconds", str(args.seconds)]
     command += ["--decode"] if args.decode else []
     if args.stage == "finetune":
-        for setting in ["augment.crop=resized", "augment.rand_augment=9", "augment.erase=0.25", "classify.mix_prob=0"]:
+        for setting in ["augment.crop=resized", "augment.rand_augment=9", "augment.random_erasing=0.25", "classify.mix_prob=0"]:
             command += ["--set", setting]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--umbra", required=True)
     parser.add_argument("--stage", choices=["pretrain", "finetune"], default="pretrain")
     parser.add_argument("--size", type=int, default=32)
@@ -86,7 +86,7 @@ def main():
     args = parser.parse_args()
 
     kept = umbra(args)["kept"]
-    folder = datasets.ImageFolder(args.pictures / "train")
+    folder = datasets.ImageFolder(args.folder / "train")
     if args.decode:
         folder.transform = views(args.stage, args.size)
     else:
@@ -99,7 +99,7 @@ def main():
         theirs.append(torchvision_rate(loader, args.batch, args.seconds))
     ratio = statistics.median(a / b for a, b in zip(ours, theirs))
     one, other = statistics.median(ours), statistics.median(theirs)
-    print(f"{args.stage} {args.size} px, kept {kept}: {one:.0f} against {other:.0f} pictures/s, ratio {ratio:.1f}")
+    print(f"{args.stage} {args.size} px, kept {kept}: {one:.0f} against {other:.0f} images/s, ratio {ratio:.1f}")
 
 
 main()
