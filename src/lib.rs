@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md has the map; `experiment` and `run_dir` are the words everything else is said in.
 
+pub mod app;
 pub mod bench;
 pub mod charts;
 pub mod cli;

@@ -72,9 +72,6 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     }
     drop(store);
     let (store, jobs) = start_jobs(data_dir, &args.workers).await?;
-    for run in &next.again {
-        jobs.retry(&run.id).await?;
-    }
     let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
     let Some(ended) = work_off(&store, &jobs, &runs, args.choice.json).await? else {
         return Ok(STOPPED.into());

@@ -17,8 +17,9 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::app::launch::plan_studies;
 use crate::experiment::forecast::Speed;
-use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values, plan};
+use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values};
 use crate::inspect::{Looker, serve};
 use crate::run_dir::RunDir;
 use crate::settings::{Bench, Command, Data, Look, NamedStudies, StudyChoice, Work};
@@ -155,43 +156,33 @@ fn catalog() -> Catalog {
 
 /// The study of that name and the runs of it that were chosen.
 fn planned(name: &str, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<(Arc<Study>, Plan)> {
-    let library = Library::new(data_dir);
-    let study = library
-        .find(name)
-        .with_context(|| format!("study `{name}` is not known: it must be one of {}", library.names()))?;
-    let (scale, catalog) = (find_scale(&choice.scale)?, catalog());
+    let plans = plans_of(&[name.to_owned()], choice, data_dir)?;
+    plans.into_iter().next().context("a study has a plan")
+}
+
+/// The same of several, each once.
+fn all_planned(named: &NamedStudies, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
+    if named.all {
+        let papers = Study::built_in().into_iter().filter(Study::is_of_paper);
+        let names: Vec<String> = papers.map(|study| study.name).collect();
+        return plans_of(&names, choice, data_dir);
+    }
+    plans_of(&named.studies, choice, data_dir)
+}
+
+fn plans_of(names: &[String], choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
+    let catalog = catalog();
     let request = Request {
         data: choice.data.clone(),
         seeds: choice.seeds,
         set: settings(&choice.set, &catalog)?,
     };
-    let plan = plan(&study, &scale, &catalog, &request)?;
-    Ok((study, plan))
-}
-
-/// The same of several, each once.
-fn all_planned(named: &NamedStudies, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
-    let mut names = named.studies.clone();
-    if named.all {
-        let papers = Study::built_in().into_iter().filter(Study::is_of_paper);
-        names = papers.map(|study| study.name).collect();
-    }
-    let mut plans: Vec<(Arc<Study>, Plan)> = Vec::new();
-    for name in &names {
-        if !plans.iter().any(|(study, _)| study.name == *name) {
-            plans.push(planned(name, choice, data_dir)?);
-        }
-    }
-    Ok(plans)
+    let (library, scales) = (Library::new(data_dir), Scale::built_in());
+    Ok(plan_studies(&library, &scales, &catalog, names, &choice.scale, &request)?)
 }
 
 fn find_scale(name: &str) -> anyhow::Result<Scale> {
-    let scales = Scale::built_in();
-    let names = scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-    scales
-        .into_iter()
-        .find(|s| s.name == name)
-        .with_context(|| format!("scale `{name}` is not known: it must be one of {names}"))
+    Ok(Scale::find(&Scale::built_in(), name)?.clone())
 }
 
 /// Reads `section.key=value` settings; the kind of each value is the setting's own.

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::serve::start_jobs;
 use super::{all_planned, print, runtime};
+use crate::app::launch::queue;
 use crate::experiment::forecast::distinct;
 use crate::experiment::{Plan, RunId, RunSpec, Table};
 use crate::jobs::Jobs;
@@ -51,7 +52,7 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
 
 /// Queues runs and waits for their end; nothing if a person stopped them.
 pub(super) async fn work_off(store: &Store, jobs: &Jobs, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Option<Vec<Run>>> {
-    jobs.submit(runs, 0).await?;
+    queue(store, jobs, runs, 0).await?;
     tokio::select! {
         ended = watch(store, runs, quiet) => Ok(Some(ended?)),
         _ = tokio::signal::ctrl_c() => stop(jobs, runs).await.map(|()| None),

@@ -21,7 +21,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(super) fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A fault at a field.
+    pub fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
         Invalid {
             place: place.into(),
             message: message.into(),
@@ -83,28 +84,29 @@ pub(super) fn check_asked(place: &str, stage: Stage) -> Result<(), Invalid> {
     }
 }
 
-/// A run of `stage` starts from a run, and not from one of any stage.
+/// A run of `stage` starts from a run of its own method, and not from one of any stage.
 ///
 /// # Errors
-/// Names the stages that are allowed.
-pub(super) fn check_parent(stage: Stage, parent: Option<&RunSpec>) -> Result<(), Invalid> {
+/// Names the stages that are allowed, or the method.
+pub(super) fn check_parent(stage: Stage, method: &str, parent: Option<&RunSpec>) -> Result<(), Invalid> {
     let allowed = stage
         .starts_from()
         .iter()
         .map(|stage| stage.name())
         .collect::<Vec<_>>()
         .join(" or ");
-    match parent {
-        Some(parent) if stage.starts_from().contains(&parent.stage) => Ok(()),
-        Some(parent) => Err(Invalid::new(
-            "parent",
-            format!("that run is a {}: stage {stage} starts from a {allowed} run", parent.stage),
-        )),
-        None => Err(Invalid::new(
-            "parent",
-            format!("stage {stage} starts from a {allowed} run: name one"),
-        )),
+    let refuse = |message: String| Err(Invalid::new("parent", message));
+    let Some(parent) = parent else {
+        return refuse(format!("stage {stage} starts from a {allowed} run: name one"));
+    };
+    if !stage.starts_from().contains(&parent.stage) {
+        return refuse(format!("that run is a {}: stage {stage} starts from a {allowed} run", parent.stage));
     }
+    // What a pretraining starts from is a tokenizer, which has a kind instead of a method.
+    if stage != Stage::Pretrain && parent.method != method {
+        return refuse(format!("that run is of the method {}, not {method}", parent.method));
+    }
+    Ok(())
 }
 
 /// Checks values as somebody wrote them: `place` is where they stand.

@@ -2,15 +2,13 @@
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or fine-tuning from scratch),
 //! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request
-//! (with the row's `times`).
+//! (with the row's `times`). In a run outside a study the dataset of its parent stands in for that of the scale's `all`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use super::catalog::{Catalog, MethodInfo, recipe, sections, tokenizer_sections};
-use super::check::{
-    accept, check_asked, check_inherited, check_parent, check_scale, check_times, check_together, check_values, every_section, sections_of,
-};
+use super::check::{accept, check_scale, check_times, check_together, check_values, every_section, sections_of};
 use super::overlay::{multiply, overlay, overlay_one};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
@@ -23,7 +21,7 @@ pub use super::check::Invalid;
 /// What a person asks for on top of study and scale.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// Where the images are; `None` leaves the scale's own.
+    /// Where the images are; `None` leaves the parent's, or the scale's own.
     pub data: Option<String>,
     /// How many seeds (0, 1, …); `None` leaves the scale's own.
     pub seeds: Option<u64>,
@@ -40,6 +38,12 @@ impl Request {
             keys.insert((*key).to_owned(), value.clone());
         }
         request
+    }
+
+    /// Where the images are to come from, if it says so: `data`, or the setting `data.source`.
+    pub fn source(&self) -> Option<String> {
+        let setting = self.set.get("data").and_then(|data| data.get("source"));
+        setting.map(ToString::to_string).or_else(|| self.data.clone())
     }
 
     /// How many seeds a study has at a scale.
@@ -157,6 +161,7 @@ fn plan_row(
     let resolve = |stage: Stage, after: &str, column: &Values, parent: Option<&RunSpec>| {
         let layers = Layers {
             scale,
+            dataset: &empty,
             column,
             times: row.times.get(stage.name()).unwrap_or(&once),
             row: row.set.get(stage.name()).unwrap_or(&empty),
@@ -237,71 +242,27 @@ pub fn columns_of<'a>(study: &'a Study, row: &'a Row, method: &'a MethodInfo) ->
     columns.filter(move |column| !row.without.contains(&column.id) && has(column.stage))
 }
 
-/// Resolves one run outside a study, as the launch form and the command line do.
-///
-/// # Errors
-/// As [`plan`].
-pub fn single_run(
-    stage: Stage,
-    method: &str,
-    scale: &Scale,
-    catalog: &Catalog,
-    request: &Request,
-    seed: u64,
-    parent: Option<&RunSpec>,
-) -> Result<RunSpec, Invalid> {
-    let method = find(catalog, method)?;
-    check_asked("stage", stage)?;
-    if stage != Stage::Pretrain || parent.is_some() {
-        check_parent(stage, parent)?;
-    }
-    if stage == Stage::Psnr && !method.reconstructs {
-        return Err(Invalid::new(
-            "stage",
-            format!("{} does not reconstruct images, so it has no psnr", method.title),
-        ));
-    }
-    check_scale(scale, catalog)?;
-    check_values("", &request.set, &sections(stage, method))?;
-    check_inherited(&request.set, parent)?;
-    let layers = Layers {
-        scale,
-        column: &Values::new(),
-        times: &Factors::new(),
-        row: &Values::new(),
-        here: &Values::new(),
-        request,
-    };
-    let mut run = resolve(stage, method, seed, parent, &layers)?;
-    let after = parent.map(|parent| parent.stage).filter(|stage| *stage != Stage::Pretrain);
-    let after = after.map(|stage| format!("{stage} · ")).unwrap_or_default();
-    let other = run
-        .value("compare", "other")
-        .map(ToString::to_string)
-        .filter(|other| !other.is_empty());
-    let with = other.map(|other| format!(" with {other}")).unwrap_or_default();
-    run.label = format!("{} · {after}{stage}{with} · {} · seed {seed}", method.title, scale.name);
-    run.scale = scale.name.clone();
-    Ok(run)
-}
-
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid> {
+pub(super) fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a MethodInfo, Invalid> {
     catalog
         .get(name)
         .ok_or_else(|| Invalid::new("method", format!("`{name}` is not known: it must be one of {}", catalog.names())))
 }
 
-struct Layers<'a> {
-    scale: &'a Scale,
-    column: &'a Values,
-    times: &'a Factors,
-    row: &'a Values,
+/// What is laid over a run's defaults, later ones last.
+pub(super) struct Layers<'a> {
+    pub(super) scale: &'a Scale,
+    /// The parent's dataset, for a run outside a study.
+    pub(super) dataset: &'a Values,
+    pub(super) column: &'a Values,
+    pub(super) times: &'a Factors,
+    pub(super) row: &'a Values,
     /// The row's at this scale.
-    here: &'a Values,
-    request: &'a Request,
+    pub(super) here: &'a Values,
+    pub(super) request: &'a Request,
 }
 
-fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec>, layers: &Layers) -> Result<RunSpec, Invalid> {
+/// Makes a run of its layers.
+pub(super) fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec>, layers: &Layers) -> Result<RunSpec, Invalid> {
     let sections = sections(stage, method);
     let mut settings: Values = sections
         .iter()
@@ -311,6 +272,7 @@ fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Option<&RunSpec
         overlay_one(&mut settings, section, key, (*value).into());
     }
     overlay(&mut settings, &layers.scale.all);
+    overlay(&mut settings, layers.dataset);
     if let Some(values) = layers.scale.stage.get(stage.name()) {
         overlay(&mut settings, values);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Invalid;
 use super::schema::{Value, Values};
 use super::settings::DataSettings;
 use super::toml_file;
@@ -46,6 +47,18 @@ impl Scale {
     /// Reads a scale; `file` is named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, String> {
         toml_file::read(file, text)
+    }
+
+    /// The scale of that name.
+    ///
+    /// # Errors
+    /// A name that none of them has, with those that they have.
+    pub fn find<'a>(scales: &'a [Scale], name: &str) -> Result<&'a Scale, Invalid> {
+        let names = || scales.iter().map(|scale| scale.name.as_str()).collect::<Vec<_>>().join(", ");
+        scales
+            .iter()
+            .find(|scale| scale.name == name)
+            .ok_or_else(|| Invalid::new("scale", format!("`{name}` is not known: it must be one of {}", names())))
     }
 
     /// Where its images come from unless somebody says otherwise: `data.source`.

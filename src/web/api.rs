@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::{Error, Failure};
 use super::fields::{InPath, InQuery};
+use crate::app::launch;
 use crate::experiment::Study;
 use crate::store::Run;
 use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
@@ -132,13 +133,13 @@ pub async fn cancel(State(app): App, path: InPath) -> Answer {
 
 /// Lets a run go on from its checkpoint.
 pub async fn retry(State(app): App, path: InPath) -> Answer {
-    app.jobs.retry(&path.run()?).await.map_err(Error::from)?;
+    launch::retry(&app.store, &app.jobs, &path.run()?).await.map_err(Error::from)?;
     run(State(app), path).await
 }
 
 /// Lets a run restart from nothing.
 pub async fn restart(State(app): App, path: InPath) -> Answer {
-    app.jobs.restart(&path.run()?).await.map_err(Error::from)?;
+    launch::restart(&app.store, &app.jobs, &path.run()?).await.map_err(Error::from)?;
     run(State(app), path).await
 }
 

@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::page::{Layout, Page};
+use crate::app::launch::LaunchError;
 use crate::experiment::Invalid;
-use crate::store;
+use crate::{jobs, store};
 
 /// The result of a handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -76,6 +77,26 @@ impl Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         Error::Internal(error.into())
+    }
+}
+
+impl From<jobs::Error> for Error {
+    fn from(error: jobs::Error) -> Self {
+        match error {
+            jobs::Error::Unknown(_) => Error::NotFound(error.to_string()),
+            jobs::Error::Refused(sentence) => Error::Conflict(sentence),
+            jobs::Error::Fault(fault) => Error::Internal(fault),
+        }
+    }
+}
+
+impl From<LaunchError> for Error {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Invalid(invalid) => invalid.into(),
+            LaunchError::Jobs(error) => error.into(),
+            LaunchError::Store(error) => error.into(),
+        }
     }
 }
 

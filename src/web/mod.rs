@@ -30,6 +30,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use crate::app::launch::Launcher;
 use crate::experiment::{Catalog, Library, Scale, Study};
 use crate::jobs::Jobs;
 use crate::store::Store;
@@ -68,6 +69,16 @@ impl AppState {
 
     fn scale(&self, name: &str) -> Option<&Scale> {
         self.scales.iter().find(|scale| scale.name == name)
+    }
+
+    fn launcher(&self) -> Launcher<'_> {
+        Launcher {
+            library: &self.library,
+            scales: &self.scales,
+            catalog: &self.catalog,
+            store: &self.store,
+            jobs: &self.jobs,
+        }
     }
 }
 

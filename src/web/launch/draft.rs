@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::experiment::{Invalid, Request, RunId, RunSpec, Scale, Section, Setting, Stage, Value, single_run};
-use crate::run_dir::State;
+use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, RunTarget, Start};
+use crate::experiment::{Invalid, RunSpec, Section, Setting, Stage, Value, Values};
 use crate::web::AppState;
-use crate::web::error::{Error, Result};
+use crate::web::error::Result;
 use crate::web::fields::Fields;
-use crate::web::studies::choice::{check_source, invalid};
 
 /// What decides which settings a run has and what they are by default.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +17,7 @@ pub struct Selection {
     /// Id of the run to start from; empty is a new pretraining.
     pub parent: String,
     pub seed: String,
-    /// Where the images are; empty is the default.
+    /// Where the images are; empty is where those of the parent are, or the scale's.
     pub data: String,
 }
 
@@ -59,75 +58,36 @@ impl Selection {
         app.catalog.sections_of(self.stage, &self.method)
     }
 
-    fn scale<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
-        let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        app.scale(&self.scale)
-            .ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
-    }
-
     fn seed(&self) -> Result<u64, Invalid> {
-        // SQLite and TOML have signed numbers, so the upper half of u64 is not for seeds.
-        let parsed = self.seed.parse::<u64>().ok().filter(|seed| *seed <= i64::MAX as u64);
-        parsed.ok_or_else(|| {
-            invalid(
-                "seed",
-                format!("`{}` is not allowed: it must be a whole number of at least 0", self.seed),
-            )
+        let fault = || format!("`{}` is not allowed: it must be a whole number of at least 0", self.seed);
+        self.seed.parse().map_err(|_| Invalid::new("seed", fault()))
+    }
+
+    /// The launch of this selection with these settings.
+    fn request(&self, set: Values) -> Result<LaunchRequest, Invalid> {
+        let start = match (self.stage, self.parent.as_str()) {
+            (Stage::Pretrain, _) => Start::Nothing,
+            (_, "") => Start::NewPretraining,
+            (_, parent) => Start::Run(parent.to_owned()),
+        };
+        let run = RunTarget {
+            method: self.method.clone(),
+            stage: self.stage,
+            seed: self.seed()?,
+            start,
+        };
+        Ok(LaunchRequest {
+            target: LaunchTarget::Run(run),
+            scale: self.scale.clone(),
+            data: Some(self.data.clone()),
+            set,
+            priority: 0,
         })
-    }
-
-    /// The run to start from: the chosen one, or a pretraining with the scale's settings.
-    async fn parent(&self, app: &AppState) -> Result<Option<RunSpec>> {
-        if self.stage == Stage::Pretrain {
-            return Ok(None);
-        }
-        if self.parent.is_empty() {
-            let request = Request {
-                data: Some(self.data.clone()).filter(|data| !data.is_empty()),
-                ..Request::default()
-            };
-            return Ok(Some(single_run(
-                Stage::Pretrain,
-                &self.method,
-                self.scale(app)?,
-                &app.catalog,
-                &request,
-                self.seed()?,
-                None,
-            )?));
-        }
-        let id: RunId = self.parent.parse().map_err(|e: String| invalid("parent", e))?;
-        let run = app
-            .store
-            .run(&id)
-            .await?
-            .ok_or_else(|| invalid("parent", format!("there is no run {id}")))?;
-        if run.method != self.method {
-            return Err(invalid("parent", format!("that run is of the method {}, not {}", run.method, self.method)).into());
-        }
-        Ok(Some((*run.spec).clone()))
-    }
-
-    /// The run with this request on top, and its parent.
-    async fn resolve(&self, app: &AppState, mut request: Request) -> Result<(Option<RunSpec>, RunSpec)> {
-        let parent = self.parent(app).await?;
-        let parents_data = parent.as_ref().and_then(|p| p.value("data", "source")).map(ToString::to_string);
-        request.data = Some(self.data.clone()).filter(|data| !data.is_empty()).or(parents_data);
-        let run = single_run(
-            self.stage,
-            &self.method,
-            self.scale(app)?,
-            &app.catalog,
-            &request,
-            self.seed()?,
-            parent.as_ref(),
-        )?;
-        Ok((parent, run))
     }
 
     /// The run as it is if nothing is changed.
     pub async fn defaults(&self, app: &AppState) -> Result<RunSpec> {
-        Ok(self.resolve(app, Request::default()).await?.1)
+        Ok(last(app.launcher().resolve(&self.request(Values::new())?).await?))
     }
 }
 
@@ -182,59 +142,59 @@ impl Draft {
         Ok(Draft { selection, edits })
     }
 
-    /// The runs to queue: the run last, before it a pretraining that it needs and that is new.
+    /// Queues the run, with a pretraining that it starts from if that is new, and gives the run.
     ///
     /// # Errors
-    /// Inside: the faults by field. Outside: a store that cannot be read.
-    pub async fn runs(&self, app: &AppState) -> Result<Result<Vec<RunSpec>, Faults>> {
-        let mut faults = Faults::new();
-        let mut request = Request::default();
-        for (place, setting) in settings(&self.selection.sections(app)) {
-            let Some(typed) = self.edits.get(&place) else { continue };
-            match setting.kind.parse(typed) {
-                Ok(value) => set(&mut request, &place, value),
-                Err(message) => drop(faults.insert(place, message)),
-            }
-        }
-        if let Err(fault) = check_source(&self.selection.data) {
-            faults.insert(fault.place, fault.message);
-        }
-        if let Some(fault) = other_fault(app, self.edits.get(OTHER).map(String::as_str)).await? {
-            faults.insert(OTHER.to_owned(), fault);
-        }
-        match self.selection.resolve(app, request).await {
-            Ok((parent, run)) if faults.is_empty() => Ok(Ok(parent.into_iter().chain([run]).collect())),
+    /// Inside: the faults by field, and then nothing is queued. Outside: a database or a queue that does not work.
+    pub async fn launch(&self, app: &AppState) -> Result<Result<RunSpec, Faults>> {
+        let (set, mut faults) = self.read_edits(app);
+        let runs = match self.selection.request(set) {
+            Ok(request) if faults.is_empty() => app.launcher().launch(&request).await.map(|launched| launched.runs),
+            // What else is wrong is said together with these.
+            Ok(request) => app.launcher().resolve(&request).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match runs {
+            Ok(runs) if faults.is_empty() => Ok(Ok(last(runs))),
             Ok(_) => Ok(Err(faults)),
-            Err(Error::Invalid(fault)) => {
+            Err(LaunchError::Invalid(fault)) => {
                 faults.entry(fault.place).or_insert(fault.message);
                 Ok(Err(faults))
             }
-            Err(other) => Err(other),
+            Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// The edits as values, and what is wrong with those that are none.
+    fn read_edits(&self, app: &AppState) -> (Values, Faults) {
+        let (mut set, mut faults) = (Values::new(), Faults::new());
+        for section in self.selection.sections(app) {
+            for setting in section.settings {
+                let place = format!("{}.{}", section.name, setting.key);
+                match self.edits.get(&place).map(|typed| setting.kind.parse(typed)) {
+                    None => {}
+                    Some(Ok(value)) => {
+                        set.entry(section.name.to_owned())
+                            .or_default()
+                            .insert(setting.key.to_owned(), value);
+                    }
+                    Some(Err(message)) => {
+                        faults.insert(place, message);
+                    }
+                }
+            }
+        }
+        (set, faults)
     }
 }
 
-/// The setting that names a run beside the parent.
-pub const OTHER: &str = "compare.other";
-
-/// What is wrong with the run that is to be compared with: nobody waits for it as for a parent, so it must have finished.
-pub async fn other_fault(app: &AppState, other: Option<&str>) -> Result<Option<String>> {
-    // Text that is no id is refused with the other settings.
-    let Some(Ok(id)) = other.map(|text| text.trim().parse::<RunId>()) else {
-        return Ok(None);
-    };
-    Ok(match app.store.run(&id).await? {
-        None => Some(format!("there is no run {id}")),
-        Some(run) if !Stage::Compare.starts_from().contains(&run.stage) => {
-            Some(format!("that run is a {} and has no encoder of its own", run.stage))
-        }
-        Some(run) if run.state != State::Finished => Some(format!("that run is {}: it must have finished", run.state.name())),
-        Some(_) => None,
-    })
+/// Of a single run's launch, the run itself.
+fn last(runs: Vec<RunSpec>) -> RunSpec {
+    runs.into_iter().next_back().expect("the run is there after what it starts from")
 }
 
 /// Every setting of these sections with its place.
-pub fn settings(sections: &[Section]) -> impl Iterator<Item = (String, &'static Setting)> {
+fn settings(sections: &[Section]) -> impl Iterator<Item = (String, &'static Setting)> {
     sections.iter().flat_map(|section| {
         section
             .settings
@@ -252,10 +212,4 @@ pub fn value_at<'a>(run: &'a RunSpec, place: &str) -> Option<&'a Value> {
 fn is_same(setting: &Setting, typed: &str, default: Option<&Value>) -> bool {
     let Some(default) = default else { return false };
     default.to_string() == typed || setting.kind.parse(typed).is_ok_and(|value| value == *default)
-}
-
-fn set(request: &mut Request, place: &str, value: Value) {
-    if let Some((section, key)) = place.split_once('.') {
-        request.set.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
-    }
 }

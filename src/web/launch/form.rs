@@ -27,6 +27,8 @@ pub struct LaunchPage<'a> {
     draft: Draft,
     faults: Faults,
     sections: Vec<FieldSet>,
+    /// Where the images are if nothing else is typed.
+    usual_source: String,
 }
 
 /// A section of the form.
@@ -69,15 +71,19 @@ pub enum Input {
 impl<'a> LaunchPage<'a> {
     /// The form for a draft; its settings stay out where the choices above do not fit together.
     pub async fn new(app: &'a AppState, draft: Draft, mut faults: Faults) -> Result<LaunchPage<'a>> {
-        let sections = match draft.selection.defaults(app).await {
-            Ok(defaults) => field_sets(app, &draft, &defaults, &faults),
+        let parents = parents(app, &draft).await?;
+        let parent = parents.iter().find(|run| run.id.as_str() == draft.selection.parent);
+        let (sections, usual_source) = match draft.selection.defaults(app).await {
+            Ok(defaults) => {
+                let source = value_at(&defaults, "data.source").map(ToString::to_string).unwrap_or_default();
+                (field_sets(app, &draft, &defaults, parent, &faults), source)
+            }
             Err(Error::Invalid(fault)) => {
                 faults.entry(fault.place).or_insert(fault.message);
-                Vec::new()
+                (Vec::new(), String::new())
             }
             Err(other) => return Err(other),
         };
-        let parents = parents(app, &draft).await?;
         let layout = Layout::new("launch", app);
         Ok(LaunchPage {
             layout,
@@ -88,6 +94,7 @@ impl<'a> LaunchPage<'a> {
             draft,
             faults,
             sections,
+            usual_source,
         })
     }
 
@@ -136,14 +143,17 @@ async fn parents(app: &AppState, draft: &Draft) -> Result<Vec<Run>> {
     Ok(parents)
 }
 
-fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults) -> Vec<FieldSet> {
+fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, parent: Option<&Run>, faults: &Faults) -> Vec<FieldSet> {
     let sets = draft.selection.sections(app).into_iter().map(|section| {
         let keys = section
             .settings
             .iter()
             .filter(|setting| (section.name, setting.key) != ("data", "source"));
         let fields: Vec<Field> = keys
-            .map(|setting| field(app, draft, defaults, faults, section.name, setting))
+            .map(|setting| Field {
+                source: source_of(app, defaults, parent, section.name, setting),
+                ..field(draft, defaults, faults, section.name, setting)
+            })
             .collect();
         let changed = fields.iter().filter(|field| field.changed).count();
         let faulty = fields.iter().any(|field| field.fault.is_some());
@@ -157,7 +167,8 @@ fn field_sets(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults
     sets.filter(|set| !set.fields.is_empty()).collect()
 }
 
-fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &Setting) -> Field {
+/// A field, without where its default comes from.
+fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, setting: &Setting) -> Field {
     let place = format!("{section}.{}", setting.key);
     let default = value_at(defaults, &place).map(ToString::to_string).unwrap_or_default();
     let inherited = draft.selection.stage != Stage::Pretrain && (section == "model" || place == "data.image_size");
@@ -177,7 +188,7 @@ fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, sec
         inherited,
         allowed: setting.kind.allowed(),
         meaning: setting.meaning,
-        source: source_of(app, defaults, section, setting),
+        source: String::new(),
         fault: faults.get(&place).cloned(),
         default,
         place,
@@ -185,12 +196,15 @@ fn field(app: &AppState, draft: &Draft, defaults: &RunSpec, faults: &Faults, sec
 }
 
 /// Where a default comes from: the section, the protocol and the recipe say so; what differs from all of
-/// them is the scale's.
-fn source_of(app: &AppState, defaults: &RunSpec, section: &str, setting: &Setting) -> String {
+/// them is the scale's, or the parent's where it is of the same dataset.
+fn source_of(app: &AppState, defaults: &RunSpec, parent: Option<&Run>, section: &str, setting: &Setting) -> String {
     let said = usual(app, defaults, section, setting.key).unwrap_or_else(|| setting.default.into());
     let said = setting.kind.accept(&said).unwrap_or(said);
+    let source = defaults.value("data", "source").map(ToString::to_string);
     if defaults.value(section, setting.key) == Some(&said) {
         setting.source.to_owned()
+    } else if section == "data" && parent.is_some_and(|parent| Some(parent.data.as_str()) == source.as_deref()) {
+        "the run it starts from".to_owned()
     } else {
         format!("scale {}", defaults.scale)
     }

@@ -33,13 +33,10 @@ pub async fn submit(State(app): App, InForm(form): InForm) -> Result<Response> {
     if form.get("action") == Some("update") {
         return show(&app, draft, Faults::new()).await;
     }
-    let runs = match draft.runs(&app).await? {
-        Ok(runs) => runs,
-        Err(faults) => return show(&app, draft, faults).await,
-    };
-    app.jobs.submit(&runs, 0).await?;
-    let target = runs.last().map(|run| run.id.to_string()).unwrap_or_default();
-    Ok(Redirect::to(&format!("/runs/{target}")).into_response())
+    match draft.launch(&app).await? {
+        Ok(run) => Ok(Redirect::to(&format!("/runs/{}", run.id)).into_response()),
+        Err(faults) => show(&app, draft, faults).await,
+    }
 }
 
 async fn show(app: &AppState, draft: Draft, faults: Faults) -> Result<Response> {

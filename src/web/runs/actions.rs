@@ -3,21 +3,11 @@
 use axum::extract::State;
 use axum::response::Redirect;
 
+use crate::app::launch;
 use crate::experiment::RunId;
-use crate::jobs;
 use crate::web::App;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InForm, InPath};
-
-impl From<jobs::Error> for Error {
-    fn from(error: jobs::Error) -> Self {
-        match error {
-            jobs::Error::Unknown(_) => Error::NotFound(error.to_string()),
-            jobs::Error::Refused(sentence) => Error::Conflict(sentence),
-            jobs::Error::Fault(fault) => Error::Internal(fault),
-        }
-    }
-}
 
 /// Stops the run.
 pub async fn cancel(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
@@ -27,13 +17,13 @@ pub async fn cancel(State(app): App, path: InPath, InForm(form): InForm) -> Resu
 
 /// Lets the run go on from its checkpoint.
 pub async fn retry(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
-    app.jobs.retry(&path.run()?).await?;
+    launch::retry(&app.store, &app.jobs, &path.run()?).await?;
     Ok(back(&path.run()?, &form))
 }
 
 /// Lets the run restart from nothing.
 pub async fn restart(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
-    app.jobs.restart(&path.run()?).await?;
+    launch::restart(&app.store, &app.jobs, &path.run()?).await?;
     Ok(back(&path.run()?, &form))
 }
 

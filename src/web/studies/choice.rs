@@ -1,10 +1,11 @@
 //! What a person chooses of a study: the scale, the images, the number of seeds.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
+use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, check_source};
 use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
+use crate::jobs::Submitted;
 use crate::run_dir::State;
 use crate::store::Run;
 use crate::web::AppState;
@@ -77,6 +78,30 @@ impl Choice {
         query_of(self.pairs())
     }
 
+    /// Launches these studies.
+    ///
+    /// # Errors
+    /// The first field or setting that is not allowed, or a queue that does not take the runs.
+    pub async fn launch(&self, app: &AppState, names: Vec<String>, priority: i64) -> Result<Submitted, LaunchError> {
+        let Request { data, seeds, set } = self.request()?;
+        let request = LaunchRequest {
+            target: LaunchTarget::Studies { names, seeds },
+            scale: self.scale.clone(),
+            data,
+            set,
+            priority,
+        };
+        Ok(app.launcher().launch(&request).await?.submitted)
+    }
+
+    /// Refuses images that are not there.
+    ///
+    /// # Errors
+    /// A path at which nothing is.
+    pub fn check_source(&self) -> Result<(), Invalid> {
+        self.source().map_or(Ok(()), check_source)
+    }
+
     /// The wishes it stands for.
     ///
     /// # Errors
@@ -86,7 +111,7 @@ impl Choice {
             "" => None,
             text => Some(
                 text.parse()
-                    .map_err(|_| invalid("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?,
+                    .map_err(|_| Invalid::new("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?,
             ),
         };
         Ok(Request {
@@ -117,9 +142,7 @@ impl Choice {
     /// # Errors
     /// A name that no scale has.
     pub fn scale_of<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
-        let names = || app.scales.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        app.scale(&self.scale)
-            .ok_or_else(|| invalid("scale", format!("`{}` is not known: it must be one of {}", self.scale, names())))
+        Scale::find(&app.scales, &self.scale)
     }
 }
 
@@ -159,29 +182,5 @@ impl Done {
             known: runs.len() as u64,
             total: plan.runs.len() as u64,
         }
-    }
-}
-
-/// Refuses images that are not there now, rather than let every run fail on them later.
-///
-/// # Errors
-/// A path at which nothing is, or text that is no path.
-pub fn check_source(source: &str) -> Result<(), Invalid> {
-    let sound = source.len() <= 4096 && !source.contains(char::is_control);
-    if sound && (source.is_empty() || source == "builtin" || Path::new(source).exists()) {
-        return Ok(());
-    }
-    let shown: String = source.chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(invalid(
-        "data.source",
-        format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the server's machine"),
-    ))
-}
-
-/// A fault at a field.
-pub fn invalid(place: &str, message: String) -> Invalid {
-    Invalid {
-        place: place.to_owned(),
-        message,
     }
 }

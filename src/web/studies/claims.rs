@@ -7,15 +7,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
+use crate::app::launch::queue;
 use crate::experiment::forecast::Speed;
 use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Request, Scale, Study, Verdict, plan};
+use crate::experiment::{Request, RunSpec, Scale, Study, Verdict, plan};
 use crate::store::{Ground, Judged};
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::{Choice, check_source};
+use crate::web::studies::choice::Choice;
 use crate::web::studies::claim_view::{ClaimView, anchor};
 use crate::web::{App, AppState};
 
@@ -59,7 +60,7 @@ impl<'a> Stand<'a> {
     /// What the address names; what it leaves out is where most runs are finished, and all seeds that were begun there.
     async fn read(app: &'a AppState, fields: &Fields) -> Result<Stand<'a>> {
         let mut choice = Choice::read(fields);
-        check_source(&choice.data)?;
+        choice.check_source()?;
         let grounds = app.store.grounds().await?;
         let fits = |ground: &&Ground| {
             let known = app.scale(&ground.scale).is_some();
@@ -185,11 +186,8 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     let judged = stand.judge(&app, &study).await?;
     let next = judged.claims.into_iter().find(|(judgment, _)| judgment.claim.id == id);
     let next = next.map(|(_, next)| next).unwrap_or_default();
-    for run in &next.again {
-        app.jobs.retry(&run.id).await?;
-    }
-    let submitted = app.jobs.submit(&next.fresh, 0).await?;
-    let queued = submitted.queued.len() + next.again.len();
+    let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
+    let queued = queue(&app.store, &app.jobs, &runs, 0).await?.queued.len();
     Ok(Redirect::to(&format!(
         "/claims?{}&queued={queued}#{}",
         stand.query(only),

@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::experiment::forecast::{Basis, Speed, distinct};
+use crate::app::launch::LaunchError;
+use crate::experiment::forecast::{Basis, Speed};
 use crate::experiment::{Invalid, Plan, Scale, Study, Together};
 use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InQuery, query_of};
 use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::{Choice, check_source};
+use crate::web::studies::choice::Choice;
 use crate::web::{App, AppState, filters};
 
 #[derive(askama::Template)]
@@ -47,11 +48,13 @@ pub async fn plan(State(app): App, InQuery(query): InQuery) -> Result<Response> 
 /// Queues the runs and shows the page again.
 pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
     let choice = choice_of(&app, &form);
-    let plans = match check_source(&choice.data).and_then(|()| plans(&app, &form, &choice)) {
-        Ok(plans) => plans,
-        Err(fault) => return show(&app, &form, Some(fault), None).await,
+    let planned = chosen(&app, &form).into_iter().filter(|(_, wanted)| *wanted);
+    let names = planned.map(|(study, _)| study.name.clone()).collect();
+    let submitted = match choice.launch(&app, names, 0).await {
+        Ok(submitted) => submitted,
+        Err(LaunchError::Invalid(fault)) => return show(&app, &form, Some(fault), None).await,
+        Err(fault) => return Err(fault.into()),
     };
-    let submitted = app.jobs.submit(&distinct(&plans), 0).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
     let studies = query_of(
         form.0

@@ -16,7 +16,7 @@ use crate::web::error::{Error, Result};
 use crate::web::fields::InQuery;
 use crate::web::filters;
 use crate::web::runs::view::RunView;
-use crate::web::studies::choice::{Choice, check_source};
+use crate::web::studies::choice::Choice;
 use crate::web::studies::claim_view::{ClaimView, claims_of};
 use crate::web::studies::report_facts::{Device, Difference, devices, differences, scale_settings};
 use crate::web::studies::report_figures::{Figure, figures};
@@ -129,7 +129,7 @@ async fn part<'a>(store: &Store, study: &'a Study, scale: &Scale, catalog: &Cata
 /// The report as a file.
 pub async fn download(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse + use<>> {
     let choice = Choice::read(&query);
-    check_source(&choice.data)?;
+    choice.check_source()?;
     let scale = choice.scale_of(&app)?;
     let text = report(&app.store, &app.library.all(), scale, &app.catalog, &choice.request()?).await?;
     let name = format!("attachment; filename=\"umbra-{}.html\"", scale.name);

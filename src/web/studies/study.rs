@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::app::launch::LaunchError;
 use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
@@ -14,7 +15,7 @@ use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
 use crate::web::studies::arrangement::View;
-use crate::web::studies::choice::{Choice, Done, check_source};
+use crate::web::studies::choice::{Choice, Done};
 use crate::web::studies::claim_view::{ClaimView, claims_of};
 use crate::web::studies::sheet::{Numbers, Sheet, sheet};
 use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
@@ -114,11 +115,11 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
     let (choice, view) = (Choice::read(&form), View::read(&form, &study));
-    let plan = match check_source(&choice.data).and_then(|()| choice.plan(&app, &study)) {
-        Ok(plan) => plan,
-        Err(error) => return show(&app, &study, choice, view, Some(error), None).await,
+    let submitted = match choice.launch(&app, vec![study.name.clone()], priority(&form)?).await {
+        Ok(submitted) => submitted,
+        Err(LaunchError::Invalid(fault)) => return show(&app, &study, choice, view, Some(fault), None).await,
+        Err(fault) => return Err(fault.into()),
     };
-    let submitted = app.jobs.submit(&plan.runs, priority(&form)?).await?;
     let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
     let back = view.href(&format!("/studies/{}", study.name), &choice);
     Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}")).into_response())
