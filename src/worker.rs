@@ -164,7 +164,7 @@ fn read(dir: &RunDir) -> Result<(RunFile, History)> {
 /// Cuts the log to the checkpoint the attempt goes on from, and says that it begins.
 fn begin(dir: &RunDir, options: &WorkOptions, attempt: u32) -> Result<(Reporter, Checkpoints)> {
     let checkpoints = Checkpoints::at(dir.checkpoints(), options.keep);
-    let counters = checkpoints.counters();
+    let counters = checkpoints.newest();
     // A broken checkpoint fails the attempt later, with its own sentence in the log.
     let resumed = counters.ok().flatten();
     let seq = resumed.as_ref().map_or(0, |counters| counters.seq);

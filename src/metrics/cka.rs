@@ -147,6 +147,50 @@ impl Cka {
     }
 }
 
+impl From<Cka> for [f64; 3] {
+    fn from(sums: Cka) -> Self {
+        [sums.cross, sums.first, sums.second]
+    }
+}
+
+impl From<[f64; 3]> for Cka {
+    fn from([cross, first, second]: [f64; 3]) -> Self {
+        Cka { cross, first, second }
+    }
+}
+
+/// Sums for every cell of a matrix, of several draws of masks each.
+#[derive(Clone, Debug)]
+pub struct CkaMatrix(Vec<Vec<Vec<Cka>>>);
+
+impl CkaMatrix {
+    /// Nothing yet.
+    pub fn new(rows: usize, columns: usize, draws: usize) -> CkaMatrix {
+        CkaMatrix(vec![vec![vec![Cka::default(); draws]; columns]; rows])
+    }
+
+    /// One cell's sums of one draw.
+    pub fn at(&mut self, row: usize, column: usize, draw: usize) -> &mut Cka {
+        &mut self.0[row][column][draw]
+    }
+
+    /// All sums in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Cka> {
+        self.0.iter().flatten().flatten()
+    }
+
+    /// As [`CkaMatrix::iter`].
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cka> {
+        self.0.iter_mut().flatten().flatten()
+    }
+
+    /// The alignments, by row, column and draw.
+    pub fn values(&self) -> Vec<Vec<Vec<Option<f64>>>> {
+        let row = |row: &Vec<Vec<Cka>>| row.iter().map(|draws| draws.iter().map(Cka::value).collect()).collect();
+        self.0.iter().map(row).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::metrics::cka::*;

@@ -3,9 +3,12 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::metrics::validation::Validation;
+use crate::data::loader::Batch;
+use crate::train::evaluation::{Accumulator, Sums};
+use crate::train::report::Reporter;
 use crate::train::upload;
 use crate::vit::Vit;
+use crate::weights::HostTensor;
 
 /// An encoder that does not learn, and what is read of it.
 #[derive(Debug)]
@@ -44,28 +47,77 @@ impl Frozen {
         };
         token.squeeze_dim(1)
     }
+}
 
-    /// Features of all `images`, plain views; `told` hears how many are done and may say that it is enough.
-    ///
-    /// Nothing if it was enough.
-    ///
-    /// # Errors
-    /// An image that cannot be read, or what `told` says.
-    pub fn read(&self, images: &Validation, device: &Device, told: &mut dyn FnMut(usize) -> Result<bool>) -> Result<Option<Features>> {
-        let (mut rows, mut labels) = (Vec::new(), Vec::new());
-        let mut dim = 0;
-        for batch in images.batches() {
-            let batch = batch?;
-            labels.extend(batch.labels.iter().map(|label| *label as usize));
-            let found = self.of(upload(batch, device).views.swap_remove(0));
-            dim = found.dims()[1];
-            // To the host and back once: a GPU's memory would hold a tensor for each batch.
-            rows.extend(found.into_data().iter::<f32>());
-            if told(labels.len())? {
-                return Ok(None);
-            }
+/// Features that are being read, on the host: a GPU's memory would hold a tensor for each batch.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    frozen: &'a Frozen,
+    device: Device,
+    /// `[images, dim]`
+    rows: HostTensor,
+}
+
+impl<'a> Reading<'a> {
+    /// Nothing yet. The encoder is on `device`.
+    pub fn new(frozen: &'a Frozen, device: &Device) -> Reading<'a> {
+        Reading {
+            frozen,
+            device: device.clone().inner(),
+            rows: HostTensor {
+                shape: vec![0, frozen.encoder.config().dim],
+                data: Vec::new(),
+            },
         }
-        let rows = Tensor::from_data(TensorData::new(rows, [labels.len(), dim]), &device.clone().inner());
-        Ok(Some(Features { rows, labels }))
+    }
+
+    /// Takes in the plain views of some images.
+    pub fn read(&mut self, batch: Batch) {
+        self.take(self.frozen.of(upload(batch, &self.device).views.swap_remove(0)));
+    }
+
+    fn take(&mut self, features: Tensor<2>) {
+        self.rows.shape[0] += features.dims()[0];
+        self.rows.data.extend(features.into_data().iter::<f32>());
+    }
+
+    /// The features of as many images as there are `labels`, after the first so many.
+    ///
+    /// # Panics
+    /// If fewer were read.
+    pub fn features(&self, after: usize, labels: &[u32]) -> Features {
+        let dim = self.rows.shape[1];
+        let rows = self.rows.data[after * dim..][..labels.len() * dim].to_vec();
+        Features {
+            rows: Tensor::from_data(TensorData::new(rows, [labels.len(), dim]), &self.device),
+            labels: labels.iter().map(|label| *label as usize).collect(),
+        }
+    }
+}
+
+impl Accumulator for Reading<'_> {
+    type Batch = Batch;
+    type Ready = Tensor<4>;
+
+    fn ready(&self, batch: Batch) -> Result<Tensor<4>> {
+        Ok(upload(batch, &self.device).views.swap_remove(0))
+    }
+
+    fn add(&mut self, images: &Tensor<4>, _pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        self.take(self.frozen.of(images.clone()));
+        Ok(())
+    }
+
+    fn save(&self) -> Sums {
+        Sums::default().with_tensor("features", self.rows.clone())
+    }
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        let (rows, dim) = (saved.tensor("features")?, self.rows.shape[1]);
+        if rows.shape.get(1) != Some(&dim) {
+            return Err(format!("tensor `features` has shape {:?}, but the model makes rows of {dim}", rows.shape));
+        }
+        self.rows = rows.clone();
+        Ok(())
     }
 }

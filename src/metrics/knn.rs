@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use crate::data::pick::{self, For};
 use crate::data::{Dataset, Split};
 use crate::experiment::settings::KnnSettings;
-use crate::metrics::frozen::{Features, Frozen};
+use crate::metrics::frozen::{Features, Frozen, Reading};
 use crate::metrics::validation::{Validation, best};
 use crate::vit::Vit;
 
@@ -58,9 +58,10 @@ impl Knn {
     /// An image that cannot be read.
     pub fn top1(&self, encoder: Vit, device: &Device) -> Result<f64> {
         let frozen = Frozen::new(encoder, &self.settings.feature);
-        let read = |images: &Validation| {
-            let found = frozen.read(images, device, &mut |_| Ok(false))?;
-            Ok::<_, anyhow::Error>(found.expect("nobody said that it is enough"))
+        let read = |images: &Validation| -> Result<Features> {
+            let mut reading = Reading::new(&frozen, device);
+            images.batches().try_for_each(|batch| batch.map(|batch| reading.read(batch)))?;
+            Ok(reading.features(0, images.split.labels()))
         };
         let (voters, questions) = (read(&self.voters)?, read(&self.questions)?);
         Ok(top1(&voters, &questions, self.classes, &self.settings))

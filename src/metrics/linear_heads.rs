@@ -13,6 +13,8 @@ use crate::experiment::settings::CachedSettings;
 use crate::metrics::frozen::Features;
 use crate::metrics::validation::best;
 use crate::rng::{Purpose, stream};
+use crate::train::evaluation::{Accumulator, Sums};
+use crate::train::report::Reporter;
 use crate::weights::{HostTensor, Weights};
 
 /// How one head learns.
@@ -42,57 +44,120 @@ pub struct Heads {
     classes: usize,
 }
 
-impl Heads {
-    /// Learns on `features` by momentum SGD on half a cosine; `told` hears how many epochs are done and may say that it is
-    /// enough. Nothing if it was enough.
-    ///
-    /// # Errors
-    /// What `told` says.
-    pub fn learn(
-        features: &Features,
-        pairs: &[Pair],
-        classes: usize,
-        settings: &CachedSettings,
-        seed: u64,
-        told: &mut dyn FnMut(u64) -> Result<bool>,
-    ) -> Result<Option<Heads>> {
-        let (device, [count, dim]) = (features.rows.device(), features.rows.dims());
+/// Heads that learn by momentum SGD on half a cosine, an epoch at a time.
+#[derive(Debug)]
+pub struct HeadTraining<'a> {
+    features: &'a Features,
+    settings: &'a CachedSettings,
+    seed: u64,
+    heads: Heads,
+    weight_speed: Tensor<2>,
+    bias_speed: Tensor<2>,
+    /// `[1, heads * classes]`
+    rates: Tensor<2>,
+    /// `[1, heads * classes]`
+    decays: Tensor<2>,
+}
+
+impl<'a> HeadTraining<'a> {
+    /// A head for each pair, before its first epoch.
+    pub fn new(features: &'a Features, pairs: &[Pair], classes: usize, settings: &'a CachedSettings, seed: u64) -> HeadTraining<'a> {
+        let (device, [_, dim]) = (features.rows.device(), features.rows.dims());
         let wide = pairs.len() * classes;
         let zeros = |rows| Tensor::<2>::zeros([rows, wide], &device);
-        let mut heads = Heads {
-            weight: zeros(dim),
-            bias: zeros(1),
-            heads: pairs.len(),
-            classes,
-        };
-        let (mut weight_speed, mut bias_speed) = (zeros(dim), zeros(1));
         let each = |value: fn(&Pair) -> f64| {
             let values: Vec<f32> = pairs.iter().flat_map(|pair| vec![value(pair) as f32; classes]).collect();
             Tensor::<2>::from_data(TensorData::new(values, [1, wide]), &device)
         };
-        let (rates, decays) = (each(|pair| pair.rate), each(|pair| pair.weight_decay));
-        let batch = settings.batch_size.min(count);
-        let per_epoch = (count / batch) as u64;
-        for epoch in 0..settings.epochs {
-            let mut order: Vec<usize> = (0..count).collect();
-            order.shuffle(&mut stream(seed, Purpose::Shuffle, epoch, 0));
-            for (nth, places) in order.chunks_exact(batch).enumerate() {
-                let done = (epoch * per_epoch + nth as u64) as f64 / (settings.epochs * per_epoch) as f64;
-                let rates = rates.clone() * (0.5 * (1.0 + (PI * done).cos()));
-                let (rows, error) = heads.error(features, places);
-                let slope = rows.transpose().matmul(error.clone()) + heads.weight.clone() * decays.clone();
-                weight_speed = weight_speed * settings.momentum + slope;
-                bias_speed = bias_speed * settings.momentum + error.sum_dim(0);
-                heads.weight = heads.weight - weight_speed.clone() * rates.clone();
-                heads.bias = heads.bias - bias_speed.clone() * rates;
-            }
-            if told(epoch + 1)? {
-                return Ok(None);
-            }
+        HeadTraining {
+            heads: Heads {
+                weight: zeros(dim),
+                bias: zeros(1),
+                heads: pairs.len(),
+                classes,
+            },
+            weight_speed: zeros(dim),
+            bias_speed: zeros(1),
+            rates: each(|pair| pair.rate),
+            decays: each(|pair| pair.weight_decay),
+            features,
+            settings,
+            seed,
         }
-        Ok(Some(heads))
     }
 
+    /// One pass over the features.
+    pub fn epoch(&mut self, epoch: u64) {
+        let [count, _] = self.features.rows.dims();
+        let batch = self.settings.batch_size.min(count);
+        let per_epoch = (count / batch) as u64;
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut stream(self.seed, Purpose::Shuffle, epoch, 0));
+        for (nth, places) in order.chunks_exact(batch).enumerate() {
+            let done = (epoch * per_epoch + nth as u64) as f64 / (self.settings.epochs * per_epoch) as f64;
+            let rates = self.rates.clone() * (0.5 * (1.0 + (PI * done).cos()));
+            let (rows, error) = self.heads.error(self.features, places);
+            let slope = rows.transpose().matmul(error.clone()) + self.heads.weight.clone() * self.decays.clone();
+            self.weight_speed = self.weight_speed.clone() * self.settings.momentum + slope;
+            self.bias_speed = self.bias_speed.clone() * self.settings.momentum + error.sum_dim(0);
+            self.heads.weight = self.heads.weight.clone() - self.weight_speed.clone() * rates.clone();
+            self.heads.bias = self.heads.bias.clone() - self.bias_speed.clone() * rates;
+        }
+    }
+
+    /// The heads as they are now.
+    pub fn heads(self) -> Heads {
+        self.heads
+    }
+
+    fn state(&mut self) -> [(&'static str, &mut Tensor<2>); 4] {
+        [
+            ("weight", &mut self.heads.weight),
+            ("bias", &mut self.heads.bias),
+            ("weight_speed", &mut self.weight_speed),
+            ("bias_speed", &mut self.bias_speed),
+        ]
+    }
+}
+
+impl Accumulator for HeadTraining<'_> {
+    type Batch = u64;
+    type Ready = u64;
+
+    fn ready(&self, epoch: u64) -> Result<u64> {
+        Ok(epoch)
+    }
+
+    fn add(&mut self, epoch: &u64, _pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        self.epoch(*epoch);
+        Ok(())
+    }
+
+    fn save(&self) -> Sums {
+        let tensors = [
+            ("weight", &self.heads.weight),
+            ("bias", &self.heads.bias),
+            ("weight_speed", &self.weight_speed),
+            ("bias_speed", &self.bias_speed),
+        ];
+        tensors.into_iter().fold(Sums::default(), |sums, (name, tensor)| {
+            sums.with_tensor(name, HostTensor::from_tensor(tensor))
+        })
+    }
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        for (name, tensor) in self.state() {
+            let found = saved.tensor(name)?;
+            if found.shape != tensor.dims() {
+                return Err(format!("tensor `{name}` has shape {:?}, but the heads need {:?}", found.shape, tensor.dims()));
+            }
+            *tensor = Tensor::from_data(found.clone().into_data(), &tensor.device());
+        }
+        Ok(())
+    }
+}
+
+impl Heads {
     /// The rows at these places `[batch, dim]`, and the slope of each head's mean loss along its scores
     /// `[batch, heads * classes]`.
     fn error(&self, features: &Features, places: &[usize]) -> (Tensor<2>, Tensor<2>) {
@@ -167,8 +232,10 @@ mod tests {
     }
 
     fn learn(device: &Device, pairs: &[Pair], settings: &CachedSettings) -> Heads {
-        let told = &mut |_| Ok(false);
-        Heads::learn(&corners(device), pairs, 3, settings, 1, told).unwrap().unwrap()
+        let features = corners(device);
+        let mut training = HeadTraining::new(&features, pairs, 3, settings, 1);
+        (0..settings.epochs).for_each(|epoch| training.epoch(epoch));
+        training.heads()
     }
 
     #[test]
@@ -224,19 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_may_end_it() {
+    fn training_goes_on_from_what_was_saved_after_any_epoch() {
         let device = Device::flex();
-        let mut told = Vec::new();
-        let mut enough = |epoch| {
-            told.push(epoch);
-            Ok(epoch == 2)
-        };
-        let pair = Pair {
-            rate: 0.1,
-            weight_decay: 0.0,
-        };
-        let heads = Heads::learn(&corners(&device), &[pair], 3, &settings(), 1, &mut enough).unwrap();
-        assert!(heads.is_none());
-        assert_eq!(told, [1, 2]);
+        let (settings, features) = (settings(), corners(&device));
+        let pairs = pairs(&settings);
+        let new = || HeadTraining::new(&features, &pairs, 3, &settings, 1);
+        let mut whole = new();
+        for epoch in 0..5 {
+            let mut resumed = new();
+            resumed.restore(&whole.save()).unwrap();
+            whole.epoch(epoch);
+            resumed.epoch(epoch);
+            assert_eq!(resumed.save(), whole.save());
+        }
+        let mut narrow = HeadTraining::new(&features, &pairs[..1], 3, &settings, 1);
+        assert!(narrow.restore(&whole.save()).unwrap_err().contains("tensor `weight` has shape [2, 12]"));
     }
 }

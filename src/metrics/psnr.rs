@@ -79,6 +79,23 @@ impl Sums {
     }
 }
 
+impl From<Sums> for [f64; 7] {
+    fn from(sums: Sums) -> Self {
+        let ([a, b, c], [d, e, f]) = (sums.decibels, sums.errors);
+        [sums.images, a, b, c, d, e, f]
+    }
+}
+
+impl From<[f64; 7]> for Sums {
+    fn from([images, a, b, c, d, e, f]: [f64; 7]) -> Self {
+        Sums {
+            images,
+            decibels: [a, b, c],
+            errors: [d, e, f],
+        }
+    }
+}
+
 /// Decibels of a mean squared error of values from 0 to 1. A perfect image counts as 100 dB, far above
 /// what eight bits can show, so that it does not make a mean infinite.
 pub(crate) fn decibels(error: f64) -> f64 {

@@ -4,28 +4,24 @@
 //! The full images of a batch are encoded once and compared with every ratio and every draw of masks. Images are
 //! chosen evenly over the validation split and dealt out, so that a batch has images of every part of it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-
 use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::data::loader::{Batch, EvalLoader};
+use crate::data::loader::Batch;
 use crate::experiment::Stage;
 use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
-use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram};
 use crate::metrics::encoded::{Encoded, Rows, Tokens};
 use crate::run_dir::{Axis, Matrix};
 use crate::stages::Work;
 use crate::stages::parent::Parent;
-use crate::train::{Ended, first_phase, is_cpu, upload};
+use crate::train::evaluation::{Accumulator, Part, Sums};
+use crate::train::report::Reporter;
+use crate::train::{Ended, upload};
 use crate::weights;
-
-/// What the run does when a GPU knows its kernels.
-const EVALUATING: &str = "evaluating";
 
 /// Compares the parent's features. Reports the matrix `cka`, block by ratio, and as numbers `cka.mean`, `cka.last_block`
 /// and `cka.at_RATIO`, its means; `cka.control`, the least over the blocks with nothing hidden, which is 1 to rounding; and
@@ -51,14 +47,20 @@ pub fn run(work: &mut Work) -> Result<Ended> {
             dataset.val.len()
         );
     }
-    work.session.reporter.phase(first_phase(&device, EVALUATING))?;
     let images: usize = batches.iter().map(Vec::len).sum();
-    let mut comparison = Comparison::new(encoded, &settings, work.run.seed);
-    if !comparison.all(work, &dataset, batches)? {
-        return Ok(Ended::Cancelled);
+    let part = Part {
+        name: "cka",
+        phase: "evaluating",
+        batches: batches.len() as u64,
+        images: batches[0].len(),
+    };
+    let mut comparison = Comparison::new(encoded, &settings, work.run.seed, device);
+    let load = work.plain(&dataset, &dataset.val, batches)?;
+    let ended = work.session.evaluate(&part, &mut comparison, load)?;
+    if ended != Ended::Cancelled {
+        report(work, &comparison, images)?;
     }
-    report(work, &comparison, images)?;
-    Ok(Ended::Done(BTreeMap::new()))
+    Ok(ended)
 }
 
 /// The token that the parent's method puts at masked patches, if the settings ask for it.
@@ -111,96 +113,99 @@ pub(crate) fn dealt(all: usize, wanted: usize, batch_size: usize) -> Vec<Vec<u32
         .collect()
 }
 
-/// The sums of all batches.
+/// The sums of all batches, a pass for each ratio and each draw of masks.
 struct Comparison {
     encoded: Encoded,
     ratios: Vec<f64>,
     draws: u64,
     seed: u64,
-    /// `[block][ratio][draw]`
-    sums: Vec<Vec<Vec<Cka>>>,
+    device: Device,
+    /// Block by ratio.
+    sums: CkaMatrix,
     /// With nothing hidden, a block each.
     control: Vec<Cka>,
 }
 
 impl Comparison {
-    fn new(encoded: Encoded, settings: &CkaSettings, seed: u64) -> Comparison {
+    fn new(encoded: Encoded, settings: &CkaSettings, seed: u64, device: Device) -> Comparison {
         let (ratios, draws, depth) = (settings.ratios(), settings.mask_seeds, encoded.encoder.config().depth);
         Comparison {
-            sums: vec![vec![vec![Cka::default(); draws as usize]; ratios.len()]; depth],
+            sums: CkaMatrix::new(depth, ratios.len(), draws as usize),
             control: vec![Cka::default(); depth],
             encoded,
             ratios,
             draws,
             seed,
+            device,
         }
     }
 
-    /// Takes in every batch, or gives up when somebody asks to stop and says so with `false`.
-    fn all(&mut self, work: &mut Work, dataset: &Dataset, batches: Vec<Vec<u32>>) -> Result<bool> {
-        let passes = self.ratios.len() as u64 * self.draws;
-        let steps = batches.len() as u64 * passes;
-        let loader = EvalLoader::chosen(dataset.val.clone(), work.augment(dataset)?, batches, work.loader_threads());
-        let device = work.session.device.clone();
-        work.session.reporter.begin(0);
-        for batch in loader {
-            let batch = batch?;
-            let (first, images) = (batch.step * passes, batch.indices.len() as f64);
-            let mut done = first;
-            let finished = self.take(batch, &device, &mut || {
-                done += 1;
-                if done == first + passes && first == 0 && !is_cpu(&device) {
-                    work.session.reporter.phase(EVALUATING)?;
-                }
-                work.session.reporter.tick(done, steps, images)?;
-                Ok(!work.session.stop.load(Ordering::Relaxed))
-            })?;
-            if !finished {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Takes in a batch. `told` is called after every pass and says whether to go on.
-    fn take(&mut self, batch: Batch, device: &Device, told: &mut dyn FnMut() -> Result<bool>) -> Result<bool> {
-        let (first, indices) = (batch.step == 0, batch.indices.clone());
-        let images = upload(batch, device).views[0].clone();
-        let whole = Whole::of(&self.encoded, images.clone());
-        let patches = self.encoded.encoder.config().patches();
-        if first {
-            let masks = Masks::none(indices.len(), patches);
-            let (there, here) = (
-                whole.grams(&self.encoded, &masks),
-                grams(self.encoded.masked(images.clone(), &masks), &masks),
-            );
-            let blocks = self.control.iter_mut().zip(there.iter().zip(&here));
-            blocks.for_each(|(sum, (there, here))| sum.add(there, here));
-        }
-        for column in in_turns(self.ratios.len()) {
-            for draw in 0..self.draws {
-                let shared = self.encoded.tokens.are_matched();
-                let masks = Masks::for_comparison(self.seed, draw, &indices, patches, self.ratios[column], shared);
-                let masked = self.encoded.masked(images.clone(), &masks);
-                let (there, here) = (whole.grams(&self.encoded, &masks), grams(masked, &masks));
-                for (block, (there, here)) in there.iter().zip(&here).enumerate() {
-                    self.sums[block][column][draw as usize].add(there, here);
-                }
-                if !told()? {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+    /// Takes in images with nothing hidden.
+    fn add_control(&mut self, batch: &Ready) {
+        let masks = Masks::none(batch.indices.len(), self.encoded.encoder.config().patches());
+        let there = batch.whole.grams(&self.encoded, &masks);
+        let here = grams(self.encoded.masked(batch.images.clone(), &masks), &masks);
+        let blocks = self.control.iter_mut().zip(there.iter().zip(&here));
+        blocks.for_each(|(sum, (there, here))| sum.add(there, here));
     }
 
     fn matrix(&self) -> Matrix {
-        let values: Vec<Vec<Vec<Option<f64>>>> = self
-            .sums
-            .iter()
-            .map(|row| row.iter().map(|draws| draws.iter().map(Cka::value).collect()).collect())
-            .collect();
-        Matrix::of(Axis::new("block", 1..=self.sums.len()), Axis::new("ratio", &self.ratios), &values)
+        let rows = Axis::new("block", 1..=self.control.len());
+        Matrix::of(rows, Axis::new("ratio", &self.ratios), &self.sums.values())
+    }
+}
+
+/// A batch on the device.
+struct Ready {
+    is_first: bool,
+    indices: Vec<u32>,
+    images: Tensor<4>,
+    whole: Whole,
+}
+
+impl Accumulator for Comparison {
+    type Batch = Batch;
+    type Ready = Ready;
+
+    fn passes(&self) -> u64 {
+        self.ratios.len() as u64 * self.draws
+    }
+
+    fn ready(&self, batch: Batch) -> Result<Ready> {
+        let (is_first, indices) = (batch.step == 0, batch.indices.clone());
+        let images = upload(batch, &self.device).views.swap_remove(0);
+        let whole = Whole::of(&self.encoded, images.clone());
+        Ok(Ready {
+            is_first,
+            indices,
+            images,
+            whole,
+        })
+    }
+
+    fn add(&mut self, batch: &Ready, pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        if batch.is_first && pass == 0 {
+            self.add_control(batch);
+        }
+        let column = in_turns((pass / self.draws) as usize, self.ratios.len());
+        let (draw, patches) = (pass % self.draws, self.encoded.encoder.config().patches());
+        let shared = self.encoded.tokens.are_matched();
+        let masks = Masks::for_comparison(self.seed, draw, &batch.indices, patches, self.ratios[column], shared);
+        let masked = self.encoded.masked(batch.images.clone(), &masks);
+        let (there, here) = (batch.whole.grams(&self.encoded, &masks), grams(masked, &masks));
+        for (block, (there, here)) in there.iter().zip(&here).enumerate() {
+            self.sums.at(block, column, draw as usize).add(there, here);
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Sums {
+        Sums::default().with("sums", self.sums.iter()).with("control", &self.control)
+    }
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        saved.fill("sums", self.sums.iter_mut())?;
+        saved.fill("control", &mut self.control)
     }
 }
 
@@ -236,10 +241,10 @@ pub(crate) fn grams_of(rows: Rows, images: usize) -> Vec<Gram> {
     rows.into_par_iter().map(|rows| Gram::of(&rows, images)).collect()
 }
 
-/// The numbers below `count` from both ends: passes over much and over little of the images take turns, so that the time
-/// that remains can be told from the first of them.
-fn in_turns(count: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(move |nth| if nth % 2 == 0 { nth / 2 } else { count - 1 - nth / 2 })
+/// The `nth` of the numbers below `count` from both ends: passes over much and over little of the images take turns, so that
+/// the time that remains can be told from the first of them.
+fn in_turns(nth: usize, count: usize) -> usize {
+    if nth.is_multiple_of(2) { nth / 2 } else { count - 1 - nth / 2 }
 }
 
 fn report(work: &mut Work, comparison: &Comparison, images: usize) -> Result<()> {

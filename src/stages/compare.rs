@@ -1,27 +1,22 @@
 //! The stage `compare`: how alike the features of two encoders of the same images are, every block of one with every block
 //! of the other. The two are of different runs, or of one run after different epochs.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-
 use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
 
-use crate::data::Dataset;
-use crate::data::loader::{Batch, EvalLoader};
+use crate::data::loader::Batch;
 use crate::experiment::RunId;
 use crate::experiment::settings::CompareSettings;
 use crate::methods::Masks;
-use crate::metrics::cka::{Cka, FEWEST, Gram};
+use crate::metrics::cka::{CkaMatrix, FEWEST, Gram};
 use crate::metrics::encoded::{Encoded, Tokens};
 use crate::run_dir::{Axis, Matrix, RunDir};
 use crate::stages::Work;
 use crate::stages::cka::{dealt, grams_of};
 use crate::stages::parent::Parent;
-use crate::train::{Ended, first_phase, upload};
-
-/// What the run does when a GPU knows its kernels.
-const EVALUATING: &str = "evaluating";
+use crate::train::evaluation::{Accumulator, Part, Sums};
+use crate::train::report::Reporter;
+use crate::train::{Ended, upload};
 
 /// Compares the parent's encoder with the other. Reports the matrix `cka`, block by block, and as numbers `compare.mean`;
 /// `compare.last_blocks`, that of the last block of each; for encoders of one depth `compare.same_block`, the mean over
@@ -53,15 +48,21 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     if mine != theirs {
         bail!("the encoders see images of {mine} and of {theirs} pixels: compare.other must be a run of the same data.image_size");
     }
-    work.session.reporter.phase(first_phase(&device, EVALUATING))?;
-    let mut comparison = Comparison::new(sides, &settings, work.run.seed);
+    let mut comparison = Comparison::new(sides, &settings, work.run.seed, device);
     let batches = dealt(dataset.val.len(), settings.images, settings.batch_size);
     let images = batches.iter().map(Vec::len).sum();
-    if !comparison.all(work, &dataset, batches)? {
-        return Ok(Ended::Cancelled);
+    let part = Part {
+        name: "compare",
+        phase: "evaluating",
+        batches: batches.len() as u64,
+        images: 2 * batches[0].len(),
+    };
+    let load = work.plain(&dataset, &dataset.val, batches)?;
+    let ended = work.session.evaluate(&part, &mut comparison, load)?;
+    if ended != Ended::Cancelled {
+        report(work, comparison.matrix(&name_of(&second, settings.other_epoch)), images)?;
     }
-    report(work, comparison.matrix(&name_of(&second, settings.other_epoch)), images)?;
-    Ok(Ended::Done(BTreeMap::new()))
+    Ok(ended)
 }
 
 /// The parent and the run it is compared with, each at its epoch.
@@ -85,52 +86,52 @@ fn name_of(parent: &Parent, epoch: u64) -> String {
     }
 }
 
-/// The sums of all batches.
+/// The sums of all batches, a pass for each draw of masks.
 struct Comparison {
     sides: [Encoded; 2],
     ratio: f64,
     draws: u64,
     seed: u64,
-    /// `[block of the first][block of the second][draw]`
-    sums: Vec<Vec<Vec<Cka>>>,
+    device: Device,
+    /// Block of the first by block of the second.
+    sums: CkaMatrix,
 }
 
 impl Comparison {
-    fn new(sides: [Encoded; 2], settings: &CompareSettings, seed: u64) -> Comparison {
+    fn new(sides: [Encoded; 2], settings: &CompareSettings, seed: u64, device: Device) -> Comparison {
         let [first, second] = [&sides[0], &sides[1]].map(|side| side.encoder.config().depth);
         // Without patches left out there is nothing to draw.
         let draws = if settings.ratio > 0.0 { settings.mask_seeds } else { 1 };
         Comparison {
-            sums: vec![vec![vec![Cka::default(); draws as usize]; second]; first],
+            sums: CkaMatrix::new(first, second, draws as usize),
             sides,
             ratio: settings.ratio,
             draws,
             seed,
+            device,
         }
     }
 
-    /// Takes in every batch, or gives up when somebody asks to stop and says so with `false`.
-    fn all(&mut self, work: &mut Work, dataset: &Dataset, batches: Vec<Vec<u32>>) -> Result<bool> {
-        let steps = batches.len() as u64 * self.draws;
-        let loader = EvalLoader::chosen(dataset.val.clone(), work.augment(dataset)?, batches, work.loader_threads());
-        let device = work.session.device.clone();
-        work.session.reporter.begin(0);
-        for batch in loader {
-            let batch = batch?;
-            let (first, seen, indices) = (batch.step * self.draws, batch.indices.len() as f64, batch.indices.clone());
-            let images = images_of(batch, &device);
-            for draw in 0..self.draws {
-                self.take(&images, &indices, draw);
-                work.session.reporter.tick(first + draw + 1, steps, 2.0 * seen)?;
-                if work.session.stop.load(Ordering::Relaxed) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+    fn matrix(&self, other: &str) -> Matrix {
+        let [rows, columns] = [&self.sides[0], &self.sides[1]].map(|side| 1..=side.encoder.config().depth);
+        let columns = Axis::new(&format!("block of {other}"), columns);
+        Matrix::of(Axis::new("block", rows), columns, &self.sums.values())
+    }
+}
+
+impl Accumulator for Comparison {
+    type Batch = Batch;
+    type Ready = (Vec<u32>, Tensor<4>);
+
+    fn passes(&self) -> u64 {
+        self.draws
     }
 
-    fn take(&mut self, images: &Tensor<4>, indices: &[u32], draw: u64) {
+    fn ready(&self, batch: Batch) -> Result<(Vec<u32>, Tensor<4>)> {
+        Ok((batch.indices.clone(), upload(batch, &self.device).views.swap_remove(0)))
+    }
+
+    fn add(&mut self, (indices, images): &(Vec<u32>, Tensor<4>), draw: u64, _reporter: &mut Reporter) -> Result<()> {
         let (ratio, seed) = (self.ratio, self.seed);
         let grams = |side: &Encoded| -> Vec<Gram> {
             if ratio == 0.0 {
@@ -140,26 +141,21 @@ impl Comparison {
             grams_of(side.masked(images.clone(), &masks), indices.len())
         };
         let (first, second) = (grams(&self.sides[0]), grams(&self.sides[1]));
-        for (row, first) in self.sums.iter_mut().zip(&first) {
-            for (sums, second) in row.iter_mut().zip(&second) {
-                sums[draw as usize].add(first, second);
+        for (row, first) in first.iter().enumerate() {
+            for (column, second) in second.iter().enumerate() {
+                self.sums.at(row, column, draw as usize).add(first, second);
             }
         }
+        Ok(())
     }
 
-    fn matrix(&self, other: &str) -> Matrix {
-        let values: Vec<Vec<Vec<Option<f64>>>> = self
-            .sums
-            .iter()
-            .map(|row| row.iter().map(|draws| draws.iter().map(Cka::value).collect()).collect())
-            .collect();
-        let columns = Axis::new(&format!("block of {other}"), 1..=self.sums[0].len());
-        Matrix::of(Axis::new("block", 1..=self.sums.len()), columns, &values)
+    fn save(&self) -> Sums {
+        Sums::default().with("sums", self.sums.iter())
     }
-}
 
-fn images_of(batch: Batch, device: &Device) -> Tensor<4> {
-    upload(batch, device).views[0].clone()
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        saved.fill("sums", self.sums.iter_mut())
+    }
 }
 
 fn report(work: &mut Work, matrix: Matrix, images: usize) -> Result<()> {

@@ -42,7 +42,7 @@ fn keep(work: &Work, dataset: &Dataset, places: &[usize]) -> Result<Split> {
     let place = path.display();
     match fs::read_to_string(&path) {
         Ok(known) if known == list => return Ok(part),
-        Ok(_) if work.session.checkpoints.counters()?.is_some() => {
+        Ok(_) if work.session.checkpoints.newest()?.is_some() => {
             bail!(
                 "{place}: the images chosen now are others than those this run began with: did the data change, or the list it was given?"
             )

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Error, Result};
 
 use crate::data::augment::Augment;
-use crate::data::loader::{LoaderPlan, TrainLoader, ahead};
+use crate::data::loader::{EvalLoader, LoaderPlan, TrainLoader, ahead};
 use crate::data::mix::Mix;
 use crate::data::{self, Dataset, Split};
 use crate::experiment::settings::{DataSettings, TrainSettings};
@@ -117,6 +117,12 @@ impl Work<'_> {
         } else {
             self.threads
         }
+    }
+
+    /// Opens plain views of these batches of images, named by their numbers, from a batch number on.
+    fn plain(&self, dataset: &Dataset, split: &Split, batches: Vec<Vec<u32>>) -> Result<impl FnOnce(u64) -> EvalLoader + use<>> {
+        let (split, augment, threads) = (split.clone(), self.augment(dataset)?, self.loader_threads());
+        Ok(move |first| EvalLoader::chosen(split, augment, batches, first, threads))
     }
 
     /// Opens batches of these training images from a batch number on; `repeated` is [`LoaderPlan::repeated`].

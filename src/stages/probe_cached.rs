@@ -4,31 +4,26 @@
 //! images. All pairs of a learning rate and a weight decay learn side by side on all training images but a held-out
 //! part, whose accuracy decides; the best pair then learns from all. The validation split is looked at once, at the end.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-
 use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::data::Split;
-use crate::data::augment::Augment;
+use crate::data::Dataset;
+use crate::data::loader::in_order;
 use crate::data::pick::{self, For};
 use crate::experiment::settings::CachedSettings;
 use crate::metrics::batch_norm::BatchNorm;
-use crate::metrics::frozen::{Features, Frozen};
-use crate::metrics::linear_heads::{Heads, Pair, pairs};
-use crate::metrics::validation::Validation;
+use crate::metrics::frozen::{Features, Frozen, Reading};
+use crate::metrics::linear_heads::{HeadTraining, Heads, Pair, pairs};
 use crate::stages::parent::Parent;
 use crate::stages::{Work, model_file};
-use crate::train::{Ended, first_phase};
+use crate::train::Ended;
+use crate::train::evaluation::Part;
 
 /// Images read at a time; ours.
 const BATCH: usize = 256;
 
 /// Probes the parent's encoder and reports `probe_cached.top1`, the pair that was chosen as `probe_cached.rate` and
 /// `probe_cached.weight_decay`, and the accuracy that chose it as `probe_cached.held_out_top1`.
-///
-/// It keeps no checkpoints: what was stopped begins anew.
 ///
 /// # Errors
 /// A parent without a fitting model, or an image that cannot be read.
@@ -43,13 +38,8 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         "cached.held_out = {} leaves none of {images} training images on one side",
         settings.held_out
     );
-    let (device, augment) = (work.session.device.clone().inner(), work.augment(&dataset)?);
-    let frozen = Frozen::new(parent.encoder(work.run, &device)?, &settings.feature);
-    work.session.reporter.phase(first_phase(&work.session.device, "reading features"))?;
-    let total = images + dataset.val.len();
-    let train = read(work, &frozen, &augment, &dataset.train, [0, total])?;
-    let val = read(work, &frozen, &augment, &dataset.val, [images, total])?;
-    let (Some(train), Some(val)) = (train, val) else {
+    let frozen = Frozen::new(parent.encoder(work.run, &work.session.device.clone().inner())?, &settings.feature);
+    let Some((train, val)) = read(work, &frozen, &dataset)? else {
         return Ok(Ended::Cancelled);
     };
     let norm = BatchNorm::of(&train.rows);
@@ -60,52 +50,36 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let (train, val) = (normalized(train), normalized(val));
 
     let (judged, learned) = divided(&train, &pick::always(&dataset.train, classes, held_out, For::HeldOut));
-    let Some((chosen, held_out_top1)) = choose(work, &learned, &judged, classes, &settings)? else {
+    let pairs = pairs(&settings);
+    let Some(heads) = learn(work, &CHOICE, &learned, &pairs, classes, &settings)? else {
         return Ok(Ended::Cancelled);
     };
-    work.session.reporter.phase("training")?;
-    let Some(head) = learn(work, &train, &[chosen], classes, &settings)? else {
+    let found = heads.top1(&judged);
+    for (Pair { rate, weight_decay }, top1) in pairs.iter().zip(&found) {
+        tracing::info!("learning rate {rate}, weight decay {weight_decay}: {top1:.2} % of the held-out images");
+    }
+    let chosen = best(&found);
+    let (pair, held_out_top1) = (pairs[chosen], found[chosen]);
+    let Some(head) = learn(work, &FINAL, &train, &[pair], classes, &settings)? else {
         return Ok(Ended::Cancelled);
     };
+    if is_largest(pair.rate, &pairs) {
+        let rate = pair.rate;
+        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
+        work.session.reporter.warning(message)?;
+    }
     let mut model = head.save();
     model.extend(norm.save());
     model_file::write(work, &dataset, &model)?;
     for (name, value) in [
         ("top1", head.top1(&val)[0]),
-        ("rate", chosen.rate),
-        ("weight_decay", chosen.weight_decay),
+        ("rate", pair.rate),
+        ("weight_decay", pair.weight_decay),
         ("held_out_top1", held_out_top1),
     ] {
         work.session.reporter.summary(&format!("probe_cached.{name}"), value)?;
     }
-    Ok(Ended::Done(BTreeMap::new()))
-}
-
-/// The pair whose head, having learned from the one part, is best on the other, and its accuracy there in percent; nothing if
-/// somebody asked to stop.
-fn choose(
-    work: &mut Work,
-    learned: &Features,
-    judged: &Features,
-    classes: usize,
-    settings: &CachedSettings,
-) -> Result<Option<(Pair, f64)>> {
-    let pairs = pairs(settings);
-    work.session.reporter.phase("choosing the learning rate")?;
-    let Some(heads) = learn(work, learned, &pairs, classes, settings)? else {
-        return Ok(None);
-    };
-    let found = heads.top1(judged);
-    for (Pair { rate, weight_decay }, top1) in pairs.iter().zip(&found) {
-        tracing::info!("learning rate {rate}, weight decay {weight_decay}: {top1:.2} % of the held-out images");
-    }
-    let best = best(&found);
-    let rate = pairs[best].rate;
-    if is_largest(rate, &pairs) {
-        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
-        work.session.reporter.warning(message)?;
-    }
-    Ok(Some((pairs[best], found[best])))
+    Ok(Ended::Done(Default::default()))
 }
 
 /// The place of the best; of equals the first, which has the smallest rate.
@@ -119,32 +93,51 @@ fn is_largest(rate: f64, pairs: &[Pair]) -> bool {
     others().any(|other| other < rate) && others().all(|other| other <= rate)
 }
 
-/// Features of a split, before which so many of all images were read; nothing if somebody asked to stop.
-fn read(work: &mut Work, frozen: &Frozen, augment: &Augment, split: &Split, [before, all]: [usize; 2]) -> Result<Option<Features>> {
-    let images = Validation {
-        split: split.clone(),
-        augment: augment.clone(),
-        batch_size: BATCH,
-        threads: work.loader_threads(),
+/// Features of the training and the validation images; nothing if somebody asked to stop.
+fn read(work: &mut Work, frozen: &Frozen, dataset: &Dataset) -> Result<Option<(Features, Features)>> {
+    let [train, val] = [&dataset.train, &dataset.val].map(|split| in_order(split.len(), BATCH));
+    let of_train = train.len() as u64;
+    let part = Part {
+        name: "features",
+        phase: "reading features",
+        batches: (train.len() + val.len()) as u64,
+        images: BATCH.min(dataset.train.len()),
     };
-    let (device, stop) = (work.session.device.clone(), work.session.stop);
-    let reporter = &mut *work.session.reporter;
-    reporter.begin(before as u64);
-    frozen.read(&images, &device, &mut |done| {
-        reporter.tick((before + done) as u64, all as u64, 1.0)?;
-        Ok(stop.load(Ordering::Relaxed))
-    })
+    let train = work.plain(dataset, &dataset.train, train)?;
+    let val = work.plain(dataset, &dataset.val, val)?;
+    let load = |first: u64| {
+        // What is made ahead of the second split waits for the end of the first.
+        let val = std::iter::once_with(move || val(first.saturating_sub(of_train))).flatten();
+        train(first.min(of_train)).chain(val)
+    };
+    let mut reading = Reading::new(frozen, &work.session.device);
+    let ended = work.session.evaluate(&part, &mut reading, load)?;
+    let features = || (reading.features(0, dataset.train.labels()), reading.features(dataset.train.len(), dataset.val.labels()));
+    Ok((ended != Ended::Cancelled).then(features))
 }
 
+/// Folder and phase of the heads of which one is chosen, and of the one that learns from all images.
+const CHOICE: [&str; 2] = ["choice", "choosing the learning rate"];
+const FINAL: [&str; 2] = ["head", "training"];
+
 /// Heads after all epochs; nothing if somebody asked to stop.
-fn learn(work: &mut Work, features: &Features, pairs: &[Pair], classes: usize, settings: &CachedSettings) -> Result<Option<Heads>> {
-    let (seed, stop, images) = (work.run.seed, work.session.stop, features.labels.len() as f64);
-    let reporter = &mut *work.session.reporter;
-    reporter.begin(0);
-    Heads::learn(features, pairs, classes, settings, seed, &mut |epoch| {
-        reporter.tick(epoch, settings.epochs, images)?;
-        Ok(stop.load(Ordering::Relaxed))
-    })
+fn learn(
+    work: &mut Work,
+    [name, phase]: &[&'static str; 2],
+    features: &Features,
+    pairs: &[Pair],
+    classes: usize,
+    settings: &CachedSettings,
+) -> Result<Option<Heads>> {
+    let part = Part {
+        name,
+        phase,
+        batches: settings.epochs,
+        images: features.labels.len(),
+    };
+    let mut training = HeadTraining::new(features, pairs, classes, settings, work.run.seed);
+    let ended = work.session.evaluate(&part, &mut training, |first| (first..settings.epochs).map(Ok))?;
+    Ok((ended != Ended::Cancelled).then(|| training.heads()))
 }
 
 /// The features at these ascending places, and the rest.

@@ -6,28 +6,26 @@
 //! model that predicts zero everywhere, which with the oracle's statistics already scores 16 to 20 dB, and the mea color
 //! of what is visible.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-
 use anyhow::{Error, Result};
+use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::data::loader::{Batch, EvalLoader};
+use crate::data::loader::{Batch, in_order};
 use crate::experiment::settings::PsnrSettings;
 use crate::methods::masking::check_ratio;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::pixels::{Denorm, PixelSpace};
 use crate::metrics::psnr::{Errors, Region, Sums};
-use crate::run_dir::{Axis, Matrix};
+use crate::run_dir::{Axis, Matrix, RunDir};
 use crate::stages::Work;
 use crate::stages::examples::{Gallery, IMAGES, space_of};
 use crate::stages::parent::Parent;
-use crate::train::{Ended, first_phase, is_cpu, upload};
+use crate::train::evaluation::{self, Accumulator, Part};
+use crate::train::report::Reporter;
+use crate::train::{Ended, upload};
 use crate::weights;
 
-/// What the run does when a GPU knows its kernels.
-const EVALUATING: &str = "evaluating";
 /// What is scored, under the names of the matrices: the model, a model that predicts zero, and the mean of visible pixels.
 const SCORED: [&str; 3] = ["psnr", "psnr_zero", "psnr_visible_mean"];
 
@@ -60,85 +58,117 @@ impl MethodVisitor for Score<'_, '_> {
         let model = M::new(&parent.run, dataset.classes.len(), &device).map_err(Error::msg)?;
         let model = weights::from_timm(model, &parent.weights).map_err(|e| Error::msg(format!("{}: {e}", parent.file)))?;
         let augment = work.augment(&dataset)?;
-        work.session.reporter.phase(first_phase(&device, EVALUATING))?;
         let settings: PsnrSettings = work.section("psnr")?;
-        let gallery = Gallery::of(work, &dataset, &augment, IMAGES)?;
-        gallery.show(&model, work.dir, 0, work.session.reporter)?;
-        gallery.show_examples(&model, &settings, &dataset.classes, work.dir, work.session.reporter)?;
-        let ratios = ratios(work, &settings, space_of(work, &dataset)?.patches())?;
-        let Some(totals) = score_all(work, &dataset, &model, &settings, ratios)? else {
-            return Ok(Ended::Cancelled);
+        let (space, val) = (space_of(work, &dataset)?, &dataset.val);
+        let (ratios, passed) = ratios(&settings, space.patches())?;
+        let part = Part {
+            name: "psnr",
+            phase: "evaluating",
+            batches: val.len().div_ceil(settings.batch_size) as u64,
+            images: settings.batch_size.min(val.len()),
         };
+        let load = work.plain(&dataset, val, in_order(val.len(), settings.batch_size))?;
+        let denorm = Denorm::new(&settings, model.normalizes_targets());
+        let mut scores = Scores {
+            totals: Totals::new(ratios, Denorm::all(model.normalizes_targets())),
+            gallery: Gallery::of(work, &dataset, &augment, IMAGES)?,
+            passed,
+            settings: &settings,
+            classes: &dataset.classes,
+            dir: work.dir,
+            seed: work.run.seed,
+            model,
+            space,
+            device,
+        };
+        let ended = work.session.evaluate(&part, &mut scores, load)?;
+        if ended == Ended::Cancelled {
+            return Ok(ended);
+        }
+        let totals = scores.totals;
         let reporter = &mut *work.session.reporter;
         for (scored, name) in SCORED.into_iter().enumerate() {
             reporter.matrix(name, totals.matrix(scored))?;
         }
-        let at = totals.at(settings.mask_ratio, Denorm::new(&settings, model.normalizes_targets()));
-        summaries(at)
+        summaries(totals.at(settings.mask_ratio, denorm))
             .into_iter()
             .try_for_each(|(name, value)| reporter.summary(name, value))?;
-        Ok(Ended::Done(BTreeMap::new()))
+        Ok(ended)
     }
 }
 
-/// The ratios that are scored, in ascending order. Those that leave nothing to see or to predict are passed over with a
-/// warning, but for `psnr.mask_ratio`.
-fn ratios(work: &mut Work, settings: &PsnrSettings, patches: usize) -> Result<Vec<f64>> {
+/// The ratios that are scored, in ascending order, and those that are passed over, because they leave nothing to see or to
+/// predict.
+///
+/// # Errors
+/// If `psnr.mask_ratio` is one of the latter.
+fn ratios(settings: &PsnrSettings, patches: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     check_ratio("psnr.mask_ratio", settings.mask_ratio, patches).map_err(Error::msg)?;
     let mut ratios = settings.ratios();
     ratios.push(settings.mask_ratio);
     ratios.sort_by(f64::total_cmp);
     ratios.dedup();
-    let (kept, passed): (Vec<f64>, Vec<f64>) = ratios.into_iter().partition(|ratio| check_ratio("", *ratio, patches).is_ok());
-    if !passed.is_empty() {
-        let reporter = &mut *work.session.reporter;
+    Ok(ratios.into_iter().partition(|ratio| check_ratio("", *ratio, patches).is_ok()))
+}
+
+/// Scores of every validation image, a pass for each ratio.
+struct Scores<'a, M> {
+    model: M,
+    totals: Totals,
+    gallery: Gallery,
+    passed: Vec<f64>,
+    settings: &'a PsnrSettings,
+    classes: &'a [String],
+    dir: &'a RunDir,
+    seed: u64,
+    space: PixelSpace,
+    device: Device,
+}
+
+impl<M: Method> Accumulator for Scores<'_, M> {
+    type Batch = Batch;
+    type Ready = (Batch, Tensor<4>);
+
+    fn passes(&self) -> u64 {
+        self.totals.ratios.len() as u64
+    }
+
+    fn begin(&mut self, reporter: &mut Reporter) -> Result<()> {
+        self.gallery.show(&self.model, self.dir, 0, reporter)?;
+        self.gallery
+            .show_examples(&self.model, self.settings, self.classes, self.dir, reporter)?;
+        if self.passed.is_empty() {
+            return Ok(());
+        }
+        let (passed, patches) = (&self.passed, self.space.patches());
         reporter.warning(format!(
             "psnr.ratios: {passed:?} of {patches} patches leave nothing to see or to predict, and are passed over"
-        ))?;
+        ))
     }
-    Ok(kept)
-}
 
-/// Scores every validation image, or gives up when somebody asks to stop.
-fn score_all<M: Method>(
-    work: &mut Work,
-    dataset: &Dataset,
-    model: &M,
-    settings: &PsnrSettings,
-    ratios: Vec<f64>,
-) -> Result<Option<Totals>> {
-    let (space, device) = (space_of(work, dataset)?, work.session.device.clone());
-    let steps = (dataset.val.len().div_ceil(settings.batch_size) * ratios.len()) as u64;
-    let mut totals = Totals::new(ratios, Denorm::all(model.normalizes_targets()));
-    let augment = work.augment(dataset)?;
-    let mut done = 0;
-    work.session.reporter.begin(0);
-    for batch in EvalLoader::new(dataset.val.clone(), augment, settings.batch_size, work.loader_threads()) {
-        let batch = batch?;
-        for column in 0..totals.ratios.len() {
-            if work.session.stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let masks = Masks::for_evaluation(work.run.seed, &batch.indices, space.patches(), totals.ratios[column]);
-            let predicted = predict(model, &batch, &masks, &device)?;
-            totals.add(column, &space, &batch.views[0], &predicted, &masks);
-            done += 1;
-            if done == 1 && !is_cpu(&device) {
-                work.session.reporter.phase(EVALUATING)?;
-            }
-            work.session.reporter.tick(done, steps, batch.indices.len() as f64)?;
-        }
+    fn ready(&self, batch: Batch) -> Result<(Batch, Tensor<4>)> {
+        let images = upload(batch.clone(), &self.device).views.swap_remove(0);
+        Ok((batch, images))
     }
-    Ok(Some(totals))
-}
 
-/// `[batch, patches, p*p*3]`, flat.
-fn predict<M: Method>(model: &M, batch: &Batch, masks: &Masks, device: &burn::tensor::Device) -> Result<Vec<f32>> {
-    let images = upload(batch.clone(), device).views[0].clone();
-    let predicted = model.reconstruct(images, masks);
-    let title = M::INFO.title;
-    let predicted = predicted.ok_or_else(|| Error::msg(format!("{title} does not reconstruct images, so it has no psnr")))?;
-    Ok(predicted.into_data().iter::<f32>().collect())
+    fn add(&mut self, (batch, images): &(Batch, Tensor<4>), pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        let column = pass as usize;
+        let masks = Masks::for_evaluation(self.seed, &batch.indices, self.space.patches(), self.totals.ratios[column]);
+        let predicted = self.model.reconstruct(images.clone(), &masks); // [batch, patches, p*p*3]
+        let title = M::INFO.title;
+        let predicted = predicted.ok_or_else(|| Error::msg(format!("{title} does not reconstruct images, so it has no psnr")))?;
+        let predicted: Vec<f32> = predicted.into_data().iter::<f32>().collect();
+        self.totals.add(column, &self.space, &batch.views[0], &predicted, &masks);
+        Ok(())
+    }
+
+    fn save(&self) -> evaluation::Sums {
+        evaluation::Sums::default().with("sums", self.totals.sums.iter().flatten().flatten())
+    }
+
+    fn restore(&mut self, saved: &evaluation::Sums) -> Result<(), String> {
+        saved.fill("sums", self.totals.sums.iter_mut().flatten().flatten())
+    }
 }
 
 /// Sums over images, by ratio and way back to pixels, of each of [`SCORED`].
@@ -246,6 +276,8 @@ fn summaries([model, zero, visible_mean]: &[Sums; 3]) -> [(&'static str, f64); 1
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use crate::metrics::pixels::tests::{SPACE, image};
     use crate::metrics::psnr::decibels;
     use crate::stages::psnr::*;

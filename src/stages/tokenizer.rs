@@ -4,14 +4,13 @@
 //! would be as hard to guess; and `tokenizer.psnr`, how much of an image its tokens keep, in decibels.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
-use anyhow::{Error, Result};
-use burn::tensor::{Tensor, TensorData};
+use anyhow::{Context as _, Error, Result};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
 use crate::data::Dataset;
-use crate::data::loader::{Batch, EvalLoader};
+use crate::data::loader::{Batch, in_order};
 use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
 use crate::methods::tokenizer::kmeans::clustered;
 use crate::methods::tokenizer::{Clustering, Dvae, KMeans, Tokenizer, Usage, Vq, patch_size};
@@ -21,15 +20,16 @@ use crate::metrics::psnr::decibels;
 use crate::rng::{Purpose, place, stream};
 use crate::stages::examples::{IMAGES, some_images, write_sheet};
 use crate::stages::{Work, image_list, model_file};
+use crate::train::evaluation::{Accumulator, Part, Sums};
 use crate::train::learner::{Learner, Learning};
 use crate::train::length::Length;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
 use crate::train::{At, Course, Ended, upload};
 use crate::vit::patchify;
-use crate::weights::{Weights, to_timm};
+use crate::weights::{HostTensor, Weights, to_timm};
 
-/// Images read between two looks at whether to stop, and judged at a time; ours.
+/// Images read or judged at a time; ours.
 const BATCH: usize = 100;
 
 /// Trains the run's tokenizer.
@@ -64,7 +64,6 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     };
     let tokenizer = Tokenizer::new(work.run, &device).and_then(|tokenizer| tokenizer.with_weights(&trained));
     let tokenizer = tokenizer.map_err(Error::msg)?;
-    work.session.reporter.phase("evaluating")?;
     if !judge(work, &dataset, &tokenizer, &space)? {
         return Ok(Ended::Cancelled);
     }
@@ -73,29 +72,87 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     Ok(Ended::Done(BTreeMap::new()))
 }
 
-/// Clusters patches of the training split; nothing if somebody asked to stop. It is short and starts anew then.
+/// Clusters patches of the training split; nothing if somebody asked to stop.
 fn cluster(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, space: &PixelSpace) -> Result<Option<KMeans>> {
-    let stopped = |work: &Work| work.session.stop.load(Ordering::Relaxed);
     let Some(rows) = sample(work, dataset, settings, space)? else {
         return Ok(None);
     };
-    work.session.reporter.phase("training")?;
-    let mut clustering = Clustering::begin(rows, settings.vocabulary, work.run.seed).map_err(Error::msg)?;
-    let images = dataset.train.len().min(settings.sample) as f64;
-    work.session.reporter.begin(0);
-    for round in 1..=settings.rounds {
-        if stopped(work) {
-            return Ok(None);
-        }
-        let done = clustering.round();
-        work.session.reporter.metric("train/loss", round, done.error)?;
-        work.session.reporter.metric("train/moved", round, done.moved as f64)?;
-        work.session.reporter.tick(round, settings.rounds, images)?;
-        if done.moved == 0 {
-            break;
-        }
+    let part = Part {
+        name: "clusters",
+        phase: "training",
+        batches: settings.rounds,
+        images: dataset.train.len().min(settings.sample),
+    };
+    let mut rounds = Rounds {
+        rows,
+        clustering: None,
+        vocabulary: settings.vocabulary,
+        seed: work.run.seed,
+        is_still: false,
+    };
+    let ended = work
+        .session
+        .evaluate(&part, &mut rounds, |first| (first + 1..=settings.rounds).map(Ok))?;
+    let means = |clustering: Clustering| KMeans::of(clustering.centroids(), settings.normalize);
+    Ok(rounds.clustering.filter(|_| ended != Ended::Cancelled).map(means))
+}
+
+/// Lloyd's rounds, until nothing moves.
+struct Rounds {
+    /// `[count, values]`
+    rows: Tensor<2>,
+    /// There from the beginning of the first round.
+    clustering: Option<Clustering>,
+    vocabulary: usize,
+    seed: u64,
+    /// Whether the last round moved nothing.
+    is_still: bool,
+}
+
+impl Accumulator for Rounds {
+    type Batch = u64;
+    type Ready = u64;
+
+    fn begin(&mut self, _reporter: &mut Reporter) -> Result<()> {
+        let clustering = Clustering::begin(self.rows.clone(), self.vocabulary, self.seed);
+        self.clustering = Some(clustering.map_err(Error::msg)?);
+        Ok(())
     }
-    Ok(Some(KMeans::of(clustering.centroids(), settings.normalize)))
+
+    fn ready(&self, round: u64) -> Result<u64> {
+        Ok(round)
+    }
+
+    fn add(&mut self, round: &u64, _pass: u64, reporter: &mut Reporter) -> Result<()> {
+        let done = self.clustering.as_mut().context("no centers were chosen")?.round();
+        self.is_still = done.moved == 0;
+        reporter.metric("train/loss", *round, done.error)?;
+        reporter.metric("train/moved", *round, done.moved as f64)
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_still
+    }
+
+    fn save(&self) -> Sums {
+        let Some(clustering) = &self.clustering else { return Sums::default() };
+        let places: Vec<[f64; 1]> = clustering.places().iter().map(|place| [*place as f64]).collect();
+        Sums::default()
+            .with_tensor("centroids", HostTensor::from_tensor(&clustering.centroids()))
+            .with("places", &places)
+            .with("is_still", &[[f64::from(self.is_still)]])
+    }
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        let mut is_still = [[0.0]];
+        saved.fill("is_still", &mut is_still)?;
+        let mut places = vec![[0.0]; saved.numbers.get("places").map_or(0, Vec::len)];
+        saved.fill("places", &mut places)?;
+        self.is_still = is_still != [[0.0]];
+        let places = places.into_iter().map(|[place]| place as i64).collect();
+        self.clustering = Some(Clustering::resume(self.rows.clone(), saved.tensor("centroids")?.clone(), places)?);
+        Ok(())
+    }
 }
 
 /// Trains a tokenizer with gradients on images as they are; nothing if somebody asked to stop, after a checkpoint.
@@ -156,61 +213,153 @@ impl<T: Trainable> Course for TokenizerCourse<T> {
 
 /// Patches to cluster, `[count, values]`: equally many of each image, of images spread evenly over the split.
 fn sample(work: &mut Work, dataset: &Dataset, settings: &TokenizerSettings, space: &PixelSpace) -> Result<Option<Tensor<2>>> {
-    let (augment, device) = (work.augment(dataset)?, work.session.device.clone().inner());
-    let images = dataset.train.len().min(settings.sample);
-    let each = (settings.sample / images.max(1)).min(space.patches());
-    let mut rows = Vec::with_capacity(images * each * space.patch_values());
-    for nth in 0..images {
-        if nth % BATCH == 0 && work.session.stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let index = nth * dataset.train.len() / images;
-        let mut view = vec![0.0; 3 * space.side * space.side];
-        augment.plain(&dataset.train.image(index)?, &mut view);
-        let patches = space.cut(&view);
-        let mut rng = stream(work.run.seed, Purpose::Tokenizer, place("patches"), index as u64);
-        for first in 0..each {
-            // One patch of each of `each` equal stretches, so that none is drawn twice.
-            let stretch = |part: usize| part * space.patches() / each;
-            let (start, end) = (stretch(first), stretch(first + 1));
-            let patch = (start + (rng.random::<f64>() * (end - start) as f64) as usize).min(end - 1);
-            rows.extend_from_slice(&patches[patch * space.patch_values()..][..space.patch_values()]);
-        }
+    let (all, images) = (dataset.train.len(), dataset.train.len().min(settings.sample));
+    let indices: Vec<u32> = (0..images).map(|nth| (nth * all / images) as u32).collect();
+    let batches: Vec<Vec<u32>> = indices.chunks(BATCH).map(<[u32]>::to_vec).collect();
+    let part = Part {
+        name: "patches",
+        phase: "reading patches",
+        batches: batches.len() as u64,
+        images: BATCH.min(images),
+    };
+    let mut sample = Sample {
+        space,
+        each: (settings.sample / images.max(1)).min(space.patches()),
+        seed: work.run.seed,
+        rows: HostTensor {
+            shape: vec![0, space.patch_values()],
+            data: Vec::new(),
+        },
+    };
+    let load = work.plain(dataset, &dataset.train, batches)?;
+    if work.session.evaluate(&part, &mut sample, load)? == Ended::Cancelled {
+        return Ok(None);
     }
-    let count = images * each;
-    let rows: Tensor<3> = Tensor::from_data(TensorData::new(rows, [1, count, space.patch_values()]), &device);
-    Ok(Some(clustered(rows, settings.normalize).squeeze_dim::<2>(0)))
+    let rows = Tensor::<2>::from_data(sample.rows.into_data(), &work.session.device.clone().inner());
+    Ok(Some(clustered(rows.unsqueeze_dim(0), settings.normalize).squeeze_dim::<2>(0)))
+}
+
+/// Patches that are being drawn.
+struct Sample<'a> {
+    space: &'a PixelSpace,
+    /// Patches of an image.
+    each: usize,
+    seed: u64,
+    /// `[count, values]`
+    rows: HostTensor,
+}
+
+impl Accumulator for Sample<'_> {
+    type Batch = Batch;
+    type Ready = Batch;
+
+    fn ready(&self, batch: Batch) -> Result<Batch> {
+        Ok(batch)
+    }
+
+    fn add(&mut self, batch: &Batch, _pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        let (space, values) = (self.space, self.space.patch_values());
+        for (index, view) in batch.indices.iter().zip(batch.views[0].chunks(3 * space.side * space.side)) {
+            let patches = space.cut(view);
+            let mut rng = stream(self.seed, Purpose::Tokenizer, place("patches"), u64::from(*index));
+            for first in 0..self.each {
+                // One patch of each of `each` equal stretches, so that none is drawn twice.
+                let stretch = |part: usize| part * space.patches() / self.each;
+                let (start, end) = (stretch(first), stretch(first + 1));
+                let patch = (start + (rng.random::<f64>() * (end - start) as f64) as usize).min(end - 1);
+                self.rows.data.extend_from_slice(&patches[patch * values..][..values]);
+            }
+            self.rows.shape[0] += self.each;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Sums {
+        Sums::default().with_tensor("patches", self.rows.clone())
+    }
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        self.rows = saved.tensor("patches")?.clone();
+        Ok(())
+    }
 }
 
 /// Reports how the validation split is tokenized; says whether it came to the end.
 fn judge(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &PixelSpace) -> Result<bool> {
-    let (augment, device) = (work.augment(dataset)?, work.session.device.clone());
-    let mut usage = Usage::of(tokenizer.vocabulary());
-    let (mut sum, mut count) = (0.0, 0.0);
-    for batch in EvalLoader::new(dataset.val.clone(), augment, BATCH, work.loader_threads()) {
-        if work.session.stop.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        let images = upload(batch?, &device).views[0].clone();
-        usage.add(&tokenizer.tokens(images.clone()));
-        let (restored, truth) = (tokenizer.reconstruct(images.clone()), patchify(images, space.patch_size));
+    let val = &dataset.val;
+    let part = Part {
+        name: "validation",
+        phase: "evaluating",
+        batches: val.len().div_ceil(BATCH) as u64,
+        images: BATCH.min(val.len()),
+    };
+    let mut judgment = Judgment {
+        tokenizer,
+        space,
+        device: work.session.device.clone(),
+        usage: Usage::of(tokenizer.vocabulary()),
+        quality: [0.0; 2],
+    };
+    let load = work.plain(dataset, val, in_order(val.len(), BATCH))?;
+    if work.session.evaluate(&part, &mut judgment, load)? == Ended::Cancelled {
+        return Ok(false);
+    }
+    let (usage, [decibels, images]) = (judgment.usage, judgment.quality);
+    for (name, value) in [
+        ("tokenizer.usage", usage.share()),
+        ("tokenizer.perplexity", usage.perplexity()),
+        ("tokenizer.psnr", decibels / images),
+    ] {
+        work.session.reporter.summary(name, value)?;
+    }
+    Ok(true)
+}
+
+/// How a tokenizer does on the images so far.
+struct Judgment<'a> {
+    tokenizer: &'a Tokenizer,
+    space: &'a PixelSpace,
+    device: Device,
+    usage: Usage,
+    /// The sum of the images' decibels, and how many images there were.
+    quality: [f64; 2],
+}
+
+impl Accumulator for Judgment<'_> {
+    type Batch = Batch;
+    type Ready = Tensor<4>;
+
+    fn ready(&self, batch: Batch) -> Result<Tensor<4>> {
+        Ok(upload(batch, &self.device).views.swap_remove(0))
+    }
+
+    fn add(&mut self, images: &Tensor<4>, _pass: u64, _reporter: &mut Reporter) -> Result<()> {
+        let space = self.space;
+        self.usage.add(&self.tokenizer.tokens(images.clone()));
+        let restored = self.tokenizer.reconstruct(images.clone());
+        let truth = patchify(images.clone(), space.patch_size);
         let [restored, truth] = [restored, truth].map(|patches| patches.into_data().iter::<f32>().collect::<Vec<f32>>());
         let values = space.patches() * space.patch_values();
         for (restored, truth) in restored.chunks(values).zip(truth.chunks(values)) {
             let (restored, truth) = (space.to_unit(restored), space.to_unit(truth));
             let squares = restored.iter().zip(&truth).map(|(r, t)| f64::from(r - t).powi(2));
-            sum += decibels(squares.sum::<f64>() / values as f64);
-            count += 1.0;
+            self.quality[0] += decibels(squares.sum::<f64>() / values as f64);
+            self.quality[1] += 1.0;
         }
+        Ok(())
     }
-    for (name, value) in [
-        ("tokenizer.usage", usage.share()),
-        ("tokenizer.perplexity", usage.perplexity()),
-        ("tokenizer.psnr", sum / count),
-    ] {
-        work.session.reporter.summary(name, value)?;
+
+    fn save(&self) -> Sums {
+        let counts: Vec<[f64; 1]> = self.usage.counts().iter().map(|count| [*count as f64]).collect();
+        Sums::default().with("counts", &counts).with("quality", &[self.quality])
     }
-    Ok(true)
+
+    fn restore(&mut self, saved: &Sums) -> Result<(), String> {
+        let mut counts = vec![[0.0]; self.usage.counts().len()];
+        saved.fill("counts", &mut counts)?;
+        self.usage = Usage::counted(counts.into_iter().map(|[count]| count as u64).collect());
+        saved.fill("quality", [&mut self.quality])
+    }
 }
 
 /// Draws some validation images beside what their tokens keep.

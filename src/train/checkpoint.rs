@@ -4,9 +4,12 @@
 //! checkpoints/step-00000120/model.safetensors      every weight under its path
 //!                           optimizer.safetensors  every moment
 //!                           counters.json          step, place in the event log, running values
-//! checkpoints/latest                               the name of the set to go on from
+//! checkpoints/features/step-00000012/…             the same of a part of an evaluation, which has no optimizer
+//! checkpoints/latest                               the name of the set to go on from, `features/step-00000012` for example
 //! ```
-//! A set is written beside its place and renamed into it when all of it is on the disk.
+//! A set is written beside its place and renamed into it when all of it is on the disk. A run has parts one after another:
+//! training stands in the folder itself, each part of an evaluation in one of its own. Sets that were written after the one
+//! that `latest` names do not count.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,6 +50,9 @@ pub struct Counters {
     pub window: Averages,
     /// Losses of the current epoch.
     pub epoch: Averages,
+    /// What an evaluation has added up: the bits of its numbers, because JSON has none for infinity.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sums: BTreeMap<String, Vec<u64>>,
 }
 
 /// Running means by name.
@@ -73,17 +79,33 @@ impl Averages {
     }
 }
 
-/// The checkpoints of one run.
+/// The checkpoints of one part of a run.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
-    dir: PathBuf,
+    /// Of the whole run.
+    root: PathBuf,
+    /// Name of the part; training has none.
+    part: &'static str,
     keep: usize,
 }
 
 impl Checkpoints {
-    /// The checkpoints in `dir`, of which the newest `keep` are kept.
+    /// The checkpoints in `dir`, of which the newest `keep` of each part are kept.
     pub fn at(dir: PathBuf, keep: usize) -> Self {
-        Checkpoints { dir, keep: keep.max(1) }
+        Checkpoints {
+            root: dir,
+            part: "",
+            keep: keep.max(1),
+        }
+    }
+
+    /// Those of another part of the same run.
+    pub fn part(&self, part: &'static str) -> Self {
+        Checkpoints { part, ..self.clone() }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.join(self.part)
     }
 
     /// Writes a complete set and makes it the latest.
@@ -91,9 +113,9 @@ impl Checkpoints {
     /// # Errors
     /// Names the path that could not be written; the previous set is then still the latest.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let name = format!("step-{:08}", checkpoint.counters.step);
-        let (scratch, place) = (self.dir.join(format!("{name}.tmp")), self.dir.join(&name));
-        if self.latest_set()?.is_some_and(|latest| latest == place) {
+        let (dir, name) = (self.dir(), format!("step-{:08}", checkpoint.counters.step));
+        let (scratch, place) = (dir.join(format!("{name}.tmp")), dir.join(&name));
+        if self.newest_set()?.is_some_and(|newest| newest == place) {
             // The weights of a step are what they are. The set stays whole at every moment.
             return write_counters(&place, &checkpoint.counters);
         }
@@ -101,10 +123,11 @@ impl Checkpoints {
             .with_context(|| format!("{}: the checkpoint cannot be written", scratch.display()))?;
         remove(&place)?;
         fs::rename(&scratch, &place)
-            .and_then(|()| sync_dir(&self.dir))
+            .and_then(|()| sync_dir(&dir))
             .with_context(|| format!("{}: the checkpoint cannot be put in place", place.display()))?;
-        write_atomic(&self.dir.join("latest"), name.as_bytes())
-            .with_context(|| format!("{}: cannot be written", self.dir.join("latest").display()))?;
+        let latest = Path::new(self.part).join(&name).display().to_string();
+        write_atomic(&self.root.join("latest"), latest.as_bytes())
+            .with_context(|| format!("{}: cannot be written", self.root.join("latest").display()))?;
         self.prune(&name)
     }
 
@@ -117,24 +140,21 @@ impl Checkpoints {
         write_counters(scratch, &checkpoint.counters)
     }
 
-    /// The numbers of the latest set, or `None` before the first.
-    pub fn counters(&self) -> Result<Option<Counters>> {
-        let Some(set) = self.latest_set()? else { return Ok(None) };
-        let path = set.join("counters.json");
-        let text = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        serde_json::from_slice(&text)
-            .map(Some)
-            .with_context(|| format!("{}: not the counters of a checkpoint", path.display()))
+    /// The numbers of the latest set of the whole run, or `None` before the first.
+    ///
+    /// # Errors
+    /// Names the file that is missing or broken.
+    pub fn newest(&self) -> Result<Option<Counters>> {
+        self.newest_set()?.map(|set| read_counters(&set)).transpose()
     }
 
-    /// The latest set, or `None` before the first.
+    /// The latest set of this part, or `None` before its first.
     ///
     /// # Errors
     /// Names the file that is missing or broken.
     pub fn latest(&self) -> Result<Option<Checkpoint>> {
-        let (Some(set), Some(counters)) = (self.latest_set()?, self.counters()?) else {
-            return Ok(None);
-        };
+        let Some(set) = self.latest_set()? else { return Ok(None) };
+        let counters = read_counters(&set)?;
         let (model, _) = weights::read(&set.join("model.safetensors"))?;
         let (optimizer, _) = weights::read(&set.join("optimizer.safetensors"))?;
         Ok(Some(Checkpoint {
@@ -144,38 +164,72 @@ impl Checkpoints {
         }))
     }
 
-    fn latest_set(&self) -> Result<Option<PathBuf>> {
-        let path = self.dir.join("latest");
+    /// The set that `latest` names.
+    fn newest_set(&self) -> Result<Option<PathBuf>> {
+        let path = self.root.join("latest");
         let name = match fs::read_to_string(&path) {
             Ok(name) => name,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e).with_context(|| format!("{}: cannot be read", path.display())),
         };
-        if !name
+        let (part, set) = name.rsplit_once('/').unwrap_or(("", &name));
+        let is_set = set
             .strip_prefix("step-")
-            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-        {
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        if !is_set || part.contains(['/', '.']) {
             bail!("{}: must name a set such as step-00000120", path.display());
         }
-        Ok(Some(self.dir.join(name)))
+        Ok(Some(self.root.join(name)))
+    }
+
+    /// The newest set of this part that is not newer than what `latest` names.
+    fn latest_set(&self) -> Result<Option<PathBuf>> {
+        let Some(newest) = self.newest_set()? else { return Ok(None) };
+        if newest.parent() == Some(self.dir().as_path()) {
+            return Ok(Some(newest));
+        }
+        let last = read_counters(&newest)?.seq;
+        for name in self.names()?.into_iter().rev().filter(|name| !name.ends_with(".tmp")) {
+            let set = self.dir().join(name);
+            if read_counters(&set)?.seq <= last {
+                return Ok(Some(set));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The sets of this part in their order, and what an interrupted write left.
+    fn names(&self) -> Result<Vec<String>> {
+        let dir = self.dir();
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e).with_context(|| format!("{}: cannot be read", dir.display())),
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|e| e.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with("step-"))
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Removes all but the newest sets, and what an interrupted write left; never the latest.
     fn prune(&self, latest: &str) -> Result<()> {
-        let entries = fs::read_dir(&self.dir).with_context(|| format!("{}: cannot be read", self.dir.display()))?;
-        let names: Vec<String> = entries
-            .filter_map(|e| e.ok()?.file_name().into_string().ok())
-            .filter(|name| name.starts_with("step-"))
-            .collect();
-        let (left_over, mut sets): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.ends_with(".tmp"));
+        let (left_over, mut sets): (Vec<_>, Vec<_>) = self.names()?.into_iter().partition(|name| name.ends_with(".tmp"));
         sets.retain(|name| name != latest);
-        sets.sort();
         let old = sets.len().saturating_sub(self.keep - 1);
         sets.iter()
             .take(old)
             .chain(&left_over)
-            .try_for_each(|name| remove(&self.dir.join(name)))
+            .try_for_each(|name| remove(&self.dir().join(name)))
     }
+}
+
+fn read_counters(set: &Path) -> Result<Counters> {
+    let path = set.join("counters.json");
+    let text = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{}: not the counters of a checkpoint", path.display()))
 }
 
 fn write_counters(set: &Path, counters: &Counters) -> Result<()> {
@@ -248,7 +302,7 @@ mod tests {
         assert_eq!(checkpoints.latest().unwrap().unwrap().counters.step, 1);
         checkpoints.write(&at_step(3)).unwrap();
         assert!(!torn.exists());
-        assert_eq!(checkpoints.counters().unwrap().unwrap().step, 3);
+        assert_eq!(checkpoints.newest().unwrap().unwrap().step, 3);
     }
 
     #[test]
@@ -268,6 +322,32 @@ mod tests {
         checkpoints.write(&again).unwrap();
         assert_eq!(checkpoints.latest().unwrap().unwrap().counters, again.counters);
         assert_eq!(written("model.safetensors"), before);
+    }
+
+    #[test]
+    fn parts_follow_on_each_other_and_what_comes_after_the_latest_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let training = Checkpoints::at(dir.path().join("checkpoints"), 2);
+        let part = training.part("features");
+        training.write(&at_step(7)).unwrap();
+        assert!(part.latest().unwrap().is_none());
+        let later = |step: u64| {
+            let mut later = at_step(step);
+            later.counters.seq = 100 + step;
+            later
+        };
+        (1..=3).for_each(|step| part.write(&later(step)).unwrap());
+        let steps = || [&training, &part].map(|part| part.latest().unwrap().map(|set| set.counters.step));
+        assert_eq!(steps(), [Some(7), Some(3)]);
+        assert_eq!(training.newest().unwrap().unwrap(), later(3).counters);
+        let latest = dir.path().join("checkpoints/latest");
+        assert_eq!(fs::read_to_string(&latest).unwrap(), "features/step-00000003");
+        fs::write(&latest, "features/step-00000002").unwrap();
+        assert_eq!(steps(), [Some(7), Some(2)]);
+        fs::write(&latest, "step-00000007").unwrap();
+        assert_eq!(steps(), [Some(7), None]);
+        fs::write(&latest, "../step-00000007").unwrap();
+        assert!(part.latest().is_err());
     }
 
     #[test]

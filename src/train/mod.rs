@@ -1,9 +1,11 @@
-//! Training: the one loop that every stage with gradients goes through.
+//! Training and evaluation: the one loop that every stage with gradients goes through, and the one of all that measure.
 //!
 //! Reading order: this file (the loop), `learner` (a model and its optimizer), `optimizer`, `lars`,
-//! `gradients`, `schedule`, `length`, `supply`, `watch`, `checkpoint`, `report`, `self_test` (a GPU against the CPU).
+//! `gradients`, `schedule`, `length`, `supply`, `watch`, `checkpoint`, `report`, `evaluation` (the loop without
+//! gradients), `self_test` (a GPU against the CPU).
 
 pub mod checkpoint;
+pub mod evaluation;
 pub mod gradients;
 pub mod lars;
 pub mod learner;
@@ -113,7 +115,7 @@ impl At {
     }
 }
 
-/// How a stretch of training ended.
+/// How a stretch of training or of an evaluation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {
     /// All steps are done; what the stage remembered.
@@ -181,7 +183,7 @@ impl Session<'_> {
             let rates = schedule.rates(length.scheduled(counters.step));
             self.step(course, &mut supply, &length, rates, &mut counters)?;
             if counters.step == tuned && !is_cpu(&self.device) {
-                self.end_tuning(tuned)?;
+                self.end_tuning(tuned, "training")?;
                 supply.begin();
             }
             let at = At::of(&length, counters.step);
@@ -202,10 +204,10 @@ impl Session<'_> {
     }
 
     /// Waits for the GPU, whose work is only asked for until then, and gives back what its trials took.
-    fn end_tuning(&mut self, step: u64) -> Result<()> {
+    fn end_tuning(&mut self, step: u64, phase: &str) -> Result<()> {
         self.device.sync().context("the GPU did not finish its first steps")?;
         self.device.memory_cleanup();
-        self.reporter.phase("training")?;
+        self.reporter.phase(phase)?;
         self.reporter.begin(step);
         Ok(())
     }

@@ -190,13 +190,19 @@ impl Course for Toy<'_> {
     }
 }
 
-fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> {
+/// Goes on writing the log of a run directory.
+pub(crate) fn reporter(root: &Path) -> Reporter {
     let dir = RunDir::at(root);
     let checkpoints = Checkpoints::at(dir.checkpoints(), 2);
     std::fs::create_dir_all(dir.checkpoints()).unwrap();
-    let seq = checkpoints.counters().unwrap().map_or(0, |counters| counters.seq);
+    let seq = checkpoints.newest().unwrap().map_or(0, |counters| counters.seq);
     let mut reporter = Reporter::new(EventLog::resume(&dir.events_file(), seq).unwrap(), &dir);
     reporter.event(EventKind::Queued { priority: 0 }).unwrap();
+    reporter
+}
+
+fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> {
+    let (mut reporter, checkpoints) = (reporter(root), Checkpoints::at(RunDir::at(root).checkpoints(), 2));
     let (stop, device) = (course.stop, Device::flex().autodiff());
     stop.store(false, Ordering::Relaxed);
     let pace = Pace {

@@ -132,6 +132,12 @@ impl Iterator for TrainLoader {
     }
 }
 
+/// Batches of the numbers of so many images, one after another.
+pub fn in_order(images: usize, batch_size: usize) -> Vec<Vec<u32>> {
+    let all: Vec<u32> = (0..images as u32).collect();
+    all.chunks(batch_size).map(<[u32]>::to_vec).collect()
+}
+
 /// Every image of a split once, in order and unvaried; the last batch may be short. After an error it ends.
 #[derive(Debug)]
 pub struct EvalLoader(Prefetch<Batch>);
@@ -139,12 +145,12 @@ pub struct EvalLoader(Prefetch<Batch>);
 impl EvalLoader {
     /// Begins to make batches at once, at most [`ahead`] of them.
     pub fn new(split: Split, augment: Augment, batch_size: usize, threads: usize) -> EvalLoader {
-        let all: Vec<u32> = (0..split.len() as u32).collect();
-        EvalLoader::chosen(split, augment, all.chunks(batch_size).map(<[u32]>::to_vec).collect(), threads)
+        let batches = in_order(split.len(), batch_size);
+        EvalLoader::chosen(split, augment, batches, 0, threads)
     }
 
-    /// Begins to make these batches of images, named by their numbers.
-    pub fn chosen(split: Split, augment: Augment, batches: Vec<Vec<u32>>, threads: usize) -> EvalLoader {
+    /// Begins to make these batches of images, named by their numbers, from a batch number on.
+    pub fn chosen(split: Split, augment: Augment, batches: Vec<Vec<u32>>, first: u64, threads: usize) -> EvalLoader {
         let count = batches.len() as u64;
         let make = move |step: u64, stop: &AtomicBool| {
             let indices = batches[step as usize].clone();
@@ -163,7 +169,7 @@ impl EvalLoader {
                 targets: None,
             })
         };
-        EvalLoader(Prefetch::new(0..count, threads, ahead(threads), make))
+        EvalLoader(Prefetch::new(first..count, threads, ahead(threads), make))
     }
 }
 

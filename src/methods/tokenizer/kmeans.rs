@@ -9,6 +9,7 @@ use super::nearest;
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::truncated_normal;
+use crate::weights::HostTensor;
 
 /// Keeps the deviation of flat patches finite, as [`normalize_patches`] does.
 const EPSILON: f64 = 1e-6;
@@ -129,6 +130,24 @@ impl Clustering {
         })
     }
 
+    /// Goes on after a round that left such centers and put each row to the center at such a place; before the first round
+    /// there are no places.
+    ///
+    /// # Errors
+    /// Centers or places that are not of these rows.
+    pub fn resume(rows: Tensor<2>, centroids: HostTensor, places: Vec<i64>) -> Result<Clustering, String> {
+        let [count, values] = rows.dims();
+        if centroids.shape.get(1) != Some(&values) || !(places.is_empty() || places.len() == count) {
+            return Err(format!("centers of shape {:?} are not of {count} patches of {values} values", centroids.shape));
+        }
+        Ok(Clustering {
+            numbers: rows.clone().into_data().iter::<f32>().collect(),
+            centroids: Tensor::from_data(centroids.into_data(), &rows.device()),
+            rows,
+            places,
+        })
+    }
+
     /// Puts every row to its nearest center and every center to the mean of its rows. A center without rows goes to the
     /// row that is furthest from its own.
     pub fn round(&mut self) -> Round {
@@ -167,6 +186,11 @@ impl Clustering {
             moved,
             error: distances.iter().map(|d| f64::from(*d)).sum::<f64>() / count as f64,
         }
+    }
+
+    /// Which center each row was put to; nothing before the first round.
+    pub fn places(&self) -> &[i64] {
+        &self.places
     }
 
     /// The centers as they are now, `[vocabulary, values]`.

@@ -163,6 +163,16 @@ impl Usage {
         }
     }
 
+    /// Tokens that occurred so often.
+    pub fn counted(counts: Vec<u64>) -> Usage {
+        Usage { counts }
+    }
+
+    /// How often each token occurred.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// Takes in tokens.
     pub fn add(&mut self, tokens: &Tensor<2, Int>) {
         for token in tokens.clone().into_data().iter::<i64>() {
