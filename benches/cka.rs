@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use umbra::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
-use umbra::worker::{Outcome, WorkOptions, work};
 use umbra::methods::catalog;
 use umbra::run_dir::RunDir;
+use umbra::worker::{Outcome, WorkOptions, work};
 
 fn main() {
     // Cargo adds `--bench` to what is asked for.

@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::page::{Layout, Page};
 use crate::experiment::Invalid;
 use crate::store;
+use crate::web::page::{Layout, Page};
 
 /// The result of a handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
