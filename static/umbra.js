@@ -259,7 +259,8 @@ function moveInList(by) {
   links[Math.min(links.length - 1, Math.max(0, at + by))]?.focus();
 }
 
-const PLACES = { h: "/", m: "/claims", r: "/runs", c: "/cka", s: "/psnr", q: "/queue", l: "/launch", p: "/playground" };
+/** Where `g` and another key lead: the menu says it. */
+const PLACES = Object.fromEntries([...document.querySelectorAll("nav a[data-key]")].map((link) => [link.dataset.key, link.getAttribute("href")]));
 const KEYS = {
   "?": toggleShortcuts,
   "/": () => (document.querySelector("[data-filter]") ?? document.querySelector("main input:not([type=hidden]), main select"))?.focus(),

@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::App;
-use super::error::{Error, Failure};
-use super::fields::{InPath, InQuery};
 use crate::app::launch;
 use crate::experiment::Study;
 use crate::store::Run;
+use crate::web::App;
+use crate::web::error::{Error, Failure};
+use crate::web::fields::{InPath, InQuery};
 use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
 use crate::web::runs::view::RunView;
 use crate::web::studies::choice::Choice;

@@ -2,30 +2,21 @@
 
 use std::sync::LazyLock;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
 use sha2::{Digest, Sha256};
 
-use super::error::{Error, Result};
-use super::fields::InPath;
+use crate::web::error::{Error, Result};
+use crate::web::fields::InPath;
+use crate::web::file::{Cache, File, Kind};
 
-/// Every file under `/static/`: name, type, text.
-const FILES: &[(&str, &str, &str)] = &[
-    ("umbra.css", "text/css; charset=utf-8", include_str!("../../static/umbra.css")),
-    ("umbra.js", "text/javascript; charset=utf-8", include_str!("../../static/umbra.js")),
-    ("theme.js", "text/javascript; charset=utf-8", include_str!("../../static/theme.js")),
-    (
-        "playground.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../static/playground.js"),
-    ),
-    ("check.js", "text/javascript; charset=utf-8", include_str!("../../static/check.js")),
-    (
-        "embedding.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../static/embedding.js"),
-    ),
-    ("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
+/// Every file under `/static/`: name, kind, text.
+const FILES: &[(&str, Kind, &str)] = &[
+    ("umbra.css", Kind::Css, include_str!("../../static/umbra.css")),
+    ("umbra.js", Kind::JavaScript, include_str!("../../static/umbra.js")),
+    ("theme.js", Kind::JavaScript, include_str!("../../static/theme.js")),
+    ("playground.js", Kind::JavaScript, include_str!("../../static/playground.js")),
+    ("check.js", Kind::JavaScript, include_str!("../../static/check.js")),
+    ("embedding.js", Kind::JavaScript, include_str!("../../static/embedding.js")),
+    ("icon.svg", Kind::Svg, include_str!("../../static/icon.svg")),
 ];
 
 /// Changes whenever a file does, so that a browser keeps no old one.
@@ -41,9 +32,9 @@ pub fn href(name: &str) -> String {
 }
 
 /// `/static/{file}`.
-pub async fn asset(path: InPath) -> Result<impl IntoResponse> {
+pub async fn asset(path: InPath) -> Result<File> {
     let name = path.text("file")?;
     let found = FILES.iter().find(|(file, ..)| *file == name);
     let (_, kind, text) = found.ok_or_else(|| Error::NotFound("there is no such file".to_owned()))?;
-    Ok(([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "private, max-age=86400")], *text))
+    Ok(File::new(*kind, *text).cached(Cache::Day))
 }

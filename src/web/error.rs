@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::page::{Layout, Page};
 use crate::app::launch::LaunchError;
 use crate::experiment::Invalid;
+use crate::web::page::{Layout, Page};
 use crate::{jobs, store};
 
 /// The result of a handler.

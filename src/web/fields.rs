@@ -5,9 +5,9 @@ use std::str::FromStr;
 use axum::extract::{FromRequest, FromRequestParts, RawForm, RawPathParams, Request};
 use axum::http::request::Parts;
 
-use super::error::{Error, Result};
-use super::guard::BODY_LIMIT;
 use crate::experiment::RunId;
+use crate::web::error::{Error, Result};
+use crate::web::guard::BODY_LIMIT;
 
 /// Names and values, in the order they came; forms have fields that no struct could list.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::error::{Error, Failure, Result};
-use super::fields::encode;
+use crate::web::error::{Error, Failure, Result};
+use crate::web::fields::encode;
 use crate::web::playground::uploads::UPLOAD_LIMIT;
 use crate::web::session::tokens::{Caller, Sessions};
 

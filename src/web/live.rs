@@ -12,10 +12,10 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::App;
 use crate::experiment::RunId;
 use crate::jobs::Change;
 use crate::run_dir::State as RunState;
+use crate::web::App;
 
 /// Changes are gathered for so long, so that a page hears of a run twice a second at most.
 const GATHER: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::AppState;
+use crate::web::state::AppState;
 
 /// A template that answers a request.
 pub struct Page<T>(pub T);
@@ -20,16 +20,47 @@ impl<T: askama::Template> IntoResponse for Page<T> {
     }
 }
 
-/// The menu: key, address, text.
-pub const MENU: [(&str, &str, &str); 8] = [
-    ("home", "/", "Studies"),
-    ("claims", "/claims", "Claims"),
-    ("runs", "/runs", "Runs"),
-    ("cka", "/cka", "CKA"),
-    ("psnr", "/psnr", "PSNR"),
-    ("queue", "/queue", "Queue"),
-    ("launch", "/launch", "Launch"),
-    ("playground", "/playground", "Playground"),
+/// A page of the menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What [`Layout::nav`] says on this page.
+    pub nav: &'static str,
+    /// Its address.
+    pub href: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// The key that opens it, after `g`.
+    pub key: char,
+    /// What it is, for the list of shortcuts and as a hint.
+    pub what: &'static str,
+}
+
+const fn entry(nav: &'static str, href: &'static str, text: &'static str, key: char, what: &'static str) -> Entry {
+    Entry {
+        nav,
+        href,
+        text,
+        key,
+        what,
+    }
+}
+
+/// The menu, from left to right. The bar, the keyboard and the list of shortcuts all read it.
+pub const MENU: [Entry; 8] = [
+    entry("home", "/", "Studies", 'h', "Studies: tables of the paper and your own"),
+    entry("claims", "/claims", "Claims", 'm', "Claims of the paper, tested on your runs"),
+    entry("runs", "/runs", "Runs", 'r', "Runs: search, filter, group, compare"),
+    entry("cka", "/cka", "CKA", 'c', "CKA of features of full and masked images"),
+    entry("psnr", "/psnr", "PSNR", 's', "PSNR of reconstructions"),
+    entry("queue", "/queue", "Queue", 'q', "Queue and devices"),
+    entry("launch", "/launch", "Launch", 'l', "Launch a single run"),
+    entry(
+        "playground",
+        "/playground",
+        "Playground",
+        'p',
+        "Playground: mask patches of an image",
+    ),
 ];
 
 /// What every page needs for the frame around it.

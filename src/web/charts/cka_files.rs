@@ -1,16 +1,16 @@
 //! `/charts/cka.svg`, `.png`, `.csv`, `.json`: how alike features are, of one run or several side by side.
 
+use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 
-use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
+use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid};
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
 use crate::store::{Run, Store};
-use crate::web::charts::curves::{ChartView, FILE_POLICY, INLINE, theme_of, without_style};
+use crate::web::charts::curves::{ChartView, INLINE, theme_of, without_style};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
+use crate::web::file::{File, Kind};
 use crate::web::runs::selection::{groups, titles};
 use crate::web::{App, AppState};
 
@@ -279,13 +279,11 @@ async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-async fn image(app: &AppState, query: &Fields, png: bool) -> Result<String> {
-    let (view, base) = (View::read(query)?, query.get("base"));
-    let theme = match theme_of(query)? {
-        // An image knows no page whose colors it could take.
-        Theme::Auto if png => Theme::Light,
-        theme => theme,
-    };
+/// The charts as one SVG, to be sent as that kind of file.
+async fn image(app: &AppState, query: &Fields, kind: Kind) -> Result<String> {
+    let view = View::read(query)?;
+    let base = query.get("base");
+    let theme = theme_of(query, kind)?;
     let found = asked(app, query).await?;
     let drawing = Drawing::new(view, &found, base);
     let charts: Vec<String> = drawing.drawn(&found).map(|one| drawing.svg(one, size(one), theme)).collect();
@@ -297,27 +295,17 @@ async fn image(app: &AppState, query: &Fields, png: bool) -> Result<String> {
 }
 
 /// The charts as one SVG.
-pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
-    let svg = image(&app, &query, false).await?;
-    let headers = [
-        (CONTENT_TYPE, "image/svg+xml"),
-        (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, FILE_POLICY),
-    ];
-    Ok((headers, svg).into_response())
+pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<File> {
+    Ok(File::new(Kind::Svg, image(&app, &query, Kind::Svg).await?))
 }
 
 /// The charts as one PNG.
-pub async fn png_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
-    let svg = image(&app, &query, true).await?;
-    // Drawing takes about as long as a page may take in all, so it is not done where requests are answered.
-    let drawn = tokio::task::spawn_blocking(move || png(&svg)).await;
-    let bytes = drawn.map_err(|e| Error::Internal(e.into()))?.map_err(Error::BadRequest)?;
-    Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "no-store")], bytes).into_response())
+pub async fn png_file(State(app): App, InQuery(query): InQuery) -> Result<File> {
+    File::png(image(&app, &query, Kind::Png).await?).await
 }
 
 /// The numbers as a table, a line a number.
-pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
+pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<File> {
     let found = asked(&app, &query).await?;
     let mut text = String::new();
     for one in &found {
@@ -332,21 +320,16 @@ pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<Respon
         let (id, label) = (one.id(), one.label().replace('"', "\"\""));
         lines.for_each(|line| text.push_str(&format!("{id},\"{label}\",{line}\n")));
     }
-    let disposition = "attachment; filename=\"cka.csv\"";
-    Ok((
-        [(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, disposition)],
-        text,
-    )
-        .into_response())
+    Ok(File::new(Kind::Csv, text).saved_as("cka.csv"))
 }
 
 /// The numbers as they are stored.
-pub async fn json_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
+pub async fn json_file(State(app): App, InQuery(query): InQuery) -> Result<Json<Vec<serde_json::Value>>> {
     let found = asked(&app, &query).await?;
     let one = |one: &Found| {
         let (first, ids) = (&one.runs[0], one.runs.iter().map(|run| &run.id).collect::<Vec<_>>());
         let settings = first.spec.settings.get(first.stage.name());
         serde_json::json!({ "runs": ids, "label": one.label(), "settings": settings, "matrix": one.matrix })
     };
-    Ok(axum::Json(found.iter().map(one).collect::<Vec<_>>()).into_response())
+    Ok(Json(found.iter().map(one).collect()))
 }

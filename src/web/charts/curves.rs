@@ -1,14 +1,13 @@
 //! `/charts/curves.svg`: curves of one run or several, each chart at an address of its own.
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 
 use crate::charts::{LineChart, Series, Theme, color_of};
 use crate::run_dir::State as RunState;
 use crate::store::{Point, Run};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
+use crate::web::file::{Cache, File, Kind};
 use crate::web::runs::selection::{named, titles};
 use crate::web::{App, AppState};
 
@@ -20,9 +19,6 @@ pub const SECONDS: &str = "speed/seconds";
 
 /// Pixels of a chart inside a page, where two or three stand side by side.
 pub const INLINE: (u32, u32) = (460, 250);
-
-/// A chart that stands alone brings its own style and nothing else.
-pub const FILE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 /// How curves are drawn, as the address says.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +60,7 @@ impl Look {
             Some("time") => true,
             Some(_) => return Err(Error::BadRequest("x: it must be step or time".to_owned())),
         };
-        let theme = theme_of(query)?;
+        let theme = theme_of(query, Kind::Svg)?;
         let pixels = |name: &str, usual: u32| Ok::<_, Error>(query.parse::<u32>(name)?.unwrap_or(usual).clamp(240, 4000));
         let (width, height) = (pixels("width", 720)?, pixels("height", 300)?);
         let (log_x, log_y) = (log.contains('x'), log != "none" && log.contains('y'));
@@ -104,12 +100,14 @@ impl Look {
     }
 }
 
-/// Reads `theme`.
+/// Reads `theme` for a chart that is sent as that kind of file.
 ///
 /// # Errors
 /// A theme that is none, with those that are.
-pub fn theme_of(query: &Fields) -> Result<Theme> {
+pub fn theme_of(query: &Fields, kind: Kind) -> Result<Theme> {
     match query.get("theme") {
+        // A PNG knows no page whose colors it could take.
+        None | Some("auto") if kind == Kind::Png => Ok(Theme::Light),
         None | Some("auto") => Ok(Theme::Auto),
         Some("light") => Ok(Theme::Light),
         Some("dark") => Ok(Theme::Dark),
@@ -128,7 +126,7 @@ pub struct ChartView {
 }
 
 /// The chart as a file.
-pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response> {
+pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<File> {
     let runs = runs_of(&app, &query).await?;
     let metrics: Vec<String> = query.get("metric").unwrap_or("train/loss").split(',').map(str::to_owned).collect();
     if metrics.len() > MOST_RUNS {
@@ -136,13 +134,7 @@ pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<Response
     }
     let svg = draw(&app, &runs, &metrics, &Look::read(&query)?).await?;
     let finished = runs.iter().all(|run| run.state == RunState::Finished);
-    let cache = if finished { "private, max-age=3600" } else { "no-store" };
-    let headers = [
-        (CONTENT_TYPE, "image/svg+xml"),
-        (CACHE_CONTROL, cache),
-        (CONTENT_SECURITY_POLICY, FILE_POLICY),
-    ];
-    Ok((headers, svg).into_response())
+    Ok(File::new(Kind::Svg, svg).cached(if finished { Cache::Hour } else { Cache::Never }))
 }
 
 /// The runs that an address names for curves.

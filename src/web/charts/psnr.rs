@@ -2,17 +2,17 @@
 //! image.
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 
 use crate::charts::{LineChart, Series, Theme, color_of};
 use crate::experiment::{RunId, Stage};
 use crate::run_dir::{Matrix, State as RunState};
 use crate::store::{Run, RunFilter, Store};
-use crate::web::charts::curves::{ChartView, FILE_POLICY, INLINE, Look, chart, without_style};
+use crate::web::charts::curves::{ChartView, INLINE, Look, chart, without_style};
 use crate::web::charts::psnr_examples::{Examples, examples};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
+use crate::web::file::{File, Kind};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::selection::{named, titles};
@@ -92,20 +92,17 @@ impl PsnrPage {
 }
 
 /// The chart over ratios as a file.
-pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<Response> {
-    let (scored, look) = (scored(&app, &query).await?, Look::read(&query)?);
+pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<File> {
+    let scored = scored(&app, &query).await?;
+    let look = Look::read(&query)?;
     if scored.is_empty() {
         return Err(Error::NotFound(
             "runs: name at least one run that scored reconstructions, such as ?runs=0123456789abcdef".to_owned(),
         ));
     }
     let measure = measure(&query, &measures(&scored))?;
-    let headers = [
-        (CONTENT_TYPE, "image/svg+xml"),
-        (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, FILE_POLICY),
-    ];
-    Ok((headers, over_ratios(&scored, &measure, (look.width, look.height), look.theme)).into_response())
+    let svg = over_ratios(&scored, &measure, (look.width, look.height), look.theme);
+    Ok(File::new(Kind::Svg, svg))
 }
 
 /// Those of the named runs that have scores.

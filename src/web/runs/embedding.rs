@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use crate::charts::PALETTE;
@@ -18,6 +17,7 @@ use crate::playground::{Feature, Map, Mapping, Point, Reply, Request, Way};
 use crate::store::Run;
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{Fields, InPath, InQuery};
+use crate::web::file::{Cache, File, Kind};
 use crate::web::page::{Layout, Page};
 use crate::web::playground::page::{run_of, written};
 use crate::web::runs::view::RunView;
@@ -104,17 +104,14 @@ pub async fn map(State(app): App, path: InPath, InQuery(query): InQuery) -> Resu
 }
 
 /// `/runs/{id}/validation/{file}`: a validation image by its number, as the run's model sees it.
-pub async fn image(State(app): App, path: InPath) -> Result<Response> {
+pub async fn image(State(app): App, path: InPath) -> Result<File> {
     let none = || Error::NotFound("the run has no such image".to_owned());
     let run = run_of(&app, &path.run()?).await?;
     let number = path.text("file")?.strip_suffix(".png").ok_or_else(none)?;
     let index = number.parse().map_err(|_| none())?;
     match app.jobs.look(Request::Image { of: run.id, index }, Arc::default(), LONG).await {
         Ok(reply) => match &*reply {
-            Reply::Image(png) => {
-                let headers = [(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "private, max-age=3600")];
-                Ok((headers, png.0.clone()).into_response())
-            }
+            Reply::Image(png) => Ok(File::new(Kind::Png, png.0.clone()).cached(Cache::Hour)),
             _ => Err(none()),
         },
         Err(Unanswered::Refused(reason)) => Err(Error::NotFound(reason)),

@@ -2,68 +2,52 @@
 //! step; the file names come from the run directory's own layout and the store, never from the request.
 
 use std::io::SeekFrom;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 use futures::stream;
-use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::experiment::RunId;
 use crate::run_dir::{RunDir, State as RunState};
 use crate::web::error::{Error, Result};
 use crate::web::fields::InPath;
+use crate::web::file::{Cache, File, Kind};
 use crate::web::{App, AppState};
 
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 256 * 1024;
 
 /// The whole log.
-pub async fn log(State(app): App, path: InPath) -> Result<Response> {
+pub async fn log(State(app): App, path: InPath) -> Result<File> {
     let dir = dir_of(&app, &path).await?;
-    let body = whole(&dir.log_file(), "the run has written no log yet").await?;
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
+    sent(Kind::Text, &dir.log_file(), "the run has written no log yet").await
 }
 
 /// `run.toml`, the resolved settings.
-pub async fn spec(State(app): App, path: InPath) -> Result<Response> {
+pub async fn spec(State(app): App, path: InPath) -> Result<File> {
     let dir = dir_of(&app, &path).await?;
-    let body = whole(&dir.spec_file(), "the run's record is gone").await?;
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
+    sent(Kind::Text, &dir.spec_file(), "the run's record is gone").await
 }
 
 /// The trained model.
-pub async fn model(State(app): App, path: InPath) -> Result<Response> {
+pub async fn model(State(app): App, path: InPath) -> Result<File> {
     let dir = dir_of(&app, &path).await?;
-    let body = whole(&dir.model_file(), "the run has no model yet").await?;
-    let name = format!("attachment; filename=\"umbra-{}.safetensors\"", path.run()?);
-    Ok((
-        [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)],
-        body,
-    )
-        .into_response())
+    let file = sent(Kind::Weights, &dir.model_file(), "the run has no model yet").await?;
+    Ok(file.saved_as(format!("umbra-{}.safetensors", path.run()?)))
 }
 
 /// The names of the training images of a run that uses a part of them.
-pub async fn chosen(State(app): App, path: InPath) -> Result<Response> {
+pub async fn subset(State(app): App, path: InPath) -> Result<File> {
     let dir = dir_of(&app, &path).await?;
-    let body = whole(&dir.subset_file(), "the run has no list of images: it uses all, or has not begun").await?;
-    let name = format!("attachment; filename=\"umbra-{}-images.tsv\"", path.run()?);
-    Ok((
-        [
-            (CONTENT_TYPE, "text/tab-separated-values; charset=utf-8".to_owned()),
-            (CONTENT_DISPOSITION, name),
-        ],
-        body,
-    )
-        .into_response())
+    let missing = "the run has no list of images: it trains on all of them, or has not started";
+    let file = sent(Kind::Tsv, &dir.subset_file(), missing).await?;
+    Ok(file.saved_as(format!("umbra-{}-images.tsv", path.run()?)))
 }
 
 /// An image, by step and `<name>.png`.
-pub async fn image(State(app): App, path: InPath) -> Result<Response> {
+pub async fn image(State(app): App, path: InPath) -> Result<File> {
     let none = || Error::NotFound("the run has no such image".to_owned());
     let id = path.run()?;
     let run = app.store.run(&id).await?.ok_or_else(none)?;
@@ -75,22 +59,14 @@ pub async fn image(State(app): App, path: InPath) -> Result<Response> {
     let (Some(Component::Normal(file)), None) = (parts.next(), parts.next()) else {
         return Err(none());
     };
-    let body = whole(
-        &RunDir::of(app.jobs.data_dir(), &id).images().join(file),
-        "the image's file is gone",
-    )
-    .await?;
-    let cache = if run.state == RunState::Finished {
-        "private, max-age=86400"
-    } else {
-        "no-cache"
-    };
-    Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, cache)], body).into_response())
+    let path = RunDir::of(app.jobs.data_dir(), &id).images().join(file);
+    let cache = if run.state == RunState::Finished { Cache::Day } else { Cache::Ask };
+    Ok(sent(Kind::Png, &path, "the image's file is gone").await?.cached(cache))
 }
 
 /// The last `bytes` of a run's log as text, from the start of a line; empty if there is none.
 pub async fn log_tail(app: &AppState, id: &RunId, bytes: u64) -> Result<String> {
-    let mut file = match File::open(RunDir::of(app.jobs.data_dir(), id).log_file()).await {
+    let mut file = match tokio::fs::File::open(RunDir::of(app.jobs.data_dir(), id).log_file()).await {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
         Err(e) => return Err(e.into()),
@@ -127,13 +103,13 @@ async fn dir_of(app: &AppState, path: &InPath) -> Result<RunDir> {
         .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))
 }
 
-/// A plain file as a body, read piece by piece; a link is not followed.
-async fn whole(path: &PathBuf, missing: &str) -> Result<Response> {
+/// A plain file, read piece by piece while it is sent; a link is not followed.
+async fn sent(kind: Kind, path: &Path, missing: &str) -> Result<File> {
     let known = tokio::fs::symlink_metadata(path).await;
     if !known.is_ok_and(|meta| meta.is_file()) {
         return Err(Error::NotFound(missing.to_owned()));
     }
-    let file = File::open(path).await?;
+    let file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();
     let pieces = stream::try_unfold((file, length), |(mut file, left)| async move {
         let mut piece = vec![0; CHUNK.min(left as usize)];
@@ -142,7 +118,7 @@ async fn whole(path: &PathBuf, missing: &str) -> Result<Response> {
         Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), (file, left - read as u64))))
     });
     // A log may grow meanwhile; only what was there is sent, so the length holds.
-    Ok(([(CONTENT_LENGTH, length)], Body::from_stream(pieces)).into_response())
+    Ok(File::new(kind, Body::from_stream(pieces)).of_length(length))
 }
 
 #[cfg(test)]

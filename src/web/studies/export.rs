@@ -1,73 +1,69 @@
 //! `/studies/{name}/export.csv`, `.json`, `.md`, `.tex`, `.svg`, `.png`: the study's table to take along, as the page shows it.
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
 
-use crate::charts::{TableCell, TableChart, TableHead, Theme, png};
+use crate::charts::{TableCell, TableChart, TableHead, Theme};
 use crate::experiment::table::Entry;
 use crate::experiment::{Caption, Table};
 use crate::web::App;
-use crate::web::charts::curves::{FILE_POLICY, theme_of};
+use crate::web::charts::curves::theme_of;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
+use crate::web::file::{File, Kind};
 use crate::web::studies::arrangement::View;
 use crate::web::studies::choice::Choice;
 use crate::web::studies::sheet::sheet;
 use crate::web::studies::tabs::with_seeds;
 
 /// The formats: ending, name on pages, what it is.
-pub const FORMATS: [(&str, &str, &str); 6] = [
-    ("csv", "CSV", "text/csv; charset=utf-8"),
-    ("json", "JSON", "application/json"),
-    ("md", "Markdown", "text/markdown; charset=utf-8"),
-    ("tex", "LaTeX", "text/x-tex; charset=utf-8"),
-    ("svg", "SVG", "image/svg+xml"),
-    ("png", "PNG", "image/png"),
+pub const FORMATS: [(&str, &str, Format); 6] = [
+    ("csv", "CSV", Format::Csv),
+    ("json", "JSON", Format::Json),
+    ("md", "Markdown", Format::Markdown),
+    ("tex", "LaTeX", Format::Latex),
+    ("svg", "SVG", Format::Svg),
+    ("png", "PNG", Format::Png),
 ];
 
+/// What a table can be exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A line for every seed of every number.
+    Csv,
+    /// Everything the table knows.
+    Json,
+    /// A table for a text.
+    Markdown,
+    /// A table for a paper.
+    Latex,
+    /// A drawing of the table.
+    Svg,
+    /// The same drawing in pixels.
+    Png,
+}
+
 /// The table in the format that the file's name says.
-pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<Response> {
+pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<File> {
     let study = app.study(path.text("name")?)?;
     let asked = path.text("file")?.strip_prefix("export.");
-    let Some((ending, _, kind)) = FORMATS.into_iter().find(|(ending, ..)| asked == Some(ending)) else {
+    let Some((ending, _, format)) = FORMATS.into_iter().find(|(ending, ..)| asked == Some(ending)) else {
         let known = FORMATS.map(|(ending, ..)| format!("export.{ending}")).join(", ");
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
     let choice = with_seeds(&app, &study, Choice::read(&query)).await?;
     let table = sheet(&app, &study, &choice, &View::read(&query, &study)).await??.own.table;
     let caption = Caption::of(&study, &choice.scale, &choice.data);
-    let text = match ending {
-        "csv" => table.to_csv(),
-        "json" => serde_json::to_string_pretty(&table).map_err(|e| Error::Internal(e.into()))?,
-        "md" => table.to_markdown(),
-        "tex" => table.to_latex(&caption),
-        _ => {
-            let theme = theme_of(&query)?;
-            return image(chart(&caption, &table, theme), kind, ending == "png").await;
-        }
+    let drawn = |kind: Kind| Ok::<_, Error>(chart(&caption, &table, theme_of(&query, kind)?).svg());
+    let file = match format {
+        Format::Csv => File::new(Kind::Csv, table.to_csv()),
+        Format::Json => File::json(&table)?,
+        Format::Markdown => File::new(Kind::Markdown, table.to_markdown()),
+        Format::Latex => File::new(Kind::Latex, table.to_latex(&caption)),
+        // Drawings are shown, not saved.
+        Format::Svg => return Ok(File::new(Kind::Svg, drawn(Kind::Svg)?)),
+        Format::Png => return File::png(drawn(Kind::Png)?).await,
     };
-    let name = format!("attachment; filename=\"{}-{}.{ending}\"", study.name, choice.scale);
-    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, name)], text).into_response())
-}
-
-async fn image(mut chart: TableChart, kind: &'static str, as_png: bool) -> Result<Response> {
-    if !as_png {
-        let headers = [
-            (CONTENT_TYPE, kind),
-            (CACHE_CONTROL, "no-store"),
-            (CONTENT_SECURITY_POLICY, FILE_POLICY),
-        ];
-        return Ok((headers, chart.svg()).into_response());
-    }
-    if chart.theme == Theme::Auto {
-        // An image knows no page whose colors it could take.
-        chart.theme = Theme::Light;
-    }
-    // Drawing takes about as long as a page may take in all, so it is not done where requests are answered.
-    let drawn = tokio::task::spawn_blocking(move || png(&chart.svg())).await;
-    let bytes = drawn.map_err(|e| Error::Internal(e.into()))?.map_err(Error::BadRequest)?;
-    Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], bytes).into_response())
+    Ok(file.saved_as(format!("{}-{}.{ending}", study.name, choice.scale)))
 }
 
 fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {

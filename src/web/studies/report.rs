@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::IntoResponse;
 
 use crate::experiment::table::Table;
 use crate::experiment::{Catalog, Request, Scale, Study, Verdict, plan};
 use crate::run_dir;
 use crate::store::{Filled, Ground, Run, Store};
 use crate::web::App;
-use crate::web::charts::curves::FILE_POLICY;
 use crate::web::error::{Error, Result};
 use crate::web::fields::InQuery;
+use crate::web::file::{File, Kind};
 use crate::web::filters;
 use crate::web::runs::view::RunView;
 use crate::web::studies::choice::Choice;
@@ -127,17 +125,10 @@ async fn part<'a>(store: &Store, study: &'a Study, scale: &Scale, catalog: &Cata
 }
 
 /// The report as a file.
-pub async fn download(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse + use<>> {
+pub async fn download(State(app): App, InQuery(query): InQuery) -> Result<File> {
     let choice = Choice::read(&query);
     choice.check_source()?;
     let scale = choice.scale_of(&app)?;
     let text = report(&app.store, &app.library.all(), scale, &app.catalog, &choice.request()?).await?;
-    let name = format!("attachment; filename=\"umbra-{}.html\"", scale.name);
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
-        (CACHE_CONTROL, "no-store".to_owned()),
-        (CONTENT_SECURITY_POLICY, FILE_POLICY.to_owned()),
-        (CONTENT_DISPOSITION, name),
-    ];
-    Ok((headers, text))
+    Ok(File::new(Kind::Html, text).saved_as(format!("umbra-{}.html", scale.name)))
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::http::header::HOST as HOST_HEADER;
 
 use super::*;
-use crate::web::routes;
+use crate::web::routes::routes;
 
 /// Every route with its parts filled in, by both methods, and an address that is no route.
 fn all_requests() -> Vec<(Method, String)> {

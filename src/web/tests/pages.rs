@@ -5,6 +5,7 @@ use futures::StreamExt;
 
 use super::*;
 use crate::experiment::RunId;
+use crate::web::page::MENU;
 
 fn id_of(method: &str, stage: Stage) -> RunId {
     find(&smoke_plan(), method, stage).id.clone()
@@ -246,6 +247,17 @@ async fn what_is_not_there_is_a_page_that_says_so() {
         answer.has(&["<h1>Not Found</h1>"]);
     }
     assert_eq!(site.post("/queue", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn the_menu_marks_the_page_that_is_open_and_lists_every_key() {
+    let site = Site::new(|_| ()).await;
+    for entry in MENU {
+        let page = site.page(entry.href).await;
+        page.has(&[&format!("data-key=\"{}\" aria-current=\"page\">{}</a>", entry.key, entry.text)]);
+        assert_eq!(page.text.matches("aria-current=\"page\"").count(), 1, "{}", entry.href);
+        page.has(&[&format!("<kbd>{}</kbd></dt><dd>{}</dd>", entry.key, entry.what)]);
+    }
 }
 
 #[tokio::test]
