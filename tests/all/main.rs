@@ -6,6 +6,7 @@ mod browser_playground;
 mod commands;
 mod gl;
 mod jobs;
+mod launching;
 mod playground;
 mod resume;
 mod server;

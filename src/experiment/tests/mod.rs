@@ -10,6 +10,7 @@ mod next;
 mod resolve;
 mod run;
 mod schema;
+mod single_run;
 mod statistics;
 mod study;
 mod subset;
@@ -17,6 +18,8 @@ mod table;
 mod times;
 mod tokenizer;
 mod verdict;
+
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::section;

@@ -1,5 +1,7 @@
 //! Orders: launching, cancelling, going on.
 
+mod entries;
+
 use axum::http::StatusCode;
 
 use super::*;
@@ -219,6 +221,11 @@ async fn what_a_program_gets_wrong_is_said_in_json() {
         (r#""stage": "finetune""#, 422, "parent"),
         (r#""seed": 9223372036854775808"#, 422, "seed"),
         (r#""data": "/no/such/folder""#, 422, "data.source"),
+        (
+            r#""parent": "0123456789abcdef", "stage": "probe""#,
+            422,
+            "there is no run 0123456789abcdef",
+        ),
         (r#""study": "mae-vs-scratch""#, 400, "name a study"),
         (r#""shell": "rm""#, 400, "unknown field"),
         (r#""method": "mae""#, 400, "duplicate field"),
@@ -233,6 +240,24 @@ async fn what_a_program_gets_wrong_is_said_in_json() {
             "{wish}: {}",
             answer.text
         );
+        answer.has(&[part]);
+    }
+    for (body, part) in [
+        (
+            r#"{"study": "table9", "scale": "smoke"}"#,
+            "study: `table9` is not known: it must be one of ",
+        ),
+        (
+            r#"{"method": "mea", "scale": "smoke"}"#,
+            "method: `mea` is not known: it must be one of mae, ",
+        ),
+        (
+            r#"{"method": "mae", "scale": "huge"}"#,
+            "scale: `huge` is not known: it must be one of smoke, ",
+        ),
+    ] {
+        let answer = site.post_json(body).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
         answer.has(&[part]);
     }
     let form = request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}");
