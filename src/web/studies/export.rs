@@ -73,14 +73,9 @@ async fn image(mut chart: TableChart, kind: &'static str, as_png: bool) -> Resul
 fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {
     let usual = table.usual_n();
     let heads = table.columns.iter().enumerate().map(|(index, column)| {
-        let unit = if column.unit.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", column.unit)
-        };
         let parts: &[&str] = if table.has_paper(index) { &["ours", "paper"] } else { &["ours"] };
         TableHead {
-            title: format!("{}{unit}", column.title),
+            title: column.heading(),
             parts: parts.iter().map(|part| (*part).to_owned()).collect(),
         }
     });
