@@ -241,8 +241,8 @@ impl Stage {
         let own = self.measures().results();
         let all = Stage::ALL.into_iter().flat_map(|stage| stage.measures().results());
         // Of equally near ones the stage's own comes first.
-        let names = own.chain(all).map(|measure| measure.name);
-        let nearest = names.min_by_key(|known| strsim::levenshtein(known, name)).unwrap_or_default();
+        let distance = |known: &&Measure| strsim::levenshtein(&known.at(&""), name);
+        let nearest = own.chain(all).min_by_key(distance).map_or("", |measure| measure.name);
         Err(format!("no stage has a measure `{name}`: the nearest is `{nearest}`"))
     }
 }
