@@ -27,7 +27,6 @@ use crate::train::report::Reporter;
 use crate::train::{Ended, upload};
 use crate::weights;
 
-
 /// Scores the parent's reconstructions of the validation split.
 ///
 /// Reports a matrix for each of the model and its controls, by measure and ratio; as numbers what the table of a study
@@ -290,7 +289,8 @@ mod tests {
         for (image, predicted) in pairs {
             totals.add(0, space, image, predicted, &Masks::given(vec![MASKED.to_vec()]).unwrap());
         }
-        summaries(totals.at(0.75, denorm)).into_iter().collect()
+        let named = summaries(totals.at(0.75, denorm)).map(|(measure, value)| (measure.name, value));
+        named.into_iter().collect()
     }
 
     #[test]

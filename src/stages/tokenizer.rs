@@ -136,7 +136,9 @@ impl Accumulator for Rounds {
     }
 
     fn save(&self) -> Sums {
-        let Some(clustering) = &self.clustering else { return Sums::default() };
+        let Some(clustering) = &self.clustering else {
+            return Sums::default();
+        };
         let places: Vec<[f64; 1]> = clustering.places().iter().map(|place| [*place as f64]).collect();
         Sums::default()
             .with_tensor("centroids", HostTensor::from_tensor(&clustering.centroids()))
@@ -306,12 +308,12 @@ fn judge(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &Pixe
         return Ok(false);
     }
     let (usage, [decibels, images]) = (judgment.usage, judgment.quality);
-    for (name, value) in [
+    for (measure, value) in [
         (measure::TOKENIZER_USAGE, usage.share()),
         (measure::TOKENIZER_PERPLEXITY, usage.perplexity()),
         (measure::TOKENIZER_PSNR, decibels / images),
     ] {
-        work.session.reporter.summary(name, value)?;
+        work.session.reporter.summary(&measure, value)?;
     }
     Ok(true)
 }
