@@ -12,7 +12,8 @@ use crate::settings::{Devices, Studies, StudiesCommand};
 pub fn methods(as_json: bool) -> anyhow::Result<()> {
     let catalog = catalog();
     if as_json {
-        let stages = |method| Stage::ALL.map(|stage| json!({ "stage": stage, "sections": sections(stage, method) }));
+        let stages =
+            |method| Stage::ALL.map(|stage| json!({ "stage": stage, "sections": sections(stage, method), "measures": stage.measures() }));
         let all: Vec<_> = catalog
             .methods
             .iter()
@@ -43,6 +44,14 @@ pub fn methods(as_json: bool) -> anyhow::Result<()> {
             .settings
             .iter()
             .try_for_each(|setting| print(&describe(section.name, setting)))?;
+    }
+    print("\nWhat the stages measure (for the columns of a study):")?;
+    for stage in Stage::ALL {
+        print(&format!("[{stage}]"))?;
+        for measure in stage.measures().results() {
+            let (heading, better) = (measure.unit.behind(measure.title), measure.better.text());
+            print(&format!("    {}   {heading}, {better}. {}", measure.name, measure.meaning))?;
+        }
     }
     Ok(())
 }

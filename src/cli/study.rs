@@ -165,16 +165,7 @@ async fn stop(jobs: &Jobs, runs: &[RunSpec]) -> anyhow::Result<()> {
 fn render(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    let heads = table.columns.iter().flat_map(|c| {
-        [
-            if c.unit.is_empty() {
-                c.title.clone()
-            } else {
-                format!("{} ({})", c.title, c.unit)
-            },
-            "paper".to_owned(),
-        ]
-    });
+    let heads = table.columns.iter().flat_map(|column| [column.heading(), "paper".to_owned()]);
     drawn.set_header(std::iter::once(String::new()).chain(heads));
     for row in &table.rows {
         let cells = table.columns.iter().zip(&row.entries).flat_map(|(column, entry)| {

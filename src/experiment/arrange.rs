@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::study::{Better, Column};
+use super::measure::Better;
+use super::study::Column;
 use super::table::{Table, TableRow};
 
 /// A part of a table, in an order of its own. The default is the whole table as its study has it.

@@ -1,7 +1,8 @@
 //! The methods as people see them: what each is called, where it comes from, which options it has.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::measure::Measure;
 use super::run::Stage;
 use super::schema::{Literal, Section, Setting};
 use super::settings::{
@@ -16,7 +17,8 @@ pub type Recipe = &'static [(&'static str, &'static str, Literal)];
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Alarm {
     /// The term of the loss.
-    pub term: &'static str,
+    #[serde(serialize_with = "short")]
+    pub term: &'static Measure,
     /// On which side of the value things are wrong.
     pub side: Side,
     /// The value.
@@ -33,6 +35,10 @@ pub enum Side {
     Below,
     /// Larger.
     Above,
+}
+
+fn short<S: Serializer>(term: &&Measure, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(term.short())
 }
 
 impl Alarm {

@@ -4,27 +4,21 @@ use std::fmt::Write as _;
 
 use super::catalog::Catalog;
 use super::check::Invalid;
+use super::measure;
 use super::run::Stage;
 use super::schema::{Kind, Value};
 
 /// Rows of a grid, at most: a larger one is a mistake more often than a wish.
 const MOST_ROWS: usize = 200;
 
-/// What can be measured: id, heading, stage, number, unit, digits after the point.
-pub const MEASURES: [(&str, &str, Stage, &str, &str, usize); 6] = [
-    ("finetune", "Finetuned", Stage::Finetune, "finetune.top1", "%", 1),
-    ("probe", "Linear probe", Stage::Probe, "probe.top1", "%", 1),
-    (
-        "probe_cached",
-        "Probe of stored features",
-        Stage::ProbeCached,
-        "probe_cached.top1",
-        "%",
-        1,
-    ),
-    ("psnr", "PSNR", Stage::Psnr, "psnr.composite", "dB", 1),
-    ("cka", "CKA, all ratios", Stage::Cka, "cka.mean", "", 3),
-    ("cka_half", "CKA, half dropped", Stage::Cka, "cka.at_0.5", "", 3),
+/// What can be measured: id, stage, measure.
+pub const MEASURES: [(&str, Stage, &str); 6] = [
+    ("finetune", Stage::Finetune, measure::FINETUNE_TOP1.name),
+    ("probe", Stage::Probe, measure::PROBE_TOP1.name),
+    ("probe_cached", Stage::ProbeCached, measure::PROBE_CACHED_TOP1.name),
+    ("psnr", Stage::Psnr, measure::PSNR_COMPOSITE.name),
+    ("cka", Stage::Cka, measure::CKA_MEAN.name),
+    ("cka_half", Stage::Cka, "cka.at_0.5"),
 ];
 
 /// What a person chooses.
@@ -73,18 +67,8 @@ impl Grid {
         }
         for id in &self.measures {
             let known = MEASURES.iter().find(|(known, ..)| known == id);
-            let (id, title, stage, measure, unit, decimals) =
-                known.ok_or_else(|| Invalid::new("measures", format!("`{id}` is not known")))?;
-            let _ = write!(
-                text,
-                "\n[[column]]\nid = \"{id}\"\ntitle = \"{title}\"\nstage = \"{stage}\"\nmeasure = \"{measure}\"\n"
-            );
-            if !unit.is_empty() {
-                let _ = writeln!(text, "unit = \"{unit}\"");
-            }
-            if *decimals != 1 {
-                let _ = writeln!(text, "decimals = {decimals}");
-            }
+            let (id, stage, measure) = known.ok_or_else(|| Invalid::new("measures", format!("`{id}` is not known")))?;
+            let _ = write!(text, "\n[[column]]\nid = \"{id}\"\nstage = \"{stage}\"\nmeasure = \"{measure}\"\n");
         }
         self.write_rows(&mut text, catalog)?;
         Ok(text)

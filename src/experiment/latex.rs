@@ -74,13 +74,8 @@ impl Table {
     fn write_heads(&self, text: &mut String, has_paper: &[bool]) {
         text.push_str("   ");
         for (column, has_paper) in self.columns.iter().zip(has_paper) {
-            let unit = if column.unit.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", escaped(&column.unit))
-            };
-            let (title, span) = (escaped(&column.title), if *has_paper { 2 } else { 1 });
-            let _ = write!(text, " & \\multicolumn{{{span}}}{{c}}{{{title}{unit}}}");
+            let (heading, span) = (escaped(&column.heading()), if *has_paper { 2 } else { 1 });
+            let _ = write!(text, " & \\multicolumn{{{span}}}{{c}}{{{heading}}}");
         }
         text.push_str(" \\\\\n");
         if !has_paper.contains(&true) {

@@ -1,4 +1,4 @@
-//! Settings whose names changed in 0.2, with the names they had.
+//! Settings and results whose names changed in 0.2, with the names they had.
 //!
 //! A record of before is read under the names of now, and a run's key is still made of the names of before: whoever has
 //! runs keeps them, and equal runs stay one run. The list is part of the run format, so nothing is ever taken out of it.
@@ -74,6 +74,20 @@ const CHOICES: &[(&str, &str, &str, &str)] = &[
     (METHOD, "positions", "masked", "hidden"),
     (METHOD, "second_view", "full", "whole"),
 ];
+
+/// Results that were called differently: the name of now, the one of before.
+const MEASURES: &[(&str, &str)] = &[
+    ("subset.images", "few.pictures"),
+    ("subset.classes", "few.classes"),
+    ("subset.images_seen", "few.pictures_seen"),
+    ("cka.images", "cka.pictures"),
+    ("compare.images", "compare.pictures"),
+];
+
+/// What a result is called now.
+pub fn measure(name: &str) -> &str {
+    MEASURES.iter().find(|(_, before)| *before == name).map_or(name, |(now, _)| now)
+}
 
 /// A record of any version under the names of now.
 pub(super) fn current(method: &str, mut values: Values) -> Values {

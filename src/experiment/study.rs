@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
+use super::measure::{Better, Unit};
+use super::renamed;
 use super::run::Stage;
 use super::schema::Values;
 use super::toml_file;
@@ -41,7 +43,7 @@ pub struct Study {
 
 /// One measure of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ColumnRecord")]
 pub struct Column {
     /// The name in exports.
     pub id: String,
@@ -50,54 +52,75 @@ pub struct Column {
     /// The stage whose run holds the number.
     pub stage: Stage,
     /// The stage whose run that one starts from, where there is a choice: `cka` of a pretrained encoder or of a fine-tuned one.
-    #[serde(default = "pretrain", skip_serializing_if = "is_pretrain")]
+    #[serde(skip_serializing_if = "is_pretrain")]
     pub after: Stage,
     /// The name of the number in that run's summary, such as `finetune.top1`.
     pub measure: String,
-    /// The unit, such as `%` or `dB`.
-    #[serde(default)]
-    pub unit: String,
+    /// The unit.
+    pub unit: Unit,
     /// Which numbers are better.
-    #[serde(default, skip_serializing_if = "Better::is_usual")]
     pub better: Better,
     /// Digits after the point.
-    #[serde(default = "one")]
     pub decimals: usize,
     /// Settings of the stage's runs in this column: section, key. A row's own win.
-    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    #[serde(skip_serializing_if = "Values::is_empty")]
     pub set: Values,
 }
 
-/// Which numbers of a column are better, if any are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Better {
-    /// Larger ones.
-    #[default]
-    Higher,
-    /// Smaller ones.
-    Lower,
-    /// None: the number describes, as a likeness of features does.
-    Neither,
+/// A [`Column`] as a file has it: what is not said is the measure's own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ColumnRecord {
+    id: String,
+    title: Option<String>,
+    stage: Stage,
+    #[serde(default = "pretrain")]
+    after: Stage,
+    measure: String,
+    /// Files of before 0.2 say the measure's unit and direction again.
+    unit: Option<String>,
+    better: Option<Better>,
+    decimals: Option<usize>,
+    #[serde(default)]
+    set: Values,
 }
 
-impl Better {
-    /// For the head of the column.
-    pub fn text(self) -> &'static str {
-        match self {
-            Better::Higher => "higher is better",
-            Better::Lower => "lower is better",
-            Better::Neither => "neither higher nor lower is better",
+impl TryFrom<ColumnRecord> for Column {
+    type Error = String;
+
+    fn try_from(record: ColumnRecord) -> Result<Column, String> {
+        let name = renamed::measure(&record.measure).to_owned();
+        let fault = |what: String| format!("column `{}`: {what}", record.id);
+        let measure = record.stage.result(&name).map_err(fault)?;
+        if let Some(unit) = record.unit.filter(|unit| *unit != measure.unit.symbol()) {
+            let own = if measure.unit.is_empty() {
+                "no unit"
+            } else {
+                measure.unit.symbol()
+            };
+            return Err(fault(format!(
+                "unit = `{unit}` is not that of `{name}`, which has {own}: leave it out"
+            )));
         }
-    }
-
-    fn is_usual(&self) -> bool {
-        *self == Better::Higher
+        Ok(Column {
+            title: record.title.unwrap_or_else(|| measure.title_of(&name)),
+            unit: measure.unit,
+            better: record.better.unwrap_or(measure.better),
+            decimals: record.decimals.unwrap_or(measure.unit.decimals()),
+            id: record.id,
+            stage: record.stage,
+            after: record.after,
+            measure: name,
+            set: record.set,
+        })
     }
 }
 
-fn one() -> usize {
-    1
+impl Column {
+    /// The heading with its unit: `PSNR (dB)`.
+    pub fn heading(&self) -> String {
+        self.unit.behind(&self.title)
+    }
 }
 
 fn pretrain() -> Stage {

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::claim::Place;
+use super::measure::Better;
 use super::resolve::Plan;
 use super::run::RunId;
-use super::study::{Better, Column, Study};
+use super::study::{Column, Study};
 
 /// A study filled with numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -227,7 +228,7 @@ impl Table {
                         v.seed,
                         v.run,
                         v.value,
-                        quoted(&column.unit)
+                        column.unit
                     );
                 }
                 for m in &entry.missing {
@@ -239,7 +240,7 @@ impl Table {
                         m.seed,
                         m.run,
                         quoted(&m.state),
-                        quoted(&column.unit)
+                        column.unit
                     );
                 }
             }
@@ -251,12 +252,7 @@ impl Table {
     pub fn to_markdown(&self) -> String {
         let mut text = format!("### {}\n\n| |", self.title);
         for column in &self.columns {
-            let unit = if column.unit.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", column.unit)
-            };
-            let _ = write!(text, " {}{} | paper |", in_cell(&column.title), in_cell(&unit));
+            let _ = write!(text, " {} | paper |", in_cell(&column.heading()));
         }
         text.push_str("\n|---|");
         text.push_str(&"---|---|".repeat(self.columns.len()));

@@ -304,14 +304,8 @@ fn find(part: Part, table: &Table) -> Finding {
     } else {
         ((column_1.clone(), column_2.clone()), row_1.clone())
     };
-    let (unit, decimals) = table.column(&part.upper.column).map_or(("points", 1), |column| {
-        let unit = match column.unit.as_str() {
-            "%" => "points",
-            "dB" => "dB",
-            _ => "",
-        };
-        (unit, column.decimals)
-    });
+    let column = table.column(&part.upper.column);
+    let (unit, decimals) = column.map_or(("points", 1), |column| (column.unit.of_difference(), column.decimals));
     let lacks = match difference {
         None => lacks(&names, (&numbers.0, &numbers.1), (upper, lower)),
         Some(_) => Vec::new(),

@@ -12,6 +12,7 @@ use super::blockwise::Blockwise;
 use super::token_loss::{ALARMS, TokenLoss};
 use super::tokenizer::Tokenizer;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
@@ -67,7 +68,7 @@ impl Trainable for Cae {
         let terms = self.terms(images, &masks, drops.each_ref().map(Option::as_ref));
         let cross_entropy = terms.tokens.loss.clone();
         let total = cross_entropy.clone() + terms.alignment.clone() * self.align_weight;
-        let parts = [("cross_entropy", cross_entropy), ("alignment", terms.alignment)];
+        let parts = [(&measure::CROSS_ENTROPY, cross_entropy), (&measure::ALIGNMENT, terms.alignment)];
         Losses::new(total, parts.into_iter().chain(terms.tokens.terms()).collect())
     }
 

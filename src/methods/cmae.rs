@@ -16,6 +16,7 @@ use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::token_contrast::{Negatives, token_info_nce};
 use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
+use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -260,7 +261,7 @@ impl Cmae {
             "byol" => byol(queries, keys),
             _ => self.info_nce(queries, keys, step),
         };
-        let mut terms = vec![("alignment", alignment)];
+        let mut terms = vec![(&measure::ALIGNMENT, alignment)];
         terms.extend(spread(&features, &projected));
         Losses::new(total, terms)
     }

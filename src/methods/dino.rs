@@ -15,9 +15,10 @@ use super::dino_options::DinoOptions;
 use super::distill::{Temperatures, distill, mean_scores, moved_center};
 use super::heads::width;
 use super::pairs::asymmetric;
-use super::spread::{RANK, spread};
+use super::spread::spread;
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Alarm, MethodInfo, RunSpec, Side, ViewPlan};
@@ -27,27 +28,27 @@ use crate::vit::Vit;
 /// one side of it and 0 the other (DINO, section 5.3). The limits are ours.
 const ALARMS: &[Alarm] = &[
     Alarm {
-        term: "teacher_entropy",
+        term: &measure::TEACHER_ENTROPY,
         side: Side::Above,
         value: 0.99,
         sentence: "the teacher finds every class alike in every image; lower method.teacher_temperature, or take fewer method.prototypes",
     },
     Alarm {
-        term: "teacher_entropy",
+        term: &measure::TEACHER_ENTROPY,
         side: Side::Below,
         value: 0.01,
         sentence: "the teacher has a single class for every image; raise method.momentum or method.teacher_temperature, or \
                    check that method.centering is on",
     },
     Alarm {
-        term: "teacher_kl",
+        term: &measure::TEACHER_KL,
         side: Side::Below,
         value: 1e-4,
         sentence: "the student already says what the teacher says of every view, so that nothing is left to learn; check \
                    method.centering and lower train.base_lr",
     },
     Alarm {
-        term: RANK,
+        term: &measure::RANK,
         side: Side::Below,
         value: 1.5,
         sentence: "the head's outputs vary along a single direction; lower train.base_lr, or raise method.momentum",
@@ -105,9 +106,9 @@ impl Trainable for Dino {
         let divergence = distilled.loss.clone().inner() - distilled.entropy.clone();
         let most = (self.options.prototypes as f64).ln();
         let mut terms = vec![
-            ("teacher_entropy", distilled.entropy.div_scalar(most)),
-            ("teacher_kl", divergence),
-            ("center_norm", (center.clone() * center).sum().sqrt()),
+            (&measure::TEACHER_ENTROPY, distilled.entropy.div_scalar(most)),
+            (&measure::TEACHER_KL, divergence),
+            (&measure::CENTER_NORM, (center.clone() * center).sum().sqrt()),
         ];
         terms.extend(spread(&features, &directions));
         Losses {

@@ -39,6 +39,7 @@ pub mod tokenizer;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
+use crate::experiment::measure::Measure;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{Catalog, MethodInfo, RunSpec, ViewPlan};
 use crate::vit::{DropPath, Vit, VitConfig};
@@ -80,20 +81,23 @@ impl StepInfo {
     }
 }
 
+/// A part or by-product of a loss, `[1]`, and the curve it is a point of.
+pub type Term = (&'static Measure, Tensor<1>);
+
 /// What a forward pass gives.
 #[derive(Clone, Debug)]
 pub struct Losses {
     /// What is minimized, `[1]`.
     pub total: Tensor<1>,
     /// Named parts and by-products worth a curve, each `[1]`.
-    pub terms: Vec<(&'static str, Tensor<1>)>,
+    pub terms: Vec<Term>,
     /// What [`Trainable::after_step`] is to know of this pass, without gradients.
     pub seen: Option<Tensor<2>>,
 }
 
 impl Losses {
     /// A loss with named parts, of which nothing is remembered. The parts record no gradients from here on.
-    pub fn new(total: Tensor<1>, terms: Vec<(&'static str, Tensor<1>)>) -> Losses {
+    pub fn new(total: Tensor<1>, terms: Vec<Term>) -> Losses {
         let terms = terms.into_iter().map(|(name, term)| (name, term.without_autodiff())).collect();
         let seen = None;
         Losses { total, terms, seen }

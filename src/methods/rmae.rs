@@ -10,6 +10,7 @@ use super::mae::{masked_mean_square, target_patches};
 use super::masked_decoder::{DecoderConfig, MaskedDecoder};
 use super::masking::check_ratio;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
@@ -58,7 +59,7 @@ impl Trainable for Rmae {
         let terms = self.terms(images, [&first, &second], drops.each_ref().map(Option::as_ref));
         Losses::new(
             terms.distance.clone() + terms.constraint.clone() * self.options.lambda,
-            vec![("distance", terms.distance), ("constraint", terms.constraint)],
+            vec![(&measure::DISTANCE, terms.distance), (&measure::CONSTRAINT, terms.constraint)],
         )
     }
 

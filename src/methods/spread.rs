@@ -2,17 +2,10 @@
 
 use burn::tensor::Tensor;
 
+use super::Term;
 use super::contrast::l2_normalize;
+use crate::experiment::measure;
 use crate::experiment::{Alarm, Side};
-
-/// The name of the deviation of projections among the terms of a loss.
-pub const SPREAD: &str = "spread";
-/// The name of the effective rank of projections.
-pub const RANK: &str = "rank";
-/// The name of the deviation of the encoder's features.
-pub const FEATURE_SPREAD: &str = "feature_spread";
-/// The name of the effective rank of the encoder's features.
-pub const FEATURE_RANK: &str = "feature_rank";
 
 /// What the measures look like when all outputs become the same.
 ///
@@ -23,14 +16,14 @@ pub const FEATURE_RANK: &str = "feature_rank";
 /// without a line: in the same runs BYOL's and SimSiam's rank went down to 1.4.
 pub const COLLAPSE: &[Alarm] = &[
     Alarm {
-        term: SPREAD,
+        term: &measure::SPREAD,
         side: Side::Below,
         value: 0.1,
         sentence: "all images get nearly the same projection, so that nothing is learned; lower train.base_lr, or check the \
                    method's options against its paper",
     },
     Alarm {
-        term: RANK,
+        term: &measure::RANK,
         side: Side::Below,
         value: 2.0,
         sentence: "the projections vary along a single direction, so that hardly anything is learned; lower train.base_lr, or \
@@ -46,13 +39,13 @@ pub const COLLAPSE: &[Alarm] = &[
 ///
 /// # Shapes
 /// features: `[batch, .., dim]`; projections: `[batch, .., out]`
-pub fn spread<const D: usize>(features: &Tensor<D>, projections: &Tensor<D>) -> Vec<(&'static str, Tensor<1>)> {
+pub fn spread<const D: usize>(features: &Tensor<D>, projections: &Tensor<D>) -> Vec<Term> {
     let [features, projections] = [features, projections].map(|outputs| directions(outputs.clone().inner()));
     vec![
-        (SPREAD, deviation(projections.clone())),
-        (RANK, effective_rank(projections)),
-        (FEATURE_SPREAD, deviation(features.clone())),
-        (FEATURE_RANK, effective_rank(features)),
+        (&measure::SPREAD, deviation(projections.clone())),
+        (&measure::RANK, effective_rank(projections)),
+        (&measure::FEATURE_SPREAD, deviation(features.clone())),
+        (&measure::FEATURE_RANK, effective_rank(features)),
     ]
 }
 

@@ -10,6 +10,7 @@ use burn::tensor::TensorData;
 
 use super::golden::{frozen, gradients};
 use super::*;
+use crate::experiment::measure::{self, Measure};
 use crate::experiment::{Plan, Request, RunId, Scale, Stage, Study, Value, plan, single_run};
 use crate::weights::{Weights, collect, restore};
 
@@ -77,13 +78,18 @@ impl MethodVisitor for LearnsEverywhere {
         let method = M::new(&self.0, 10, &device).unwrap();
         let sides: Vec<usize> = M::views(&self.0).unwrap_or_default().iter().map(|view| view.side).collect();
         let losses = method.loss(&inputs(&sides, &device), &step(9));
-        for (name, term) in &losses.terms {
+        for (Measure { name, .. }, term) in &losses.terms {
+            assert!(
+                measure::term(name.trim_start_matches("train/")).is_some(),
+                "{}: {name} is not declared",
+                M::INFO.name
+            );
             assert!(term.clone().into_scalar::<f32>().is_finite(), "{}: {name}", M::INFO.name);
             assert!(!term.is_autodiff(), "{}: {name} records a gradient", M::INFO.name);
         }
         for alarm in M::INFO.alarms {
-            let known = losses.terms.iter().any(|(name, _)| *name == alarm.term);
-            assert!(known, "{}: an alarm names `{}`, which is no term", M::INFO.name, alarm.term);
+            let known = losses.terms.iter().any(|(term, _)| *term == alarm.term);
+            assert!(known, "{}: an alarm names `{}`, which is no term", M::INFO.name, alarm.term.name);
         }
         let loss = losses.total;
         assert!(loss.clone().into_scalar::<f32>().is_finite());

@@ -5,14 +5,13 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
+use super::Term;
+use crate::experiment::measure;
 use crate::experiment::{Alarm, Side};
-
-/// The name of the targets' perplexity among the terms of a loss.
-const PERPLEXITY: &str = "target_perplexity";
 
 /// With hardly more than one token in use there is nothing to predict ("ours": a healthy codebook stays far above).
 pub const ALARMS: &[Alarm] = &[Alarm {
-    term: PERPLEXITY,
+    term: &measure::TARGET_PERPLEXITY,
     side: Side::Below,
     value: 2.0,
     sentence: "nearly all masked patches have the same token, so that there is nothing to predict; train the tokenizer longer, \
@@ -53,12 +52,12 @@ impl TokenLoss {
         }
     }
 
-    /// The curves under the names that every method gives them.
-    pub fn terms(self) -> Vec<(&'static str, Tensor<1>)> {
+    /// The curves beside the loss.
+    pub fn terms(self) -> Vec<Term> {
         vec![
-            ("token_accuracy", self.accuracy),
-            ("target_usage", self.usage),
-            (PERPLEXITY, self.perplexity),
+            (&measure::TOKEN_ACCURACY, self.accuracy),
+            (&measure::TARGET_USAGE, self.usage),
+            (&measure::TARGET_PERPLEXITY, self.perplexity),
         ]
     }
 }

@@ -1,8 +1,9 @@
 //! What can happen to a run, and what its history says it is now.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Matrix;
+use crate::experiment::renamed;
 
 /// One line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +72,8 @@ pub enum EventKind {
     },
     /// A result of the run.
     Summary {
-        /// Name, such as `finetune.top1`.
+        /// Name, such as `finetune.top1`; a log of before 0.2 is read under the names of now.
+        #[serde(deserialize_with = "name_of_now")]
         name: String,
         /// Value.
         #[serde(with = "number")]
@@ -150,6 +152,10 @@ impl EventKind {
                 | EventKind::Stopped
         )
     }
+}
+
+fn name_of_now<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(renamed::measure(&String::deserialize(deserializer)?).to_owned())
 }
 
 /// Numbers in JSON: what JSON cannot say is written as a string.

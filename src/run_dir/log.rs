@@ -222,6 +222,34 @@ mod tests {
     }
 
     #[test]
+    fn a_result_of_a_log_of_before_has_its_name_of_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let names = [
+            ("few.pictures", "subset.images"),
+            ("few.classes", "subset.classes"),
+            ("few.pictures_seen", "subset.images_seen"),
+            ("cka.pictures", "cka.images"),
+            ("compare.pictures", "compare.images"),
+            ("finetune.top1", "finetune.top1"),
+        ];
+        let line = |(seq, (before, _)): (usize, &(&str, &str))| {
+            format!(
+                "{{\"seq\":{},\"time\":0.0,\"kind\":\"summary\",\"name\":\"{before}\",\"value\":4.0}}\n",
+                seq + 1
+            )
+        };
+        std::fs::write(&path, names.iter().enumerate().map(line).collect::<String>()).unwrap();
+        let read = EventReader::new(&path).read(&Position::default()).unwrap();
+        let found: Vec<EventKind> = read.events.into_iter().map(|event| event.kind).collect();
+        let expected = names.map(|(_, now)| EventKind::Summary {
+            name: now.to_owned(),
+            value: 4.0,
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn resuming_cuts_the_work_after_the_checkpoint_and_readers_notice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::experiment::Stage;
+use crate::experiment::measure;
 use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram};
@@ -256,21 +257,23 @@ fn report(work: &mut Work, comparison: &Comparison, images: usize) -> Result<()>
             matrix.mean.iter().flatten().count()
         ))?;
     }
-    let columns = comparison.ratios.iter().enumerate();
-    let at_ratios = columns.map(|(column, ratio)| (format!("cka.at_{ratio}"), matrix.column_mean(column)));
     let control = comparison.control.iter().filter_map(Cka::value).reduce(f64::min);
-    let numbers = [
-        ("cka.mean".to_owned(), matrix.overall_mean()),
-        ("cka.last_block".to_owned(), matrix.row_mean(matrix.mean.len() - 1)),
-        ("cka.control".to_owned(), control),
-        ("cka.images".to_owned(), Some(images as f64)),
-    ];
-    for (name, value) in numbers.into_iter().chain(at_ratios) {
+    for (measure, value) in [
+        (measure::CKA_MEAN, matrix.overall_mean()),
+        (measure::CKA_LAST_BLOCK, matrix.row_mean(matrix.mean.len() - 1)),
+        (measure::CKA_CONTROL, control),
+        (measure::CKA_IMAGES, Some(images as f64)),
+    ] {
         if let Some(value) = value {
-            reporter.summary(&name, value)?;
+            reporter.summary(&measure, value)?;
         }
     }
-    reporter.matrix("cka", matrix)
+    for (column, ratio) in comparison.ratios.iter().enumerate() {
+        if let Some(value) = matrix.column_mean(column) {
+            reporter.summary_at(&measure::CKA_AT, ratio, value)?;
+        }
+    }
+    reporter.matrix(&measure::CKA_MATRIX, matrix)
 }
 
 #[cfg(test)]

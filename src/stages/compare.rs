@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::data::loader::Batch;
 use crate::experiment::RunId;
+use crate::experiment::measure;
 use crate::experiment::settings::CompareSettings;
 use crate::methods::Masks;
 use crate::metrics::cka::{CkaMatrix, FEWEST, Gram};
@@ -167,15 +168,15 @@ fn report(work: &mut Work, matrix: Matrix, images: usize) -> Result<()> {
     let same = same
         .filter(|same| !same.is_empty())
         .map(|same| same.iter().sum::<f64>() / same.len() as f64);
-    for (name, value) in [
-        ("compare.mean", matrix.overall_mean()),
-        ("compare.last_blocks", matrix.mean[rows - 1][columns - 1]),
-        ("compare.same_block", same),
-        ("compare.images", Some(images as f64)),
+    for (measure, value) in [
+        (measure::COMPARE_MEAN, matrix.overall_mean()),
+        (measure::COMPARE_LAST_BLOCKS, matrix.mean[rows - 1][columns - 1]),
+        (measure::COMPARE_SAME_BLOCK, same),
+        (measure::COMPARE_IMAGES, Some(images as f64)),
     ] {
         if let Some(value) = value {
-            work.session.reporter.summary(name, value)?;
+            work.session.reporter.summary(&measure, value)?;
         }
     }
-    work.session.reporter.matrix("cka", matrix)
+    work.session.reporter.matrix(&measure::CKA_MATRIX, matrix)
 }

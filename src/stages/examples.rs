@@ -12,18 +12,17 @@ use image::{ImageFormat, RgbImage, imageops};
 
 use crate::data::Dataset;
 use crate::data::augment::Augment;
+use crate::experiment::measure::{self, EXAMPLES, Measure};
 use crate::experiment::settings::{DataSettings, ModelSettings, PsnrSettings};
 use crate::methods::{Masks, Method};
 use crate::metrics::pixels::{Denorm, PixelSpace};
 use crate::metrics::psnr::{Errors, Region};
-use crate::run_dir::{Axis, EventKind, Matrix, RunDir, write_atomic};
+use crate::run_dir::{Axis, Matrix, RunDir, write_atomic};
 use crate::stages::Work;
 use crate::stages::heat::error_map;
 use crate::stages::psnr::errors;
 use crate::train::report::Reporter;
 
-/// The name of the sheet, and of the matrix, of images that are shown beside those of other runs.
-const EXAMPLES: &str = "examples";
 /// Images on a sheet.
 pub(crate) const IMAGES: usize = 8;
 /// Images beside each other, each with its four versions.
@@ -80,7 +79,7 @@ impl Gallery {
         let Some(predicted) = self.predict(model) else { return Ok(()) };
         let denorm = if model.normalizes_targets() { Denorm::Oracle } else { Denorm::Raw };
         let versions: Vec<[Vec<u8>; 4]> = self.rows(&predicted).map(|row| self.versions(row, denorm)).collect();
-        write_sheet("reconstruction", &versions, self.space.side, dir, step, reporter)
+        write_sheet(&measure::RECONSTRUCTION, &versions, self.space.side, dir, step, reporter)
     }
 
     /// Draws the images at their own size, to be shown beside those of other runs: a row each, with original, masked,
@@ -115,8 +114,8 @@ impl Gallery {
             .iter()
             .map(|(number, class)| format!("{} {number}", classes[*class as usize]));
         let columns = Axis::new("measure", ["masked", "composite", "composite zero"]);
-        reporter.matrix(EXAMPLES, Matrix::of(Axis::new("image", labels), columns, &decibels))?;
-        write_image(EXAMPLES, &tiles(&bytes, self.space.side)?, dir, 0, reporter)
+        reporter.matrix(&EXAMPLES, Matrix::of(Axis::new("image", labels), columns, &decibels))?;
+        write_image(&EXAMPLES, &tiles(&bytes, self.space.side)?, dir, 0, reporter)
     }
 
     /// The mean over the images of the decibels of their composites, as `psnr.composite`, if the model reconstructs any.
@@ -198,25 +197,24 @@ pub(crate) fn some_images(dataset: &Dataset, augment: &Augment, side: usize, mos
 /// # Errors
 /// Names the path if it cannot be written.
 pub(crate) fn write_sheet<const N: usize>(
-    name: &str,
+    measure: &Measure,
     versions: &[[Vec<u8>; N]],
     side: usize,
     dir: &RunDir,
     step: u64,
     reporter: &mut Reporter,
 ) -> Result<()> {
-    write_image(name, &sheet(versions, side)?, dir, step, reporter)
+    write_image(measure, &sheet(versions, side)?, dir, step, reporter)
 }
 
 /// Writes a PNG into the run's images.
-fn write_image(name: &str, png: &[u8], dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
-    let file = format!("{name}-{step:08}.png");
+fn write_image(measure: &Measure, png: &[u8], dir: &RunDir, step: u64, reporter: &mut Reporter) -> Result<()> {
+    let file = format!("{}-{step:08}.png", measure.name);
     let path = dir.images().join(&file);
     fs::create_dir_all(dir.images())
         .and_then(|()| write_atomic(&path, png))
         .with_context(|| format!("{}: cannot be written", path.display()))?;
-    let name = name.to_owned();
-    reporter.event(EventKind::Image { name, step, file }).map(drop)
+    reporter.image(measure, step, file)
 }
 
 /// A PNG of all versions; `side` is that of one tile before it is blown up.

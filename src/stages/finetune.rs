@@ -6,6 +6,7 @@ use anyhow::{Error, Result};
 
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
+use crate::experiment::measure::{self, Measure};
 use crate::experiment::settings::{ClassifySettings, TrainSettings};
 use crate::methods::{Classifier, Inputs};
 use crate::metrics::validation::Validation;
@@ -52,20 +53,24 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let ended = work.session.train(&mut course, &train, length, &mut load)?;
     if let Ended::Done(values) = &ended {
         model_file::write(work, &dataset, &course.learning.export())?;
-        summarize("finetune", values, work.session.reporter)?;
+        summarize(
+            [&measure::FINETUNE_TOP1, &measure::FINETUNE_TOP1_BEST],
+            values,
+            work.session.reporter,
+        )?;
         if let Some(labeled) = &labeled {
-            work.session.reporter.summary("finetune.labels", labeled.len() as f64)?;
+            work.session.reporter.summary(&measure::FINETUNE_LABELS, labeled.len() as f64)?;
         }
     }
     Ok(ended)
 }
 
 /// Reports the accuracies that [`remember`] kept.
-pub(super) fn summarize(stage: &str, values: &BTreeMap<String, f64>, reporter: &mut Reporter) -> Result<()> {
-    values
-        .iter()
-        .filter(|(name, _)| name.starts_with("top1"))
-        .try_for_each(|(name, value)| reporter.summary(&format!("{stage}.{name}"), *value))
+pub(super) fn summarize(measures: [&Measure; 2], values: &BTreeMap<String, f64>, reporter: &mut Reporter) -> Result<()> {
+    let known = measures
+        .into_iter()
+        .filter_map(|measure| Some((measure, *values.get(measure.short())?)));
+    known.into_iter().try_for_each(|(measure, value)| reporter.summary(measure, value))
 }
 
 /// Reports an evaluation and keeps the latest and the best accuracy.
@@ -75,8 +80,8 @@ pub(super) fn remember(
     reporter: &mut Reporter,
     values: &mut BTreeMap<String, f64>,
 ) -> Result<()> {
-    reporter.metric("val/top1", at.step, accuracy.top1)?;
-    reporter.metric("val/loss", at.step, accuracy.loss)?;
+    reporter.metric(&measure::VAL_TOP1, at.step, accuracy.top1)?;
+    reporter.metric(&measure::VAL_LOSS, at.step, accuracy.loss)?;
     values.insert("top1".to_owned(), accuracy.top1);
     let best = values.entry("top1_best".to_owned()).or_insert(accuracy.top1);
     *best = best.max(accuracy.top1);

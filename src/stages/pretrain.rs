@@ -10,6 +10,7 @@ use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::data::mix::Mix;
 use crate::experiment::Alarm;
+use crate::experiment::measure;
 use crate::experiment::settings::{SnapshotSettings, TrainSettings};
 use crate::methods::{Inputs, Method, MethodVisitor, exported, with_method};
 use crate::metrics::knn::Knn;
@@ -57,7 +58,7 @@ impl MethodVisitor for Pretrain<'_, '_> {
         if let Some(knn) = knn(work, &dataset)? {
             work.session.reporter.phase("evaluating")?;
             let top1 = knn.top1(model.encoder().valid(), &work.session.device)?;
-            work.session.reporter.summary(KNN, top1)?;
+            work.session.reporter.summary(&measure::KNN_TOP1, top1)?;
         }
         model_file::write(work, &dataset, &exported(&model))?;
         Ok(Ended::Done(BTreeMap::new()))
@@ -96,18 +97,15 @@ fn train<M: Method>(work: &mut Work, dataset: &Dataset, model: M) -> Result<Ende
     if let Ended::Done(values) = &ended {
         model_file::write(work, dataset, &exported(course.learning.model()))?;
         if let Some(loss) = values.get(EPOCH_LOSS) {
-            work.session.reporter.summary("pretrain.loss", *loss)?;
+            work.session.reporter.summary(&measure::PRETRAIN_LOSS, *loss)?;
         }
-        if let Some(top1) = values.get(KNN) {
-            work.session.reporter.summary(KNN, *top1)?;
+        if let Some(top1) = values.get(measure::KNN_TOP1.name) {
+            work.session.reporter.summary(&measure::KNN_TOP1, *top1)?;
         }
         seen.report(work)?;
     }
     Ok(ended)
 }
-
-/// Under which name the accuracy of neighbors is remembered and reported.
-const KNN: &str = "knn.top1";
 
 /// The neighbors that vote on the way, if the run wants them.
 fn knn(work: &Work, dataset: &Dataset) -> Result<Option<Knn>> {
@@ -164,8 +162,8 @@ impl<M: Method> Course for PretrainCourse<M> {
         {
             let encoder = self.learning.evaluated().encoder().clone();
             let top1 = knn.top1(encoder, &self.learning.device())?;
-            reporter.metric("knn/top1", at.step, top1)?;
-            values.insert(KNN.to_owned(), top1);
+            reporter.metric(&measure::KNN_CURVE, at.step, top1)?;
+            values.insert(measure::KNN_TOP1.name.to_owned(), top1);
         }
         let Some((drawn, scored)) = self.galleries.as_ref().filter(|_| shows(at)) else {
             return Ok(());
@@ -173,7 +171,7 @@ impl<M: Method> Course for PretrainCourse<M> {
         let model = self.learning.evaluated();
         drawn.show(&model, &self.dir, at.step, reporter)?;
         match scored.psnr(&model) {
-            Some(decibels) => reporter.metric("val/psnr", at.step, decibels),
+            Some(decibels) => reporter.metric(&measure::VAL_PSNR, at.step, decibels),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use crate::data::loader::Batch;
+use crate::experiment::measure;
 use crate::experiment::settings::{ProbeSettings, TrainSettings};
 use crate::methods::classifier::{new_head, soft_cross_entropy};
 use crate::methods::{Inputs, Losses, StepInfo, Trainable};
@@ -70,7 +71,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         let mut model = course.learning.export();
         model.extend(course.norm.save());
         model_file::write(work, &dataset, &model)?;
-        summarize("probe", values, work.session.reporter)?;
+        summarize([&measure::PROBE_TOP1, &measure::PROBE_TOP1_BEST], values, work.session.reporter)?;
     }
     Ok(ended)
 }

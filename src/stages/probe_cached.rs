@@ -10,6 +10,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use crate::data::Dataset;
 use crate::data::loader::in_order;
 use crate::data::pick::{self, For};
+use crate::experiment::measure;
 use crate::experiment::settings::CachedSettings;
 use crate::metrics::batch_norm::BatchNorm;
 use crate::metrics::frozen::{Features, Frozen, Reading};
@@ -71,13 +72,13 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let mut model = head.save();
     model.extend(norm.save());
     model_file::write(work, &dataset, &model)?;
-    for (name, value) in [
-        ("top1", head.top1(&val)[0]),
-        ("rate", pair.rate),
-        ("weight_decay", pair.weight_decay),
-        ("held_out_top1", held_out_top1),
+    for (measure, value) in [
+        (measure::PROBE_CACHED_TOP1, head.top1(&val)[0]),
+        (measure::PROBE_CACHED_RATE, pair.rate),
+        (measure::PROBE_CACHED_WEIGHT_DECAY, pair.weight_decay),
+        (measure::PROBE_CACHED_HELD_OUT_TOP1, held_out_top1),
     ] {
-        work.session.reporter.summary(&format!("probe_cached.{name}"), value)?;
+        work.session.reporter.summary(&measure, value)?;
     }
     Ok(Ended::Done(Default::default()))
 }

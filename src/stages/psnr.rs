@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::data::loader::{Batch, in_order};
+use crate::experiment::measure::{self, Measure, PSNR_MATRICES};
 use crate::experiment::settings::PsnrSettings;
 use crate::methods::masking::check_ratio;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
@@ -25,9 +26,6 @@ use crate::train::evaluation::{self, Accumulator, Part};
 use crate::train::report::Reporter;
 use crate::train::{Ended, upload};
 use crate::weights;
-
-/// What is scored, under the names of the matrices: the model, a model that predicts zero, and the mean of visible pixels.
-const SCORED: [&str; 3] = ["psnr", "psnr_zero", "psnr_visible_mean"];
 
 /// Scores the parent's reconstructions of the validation split.
 ///
@@ -87,12 +85,12 @@ impl MethodVisitor for Score<'_, '_> {
         }
         let totals = scores.totals;
         let reporter = &mut *work.session.reporter;
-        for (scored, name) in SCORED.into_iter().enumerate() {
-            reporter.matrix(name, totals.matrix(scored))?;
+        for (scored, measure) in PSNR_MATRICES.iter().enumerate() {
+            reporter.matrix(measure, totals.matrix(scored))?;
         }
         summaries(totals.at(settings.mask_ratio, denorm))
             .into_iter()
-            .try_for_each(|(name, value)| reporter.summary(name, value))?;
+            .try_for_each(|(measure, value)| reporter.summary(&measure, value))?;
         Ok(ended)
     }
 }
@@ -171,7 +169,7 @@ impl<M: Method> Accumulator for Scores<'_, M> {
     }
 }
 
-/// Sums over images, by ratio and way back to pixels, of each of [`SCORED`].
+/// Sums over images, by ratio and way back to pixels, of each of [`PSNR_MATRICES`].
 #[derive(Clone, Debug, PartialEq)]
 struct Totals {
     ratios: Vec<f64>,
@@ -208,7 +206,7 @@ impl Totals {
         }
     }
 
-    /// The decibels of one of [`SCORED`], by measure and ratio.
+    /// The decibels of one of [`PSNR_MATRICES`], by measure and ratio.
     fn matrix(&self, scored: usize) -> Matrix {
         let (mut labels, mut values) = (Vec::new(), Vec::new());
         for (place, denorm) in self.denorms.iter().enumerate() {
@@ -228,7 +226,7 @@ impl Totals {
         Matrix::of(Axis::new("measure", labels), Axis::new("ratio", &self.ratios), &values)
     }
 
-    /// The sums of each of [`SCORED`] at one ratio and way back.
+    /// The sums of each of [`PSNR_MATRICES`] at one ratio and way back.
     fn at(&self, ratio: f64, denorm: Denorm) -> &[Sums; 3] {
         let column = self
             .ratios
@@ -244,7 +242,7 @@ impl Totals {
     }
 }
 
-/// The errors of each of [`SCORED`] in an image cut into patches `[patches, p*p*3]`, normalized.
+/// The errors of each of [`PSNR_MATRICES`] in an image cut into patches `[patches, p*p*3]`, normalized.
 pub(crate) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
     let unit = space.to_unit(truth);
     let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
@@ -257,20 +255,20 @@ pub(crate) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], maske
 }
 
 /// The numbers for tables, in decibels.
-fn summaries([model, zero, visible_mean]: &[Sums; 3]) -> [(&'static str, f64); 10] {
+fn summaries([model, zero, visible_mean]: &[Sums; 3]) -> [(Measure, f64); 10] {
     use Region::{Composite, Full, Masked};
     let (composite, control) = (model.mean(Composite), zero.mean(Composite));
     [
-        ("psnr.composite", composite),
-        ("psnr.masked", model.mean(Masked)),
-        ("psnr.full", model.mean(Full)),
-        ("psnr.composite_zero", control),
-        ("psnr.masked_zero", zero.mean(Masked)),
-        ("psnr.composite_visible_mean", visible_mean.mean(Composite)),
-        ("psnr.masked_visible_mean", visible_mean.mean(Masked)),
-        ("psnr.gain", composite - control),
-        ("psnr.composite_pooled", model.pooled(Composite)),
-        ("psnr.masked_pooled", model.pooled(Masked)),
+        (measure::PSNR_COMPOSITE, composite),
+        (measure::PSNR_MASKED, model.mean(Masked)),
+        (measure::PSNR_FULL, model.mean(Full)),
+        (measure::PSNR_COMPOSITE_ZERO, control),
+        (measure::PSNR_MASKED_ZERO, zero.mean(Masked)),
+        (measure::PSNR_COMPOSITE_VISIBLE_MEAN, visible_mean.mean(Composite)),
+        (measure::PSNR_MASKED_VISIBLE_MEAN, visible_mean.mean(Masked)),
+        (measure::PSNR_GAIN, composite - control),
+        (measure::PSNR_COMPOSITE_POOLED, model.pooled(Composite)),
+        (measure::PSNR_MASKED_POOLED, model.pooled(Masked)),
     ]
 }
 
@@ -291,7 +289,8 @@ mod tests {
         for (image, predicted) in pairs {
             totals.add(0, space, image, predicted, &Masks::given(vec![MASKED.to_vec()]).unwrap());
         }
-        summaries(totals.at(0.75, denorm)).into_iter().collect()
+        let named = summaries(totals.at(0.75, denorm)).map(|(measure, value)| (measure.name, value));
+        named.into_iter().collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::{Error, Result, ensure};
 
 use crate::data::{Dataset, Split};
+use crate::experiment::measure;
 use crate::experiment::settings::{RepeatSettings, TrainSettings};
 use crate::methods::{Method, Rivals, masks_copies};
 use crate::stages::{Work, image_list};
@@ -57,12 +58,12 @@ impl Seen {
             return Ok(());
         }
         let seen = self.length.steps() * self.length.gradient_accumulation * self.batch_size as u64;
-        for (name, count) in [
-            ("subset.images", self.images.len() as u64),
-            ("subset.classes", image_list::classes(&self.images) as u64),
-            ("subset.images_seen", seen),
+        for (measure, count) in [
+            (measure::SUBSET_IMAGES, self.images.len() as u64),
+            (measure::SUBSET_CLASSES, image_list::classes(&self.images) as u64),
+            (measure::SUBSET_IMAGES_SEEN, seen),
         ] {
-            work.session.reporter.summary(name, count as f64)?;
+            work.session.reporter.summary(&measure, count as f64)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use rand::RngExt;
 
 use crate::data::Dataset;
 use crate::data::loader::{Batch, in_order};
+use crate::experiment::measure;
 use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
 use crate::methods::tokenizer::kmeans::clustered;
 use crate::methods::tokenizer::{Clustering, Dvae, KMeans, Tokenizer, Usage, Vq, patch_size};
@@ -126,8 +127,8 @@ impl Accumulator for Rounds {
     fn add(&mut self, round: &u64, _pass: u64, reporter: &mut Reporter) -> Result<()> {
         let done = self.clustering.as_mut().context("no centers were chosen")?.round();
         self.is_still = done.moved == 0;
-        reporter.metric("train/loss", *round, done.error)?;
-        reporter.metric("train/moved", *round, done.moved as f64)
+        reporter.metric(&measure::TRAIN_LOSS, *round, done.error)?;
+        reporter.metric(&measure::MOVED, *round, done.moved as f64)
     }
 
     fn is_done(&self) -> bool {
@@ -307,12 +308,12 @@ fn judge(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &Pixe
         return Ok(false);
     }
     let (usage, [decibels, images]) = (judgment.usage, judgment.quality);
-    for (name, value) in [
-        ("tokenizer.usage", usage.share()),
-        ("tokenizer.perplexity", usage.perplexity()),
-        ("tokenizer.psnr", decibels / images),
+    for (measure, value) in [
+        (measure::TOKENIZER_USAGE, usage.share()),
+        (measure::TOKENIZER_PERPLEXITY, usage.perplexity()),
+        (measure::TOKENIZER_PSNR, decibels / images),
     ] {
-        work.session.reporter.summary(name, value)?;
+        work.session.reporter.summary(&measure, value)?;
     }
     Ok(true)
 }
@@ -375,7 +376,7 @@ fn show(work: &mut Work, dataset: &Dataset, tokenizer: &Tokenizer, space: &Pixel
         .zip(restored.chunks(space.patches() * space.patch_values()))
         .map(|(image, restored)| [&space.cut(image)[..], restored].map(|patches| space.bytes(&space.to_unit(patches))))
         .collect();
-    write_sheet("tokens", &versions, space.side, work.dir, 0, work.session.reporter)
+    write_sheet(&measure::TOKENS, &versions, space.side, work.dir, 0, work.session.reporter)
 }
 
 /// A tokenizer's run has of the model's settings the patch alone.

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use super::gradients::{NamedGradients, scalar};
 use super::optimizer::Optimizer;
 use super::schedule::Rates;
+use crate::experiment::measure::{self, Measure};
 use crate::methods::{Inputs, StepInfo, Trainable};
 use crate::weights::{self, Weights};
 
@@ -105,9 +106,9 @@ impl<T: Trainable> Learner for Learning<T> {
             let losses = self.model().loss(&inputs, &info);
             gradients.add(NamedGradients::of(self.model(), &losses.total.clone().div_scalar(passes)));
             if read {
-                add_means(&mut report, "loss", losses.total, passes)?;
-                for (name, term) in losses.terms {
-                    add_means(&mut report, name, term, passes)?;
+                add_means(&mut report, &measure::TRAIN_LOSS, losses.total, passes)?;
+                for (measure, term) in losses.terms {
+                    add_means(&mut report, measure, term, passes)?;
                 }
             }
             seen.extend(losses.seen);
@@ -138,7 +139,8 @@ impl<T: Trainable> Learner for Learning<T> {
     }
 }
 
-fn add_means(report: &mut StepReport, name: &'static str, value: Tensor<1>, passes: f64) -> Result<()> {
+fn add_means(report: &mut StepReport, measure: &'static Measure, value: Tensor<1>, passes: f64) -> Result<()> {
+    let name = measure.short();
     let value = f64::from(scalar(value)?) / passes;
     match report.terms.iter_mut().find(|(known, _)| *known == name) {
         Some((_, sum)) => *sum += value,

@@ -27,8 +27,8 @@ use anyhow::{Context as _, Error, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::loader::{Batch, Meter};
-use crate::experiment::Alarm;
 use crate::experiment::settings::TrainSettings;
+use crate::experiment::{Alarm, measure};
 use crate::methods::{Inputs, StepInfo};
 use crate::run_dir::EventKind;
 use crate::weights::Weights;
@@ -254,15 +254,22 @@ impl Session<'_> {
         if at.on_curve() {
             let means = counters.window.take();
             for (name, mean) in &means {
-                self.reporter.metric(&format!("train/{name}"), at.step, *mean)?;
+                let term =
+                    measure::term(name).with_context(|| format!("the checkpoint has a term `{name}`, which this version does not know"))?;
+                self.reporter.metric(term, at.step, *mean)?;
             }
             watch::watch(alarms, at, &means, &mut counters.values, self.reporter)?;
-            self.reporter.metric("train/lr", at.step, lr)?;
-            self.reporter.metric(SECONDS, at.step, counters.seconds)?;
+            self.reporter.metric(&measure::TRAIN_LR, at.step, lr)?;
+            self.reporter.metric(&measure::SECONDS, at.step, counters.seconds)?;
         }
         if at.epoch.is_some() || at.last() {
             // The last step may follow at once on the end of an epoch, with nothing read in between.
-            if let Some((_, mean)) = counters.epoch.take().into_iter().find(|(name, _)| name == "loss") {
+            if let Some((_, mean)) = counters
+                .epoch
+                .take()
+                .into_iter()
+                .find(|(name, _)| name == measure::TRAIN_LOSS.short())
+            {
                 counters.values.insert(EPOCH_LOSS.to_owned(), mean);
             }
         }
@@ -282,9 +289,6 @@ impl Session<'_> {
         self.reporter.event(EventKind::Checkpoint { step: counters.step }).map(drop)
     }
 }
-
-/// The curve of the seconds that training took, which brings every other curve over time.
-pub const SECONDS: &str = "speed/seconds";
 
 /// Under which name the mean loss of the latest epoch is remembered.
 pub const EPOCH_LOSS: &str = "epoch_loss";

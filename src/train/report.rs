@@ -1,11 +1,13 @@
 //! What a worker tells the world: events, at a pace that a reader can follow.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
+use crate::experiment::measure::{self, Measure};
 use crate::run_dir::{EventKind, EventLog, Matrix, RunDir};
 
 /// Time between two `progress` events.
@@ -56,7 +58,7 @@ impl Reporter {
     }
 
     /// From now on tells the memory of `device` with the load of the machine, if the device knows it: the
-    /// metric `device/memory_mib`, everything taken from the driver, in use or kept for the next step.
+    /// curve [`measure::DEVICE_MEMORY`], everything taken from the driver, in use or kept for the next step.
     pub fn watch(&mut self, device: Device) {
         self.watched = Some(device);
     }
@@ -82,9 +84,9 @@ impl Reporter {
     }
 
     /// Adds a point to a curve.
-    pub fn metric(&mut self, name: &str, step: u64, value: f64) -> Result<()> {
+    pub fn metric(&mut self, curve: &Measure, step: u64, value: f64) -> Result<()> {
         self.event(EventKind::Metric {
-            name: name.to_owned(),
+            name: curve.name.to_owned(),
             step,
             value,
         })
@@ -92,19 +94,27 @@ impl Reporter {
     }
 
     /// Gives a result of the run.
-    pub fn summary(&mut self, name: &str, value: f64) -> Result<()> {
+    pub fn summary(&mut self, measure: &Measure, value: f64) -> Result<()> {
+        self.summary_at(measure, &"", value)
+    }
+
+    /// Gives a result of the run at a parameter, such as a ratio.
+    pub fn summary_at(&mut self, measure: &Measure, parameter: &dyn Display, value: f64) -> Result<()> {
+        let name = measure.at(parameter);
         tracing::info!("{name} = {value}");
-        self.event(EventKind::Summary {
-            name: name.to_owned(),
-            value,
-        })
-        .map(drop)
+        self.event(EventKind::Summary { name, value }).map(drop)
     }
 
     /// Gives a result of the run that is a table of numbers.
-    pub fn matrix(&mut self, name: &str, matrix: Matrix) -> Result<()> {
-        let name = name.to_owned();
+    pub fn matrix(&mut self, measure: &Measure, matrix: Matrix) -> Result<()> {
+        let name = measure.name.to_owned();
         self.event(EventKind::Matrix { name, matrix }).map(drop)
+    }
+
+    /// Says that an image was written, as `file` in the run's images.
+    pub fn image(&mut self, measure: &Measure, step: u64, file: String) -> Result<()> {
+        let name = measure.name.to_owned();
+        self.event(EventKind::Image { name, step, file }).map(drop)
     }
 
     /// Says something a person should know.
@@ -154,7 +164,7 @@ impl Reporter {
     fn load(&mut self, step: u64) -> Result<()> {
         self.system_due = Instant::now() + SYSTEM_EVERY;
         if let Some(usage) = self.watched.as_ref().and_then(Device::memory_pool_usage) {
-            self.metric("device/memory_mib", step, usage.bytes_reserved as f64 / MIB)?;
+            self.metric(&measure::DEVICE_MEMORY, step, usage.bytes_reserved as f64 / MIB)?;
         }
         let Some(system) = &mut self.system else { return Ok(()) };
         system.refresh_cpu_usage();

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::report::Reporter;
 use super::{At, Opened};
 use crate::data::loader::{Batch, Made, Meter};
+use crate::experiment::measure;
 
 /// Shortest time over which rates are told ("ours": evens out single steps).
 const STRETCH: Duration = Duration::from_secs(5);
@@ -109,9 +110,9 @@ impl Supply {
         let Some(rates) = self.stretch.rates(made.since(&self.made_before), self.meter.threads(), self.images) else {
             return Ok(());
         };
-        reporter.metric("speed/loader", at.step, rates.loader)?;
-        reporter.metric("speed/trainer", at.step, rates.trainer)?;
-        reporter.metric("speed/wait_share", at.step, rates.wait_share)?;
+        reporter.metric(&measure::SPEED_LOADER, at.step, rates.loader)?;
+        reporter.metric(&measure::SPEED_TRAINER, at.step, rates.trainer)?;
+        reporter.metric(&measure::SPEED_WAIT_SHARE, at.step, rates.wait_share)?;
         if long && rates.starving() && !self.told.warning {
             self.told.warning = true;
             reporter.warning(rates.warning(self.stretch.took))?;

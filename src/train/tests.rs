@@ -21,8 +21,9 @@ use super::length::{End, Length};
 use super::optimizer::{Optimizer, Rule};
 use super::report::Reporter;
 use super::schedule::Rates;
-use super::{At, Course, Ended, Load, Pace, SECONDS, Session, upload};
+use super::{At, Course, Ended, Load, Pace, Session, upload};
 use crate::data::loader::{Batch, Meter};
+use crate::experiment::measure::{self, Measure};
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::mae::{Mae, masked_mean_square, normalize_patches};
@@ -186,9 +187,15 @@ impl Course for Toy<'_> {
             self.stop.store(true, Ordering::Relaxed);
         }
         *values.entry("looks".to_owned()).or_default() += 1.0;
-        reporter.metric("looks", at.step, values["looks"])
+        reporter.metric(&LOOKS, at.step, values["looks"])
     }
 }
+
+/// How often the course looked.
+const LOOKS: Measure = Measure {
+    name: "looks",
+    ..measure::TRAIN_LR
+};
 
 /// Goes on writing the log of a run directory.
 pub(crate) fn reporter(root: &Path) -> Reporter {
@@ -233,7 +240,7 @@ fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
         .unwrap()
         .events;
     let metric = |event: Event| match event.kind {
-        EventKind::Metric { name, step, value } => (name != SECONDS).then_some((name, step, value)),
+        EventKind::Metric { name, step, value } => (name != measure::SECONDS.name).then_some((name, step, value)),
         _ => None,
     };
     events.into_iter().filter_map(metric).collect()

@@ -29,30 +29,30 @@ pub(super) fn watch(
         return Ok(());
     }
     let ringing = alarms.iter().find_map(|alarm| {
-        let (_, value) = terms.iter().find(|(name, _)| name == alarm.term)?;
+        let (_, value) = terms.iter().find(|(name, _)| name == alarm.term.short())?;
         alarm.rings(*value).then_some((alarm, *value))
     });
     let Some((alarm, value)) = ringing else { return Ok(()) };
     values.insert(WARNED.to_owned(), 1.0);
     let step = at.step;
-    reporter.warning(format!("at step {step} {} was {value:.3}: {}", alarm.term, alarm.sentence))
+    reporter.warning(format!("at step {step} {} was {value:.3}: {}", alarm.term.short(), alarm.sentence))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Side;
+    use crate::experiment::{Side, measure};
     use crate::run_dir::{EventKind, EventLog, EventReader, Position, RunDir};
 
     const ALARMS: &[Alarm] = &[
         Alarm {
-            term: "spread",
+            term: &measure::SPREAD,
             side: Side::Below,
             value: 0.1,
             sentence: "outputs are the same.",
         },
         Alarm {
-            term: "entropy",
+            term: &measure::TEACHER_ENTROPY,
             side: Side::Above,
             value: 0.9,
             sentence: "the teacher is undecided.",

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use askama::filters::{Html, Safe, escape};
 use askama::{Result, Values};
 
+use crate::experiment::measure as measures;
 use crate::run_dir;
 
 /// A number; templates give it behind any number of references.
@@ -70,6 +71,12 @@ pub fn utc(time: impl Real, _: &dyn Values) -> Result<String> {
 #[askama::filter_fn]
 pub fn measure(value: impl Real, _: &dyn Values) -> Result<String> {
     Ok(measure_text(value.real()))
+}
+
+/// The heading of the measure of that name: its title with its unit.
+#[askama::filter_fn]
+pub fn heading(name: impl AsRef<str>, _: &dyn Values) -> Result<String> {
+    Ok(measures::heading(name.as_ref()))
 }
 
 /// A whole number with thin spaces between thousands.

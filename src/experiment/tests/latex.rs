@@ -21,7 +21,7 @@ fn a_table_is_a_float_with_rules_bold_and_both_numbers() {
   \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
   \begin{tabular}{lrrr}
     \toprule
-    & \multicolumn{2}{c}{Fine-tuned (\%)} & \multicolumn{1}{c}{PSNR} \\
+    & \multicolumn{2}{c}{Fine-tuned (\%)} & \multicolumn{1}{c}{PSNR (dB)} \\
     \cmidrule(lr){2-3}\cmidrule(lr){4-4}
     & ours & paper & ours \\
     \midrule

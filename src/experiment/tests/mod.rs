@@ -6,6 +6,7 @@ mod forecast;
 mod grid;
 mod latex;
 mod library;
+mod measure;
 mod next;
 mod resolve;
 mod run;

@@ -70,7 +70,7 @@ fn markdown_has_our_number_and_the_papers_side_by_side() {
     let text = table(some).to_markdown();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "### Toy");
-    assert_eq!(lines[2], "| | Fine-tuned (%) | paper | PSNR | paper |");
+    assert_eq!(lines[2], "| | Fine-tuned (%) | paper | PSNR (dB) | paper |");
     assert_eq!(lines[3], "|---|---|---|---|---|");
     assert_eq!(lines[4], "| MAE | **81.0 ± 1.4 (n=2)** | 83.1 |  |  |");
     assert_eq!(lines[6], "| Random \\| none |  |  |  |  |");

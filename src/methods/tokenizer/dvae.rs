@@ -14,6 +14,7 @@ use rand::RngExt;
 use super::super::{Inputs, Losses, StepInfo, Trainable};
 use super::patch_mlp::PatchMlp;
 use super::vq::{mean_square, rows_of};
+use crate::experiment::measure;
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::{initialize, truncated_normal};
@@ -82,7 +83,7 @@ impl Trainable for Dvae {
         let error = mean_square(self.writer.forward(mixed) - patches);
         let divergence = from_uniform(scores);
         let total = error.clone() + divergence.clone() * self.settings.divergence;
-        Losses::new(total, vec![("mse", error), ("divergence", divergence)])
+        Losses::new(total, vec![(&measure::MSE, error), (&measure::DIVERGENCE, divergence)])
     }
 
     fn depth(&self) -> usize {

@@ -11,6 +11,7 @@ use rand::RngExt;
 use super::super::{Inputs, Losses, StepInfo, Trainable};
 use super::nearest;
 use super::patch_mlp::PatchMlp;
+use crate::experiment::measure;
 use crate::experiment::settings::TokenizerSettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::{initialize, patchify, truncated_normal};
@@ -104,7 +105,7 @@ impl Trainable for Vq {
         let (error, commitment) = (mean_square(restored - patches), mean_square(vectors - nearest));
         Losses {
             total: error.clone() + commitment.clone() * self.settings.commitment,
-            terms: vec![("mse", error), ("commitment", commitment)],
+            terms: vec![(&measure::MSE, error), (&measure::COMMITMENT, commitment)],
             seen: Some(seen),
         }
     }

@@ -5,6 +5,7 @@ use axum::extract::State;
 
 use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid};
 use crate::experiment::RunId;
+use crate::experiment::measure::CKA_MATRIX;
 use crate::run_dir::Matrix;
 use crate::store::{Run, Store};
 use crate::web::charts::curves::{ChartView, INLINE, theme_of, without_style};
@@ -14,8 +15,6 @@ use crate::web::file::{File, Kind};
 use crate::web::runs::selection::{groups, titles};
 use crate::web::{App, AppState};
 
-/// The name of the matrix.
-pub const NAME: &str = "cka";
 /// Most runs beside each other.
 pub const MOST: usize = 48;
 /// Charts beside each other in one image.
@@ -91,7 +90,7 @@ impl Found {
 /// Runs of one group that did not count the same.
 pub async fn found(store: &Store, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> {
     let ids: Vec<RunId> = groups.iter().flatten().map(|run| run.id.clone()).collect();
-    let matrices = store.matrices(&ids, NAME).await?;
+    let matrices = store.matrices(&ids, CKA_MATRIX.name).await?;
     let of = |run: &Run| matrices.iter().find(|(id, _)| *id == run.id).map(|(_, matrix)| matrix);
     let mut found = Vec::new();
     for mut runs in groups {
@@ -162,7 +161,7 @@ impl<'a> Drawing<'a> {
             return LineChart {
                 title: one.title.clone(),
                 x_label: y_label,
-                y_label: NAME.to_uppercase(),
+                y_label: CKA_MATRIX.title.to_owned(),
                 series: lines(&one.matrix),
                 smooth: 0.0,
                 log_y: false,

@@ -3,6 +3,7 @@
 use axum::extract::State;
 
 use crate::charts::{LineChart, Series, Theme, color_of};
+use crate::experiment::measure::{self, SECONDS, TRAIN_LOSS, TRAIN_LR, Unit};
 use crate::run_dir::State as RunState;
 use crate::store::{Point, Run};
 use crate::web::error::{Error, Result};
@@ -13,9 +14,6 @@ use crate::web::{App, AppState};
 
 /// Most runs in one chart; more cannot be told apart.
 pub const MOST_RUNS: usize = 20;
-
-/// The curve that every other is drawn over where x is time; it is none that people look at.
-pub const SECONDS: &str = "speed/seconds";
 
 /// Pixels of a chart inside a page, where two or three stand side by side.
 pub const INLINE: (u32, u32) = (460, 250);
@@ -128,7 +126,12 @@ pub struct ChartView {
 /// The chart as a file.
 pub async fn curves(State(app): App, InQuery(query): InQuery) -> Result<File> {
     let runs = runs_of(&app, &query).await?;
-    let metrics: Vec<String> = query.get("metric").unwrap_or("train/loss").split(',').map(str::to_owned).collect();
+    let metrics: Vec<String> = query
+        .get("metric")
+        .unwrap_or(TRAIN_LOSS.name)
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     if metrics.len() > MOST_RUNS {
         return Err(Error::BadRequest(format!("metric: at most {MOST_RUNS} in one chart")));
     }
@@ -160,25 +163,37 @@ pub async fn chart(app: &AppState, runs: &[Run], metrics: &[String], look: &Look
     };
     let svg = without_style(draw(app, runs, metrics, &small).await?);
     Ok(ChartView {
-        title: metrics.join(", "),
+        title: title(metrics),
         href: look.href(runs, metrics),
         svg,
     })
+}
+
+/// The titles of curves that share a chart.
+fn title(metrics: &[String]) -> String {
+    metrics.iter().map(|name| measure::title(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The unit of curves that share a chart, if it is one.
+fn unit(metrics: &[String]) -> Unit {
+    let first = metrics.first().map_or(Unit::None, |name| measure::unit(name));
+    let same = metrics.iter().all(|name| measure::unit(name) == first);
+    if same { first } else { Unit::None }
 }
 
 async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> Result<String> {
     let mut series = Vec::new();
     for (run, title) in runs.iter().zip(titles(runs)) {
         let seconds = match look.over_time {
-            true => app.store.metrics(&run.id, SECONDS).await?,
+            true => app.store.metrics(&run.id, SECONDS.name).await?,
             false => Vec::new(),
         };
         for metric in metrics {
             let points = app.store.metrics(&run.id, metric).await?;
             let name = match (runs.len(), metrics.len()) {
-                (1, _) => metric.clone(),
+                (1, _) => measure::title(metric),
                 (_, 1) => title.clone(),
-                _ => format!("{title} · {metric}"),
+                _ => format!("{title} · {}", measure::title(metric)),
             };
             let color = color_of(if runs.len() == 1 { metric } else { run.id.as_str() });
             let x = |step: u64| if look.over_time { at(&seconds, step) } else { Some(step as f64) };
@@ -193,12 +208,12 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
         }
     }
     let chart = LineChart {
-        title: metrics.join(", "),
+        title: title(metrics),
         x_label: if look.over_time { "seconds of training" } else { "step" }.to_owned(),
-        y_label: String::new(),
+        y_label: unit(metrics).to_string(),
         series,
         // A schedule has no noise.
-        smooth: if metrics.iter().all(|name| name.ends_with("/lr")) {
+        smooth: if metrics.iter().all(|name| name == TRAIN_LR.name) {
             0.0
         } else {
             look.smooth

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use crate::charts::{LineChart, Series, Theme, color_of};
+use crate::experiment::measure::{PSNR_MATRICES, PSNR_VISIBLE_MEAN, PSNR_ZERO, Unit, VAL_PSNR};
 use crate::experiment::{RunId, Stage};
 use crate::run_dir::{Matrix, State as RunState};
 use crate::store::{Run, RunFilter, Store};
@@ -114,8 +115,8 @@ async fn scored(app: &AppState, query: &Fields) -> Result<Vec<Scored>> {
 pub async fn scored_runs(store: &Store, mut runs: Vec<Run>) -> Result<Vec<Scored>> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut found = Vec::new();
-    for name in ["psnr", "psnr_zero", "psnr_visible_mean"] {
-        found.push(store.matrices(&ids, name).await?);
+    for measure in PSNR_MATRICES {
+        found.push(store.matrices(&ids, measure.name).await?);
     }
     let matrix = |nth: usize, run: &Run| found[nth].iter().find(|(id, _)| *id == run.id).map(|(_, matrix)| matrix.clone());
     runs.retain(|run| (0..3).all(|nth| matrix(nth, run).is_some()));
@@ -193,7 +194,7 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
     }
     let mut trained = Vec::new();
     for run in parents {
-        if !app.store.metrics(&run.id, "val/psnr").await?.is_empty() {
+        if !app.store.metrics(&run.id, VAL_PSNR.name).await?.is_empty() {
             trained.push(run);
         }
     }
@@ -203,7 +204,7 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
             over_time: true,
             ..Look::read(&Fields(Vec::new()))?
         };
-        views.push(chart(app, &trained, &["val/psnr".to_owned()], &look).await?);
+        views.push(chart(app, &trained, &[VAL_PSNR.name.to_owned()], &look).await?);
     }
     Ok(views)
 }
@@ -233,11 +234,11 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
         .map(|one| line(one.title.clone(), &one.model, color_of(one.run.id.as_str()), false));
     let controls = scored.iter().take(1).flat_map(|one| {
         [
-            line("predicts zero".to_owned(), &one.zero, color_of("psnr_zero"), true),
+            line(PSNR_ZERO.title.to_owned(), &one.zero, color_of(PSNR_ZERO.name), true),
             line(
-                "mean of the visible".to_owned(),
+                PSNR_VISIBLE_MEAN.title.to_owned(),
                 &one.visible_mean,
-                color_of("psnr_visible_mean"),
+                color_of(PSNR_VISIBLE_MEAN.name),
                 true,
             ),
         ]
@@ -245,7 +246,7 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
     LineChart {
         title: format!("PSNR, {measure}"),
         x_label: "ratio of masked patches".to_owned(),
-        y_label: "dB".to_owned(),
+        y_label: Unit::Decibels.to_string(),
         series: models.chain(controls).collect(),
         smooth: 0.0,
         log_y: false,

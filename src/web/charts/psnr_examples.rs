@@ -1,16 +1,14 @@
 //! The same images as several runs reconstruct them, side by side.
 
 use crate::experiment::RunId;
+use crate::experiment::measure::EXAMPLES;
 use crate::run_dir::Matrix;
 use crate::store::Run;
 use crate::web::AppState;
 use crate::web::charts::psnr::Scored;
 use crate::web::error::Result;
 
-/// The sheet of images that the stage `psnr` draws, and the matrix of their decibels: a row an image, with original,
-/// masked, composite and error beside each other.
-const NAME: &str = "examples";
-/// Versions of an image on a sheet.
+/// Versions of an image on the sheet that the stage `psnr` draws, a row an image: original, masked, composite and error.
 const VERSIONS: u64 = 4;
 
 /// Images by run.
@@ -59,7 +57,7 @@ impl Column {
 /// The images of those runs that were given the same as the first; `None` if it drew none.
 pub async fn examples(app: &AppState, scored: &[Scored]) -> Result<Option<Examples>> {
     let ids: Vec<RunId> = scored.iter().map(|one| one.run.id.clone()).collect();
-    let found = app.store.matrices(&ids, NAME).await?;
+    let found = app.store.matrices(&ids, EXAMPLES.name).await?;
     let (mut columns, mut others, mut given) = (Vec::new(), Vec::new(), None);
     for one in scored {
         let Some((_, matrix)) = found.iter().find(|(id, _)| *id == one.run.id) else {
@@ -77,7 +75,7 @@ pub async fn examples(app: &AppState, scored: &[Scored]) -> Result<Option<Exampl
         columns.push(Column {
             title: one.title.clone(),
             href: format!("/runs/{}", one.run.id),
-            sheet: format!("/runs/{}/images/0/{NAME}.png", one.run.id),
+            sheet: format!("/runs/{}/images/0/{}.png", one.run.id, EXAMPLES.name),
             side: side.unwrap_or(1),
             matrix: matrix.clone(),
         });

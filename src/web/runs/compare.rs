@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::experiment::measure::{self, SECONDS};
 use crate::experiment::{RunId, Stage, Values};
 use crate::store::Run;
-use crate::web::charts::curves::{ChartView, Look, SECONDS, chart, runs_of};
+use crate::web::charts::curves::{ChartView, Look, chart, runs_of};
 use crate::web::error::Result;
 use crate::web::fields::{InQuery, query_of};
 use crate::web::filters::measure_text;
@@ -42,7 +43,7 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
     for run in &runs {
         metrics.extend(app.store.metric_names(&run.id).await?);
     }
-    metrics.remove(SECONDS);
+    metrics.remove(SECONDS.name);
     let mut charts = Vec::new();
     for metric in metrics {
         charts.push(chart(&app, &runs, &[metric], &look).await?);
@@ -82,7 +83,7 @@ async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
     let names: BTreeSet<&String> = found.iter().map(|(_, name, _)| name).collect();
     let value = |id: &RunId, name: &String| found.iter().find(|(run, n, _)| run == id && n == name).map(|(.., value)| *value);
     let line = |name: &String| Line {
-        name: name.clone(),
+        name: measure::heading(name),
         values: ids.iter().map(|id| value(id, name).map(measure_text).unwrap_or_default()).collect(),
     };
     Ok(names.into_iter().map(line).collect())

@@ -5,11 +5,12 @@ use std::path::Path;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::experiment::measure::{EXAMPLES, SECONDS, SPEED_LOADER, SPEED_TRAINER, SPEED_WAIT_SHARE};
 use crate::experiment::{RunId, Stage};
 use crate::run_dir::RunDir;
 use crate::store::{Attempt, ImageRow, Load, Run, Warning};
 use crate::web::charts::cka_files::{Drawing, View, charts as cka_charts, found};
-use crate::web::charts::curves::{ChartView, Look, SECONDS, chart};
+use crate::web::charts::curves::{ChartView, Look, chart};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
 use crate::web::filters;
@@ -123,8 +124,8 @@ async fn cka(app: &AppState, run: &Run) -> Result<Vec<ChartView>> {
 
 async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
     let mut latest = Vec::new();
-    for name in ["speed/loader", "speed/trainer", "speed/wait_share"] {
-        latest.extend(app.store.metrics(id, name).await?.last().map(|point| point.value));
+    for measure in [SPEED_LOADER, SPEED_TRAINER, SPEED_WAIT_SHARE] {
+        latest.extend(app.store.metrics(id, measure.name).await?.last().map(|point| point.value));
     }
     Ok(match latest[..] {
         [loader, trainer, wait_share] => Some(Speeds {
@@ -139,7 +140,7 @@ async fn speeds(app: &AppState, id: &RunId) -> Result<Option<Speeds>> {
 fn galleries(images: Vec<ImageRow>) -> Vec<Gallery> {
     let mut galleries: Vec<Gallery> = Vec::new();
     // Examples are drawn to be cut up and shown beside those of other runs.
-    for image in images.into_iter().filter(|image| image.name != "examples") {
+    for image in images.into_iter().filter(|image| image.name != EXAMPLES.name) {
         match galleries.iter_mut().find(|gallery| gallery.name == image.name) {
             Some(gallery) => gallery.images.push(image),
             None => galleries.push(Gallery {
@@ -156,10 +157,13 @@ fn galleries(images: Vec<ImageRow>) -> Vec<Gallery> {
 async fn charts(app: &AppState, run: &Run, look: &Look) -> Result<Vec<ChartView>> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for name in app.store.metric_names(&run.id).await? {
-        let last = match name.as_str() {
-            SECONDS => continue,
-            "speed/loader" | "speed/trainer" => "speed".to_owned(),
-            name => name.rsplit('/').next().unwrap_or_default().to_owned(),
+        if name == SECONDS.name {
+            continue;
+        }
+        let last = if [SPEED_LOADER.name, SPEED_TRAINER.name].contains(&name.as_str()) {
+            "speed".to_owned()
+        } else {
+            name.rsplit('/').next().unwrap_or_default().to_owned()
         };
         match groups.iter_mut().find(|(key, _)| *key == last) {
             Some((_, names)) => names.push(name),

@@ -69,14 +69,9 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
 fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {
     let usual = table.usual_n();
     let heads = table.columns.iter().enumerate().map(|(index, column)| {
-        let unit = if column.unit.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", column.unit)
-        };
         let parts: &[&str] = if table.has_paper(index) { &["ours", "paper"] } else { &["ours"] };
         TableHead {
-            title: format!("{}{unit}", column.title),
+            title: column.heading(),
             parts: parts.iter().map(|part| (*part).to_owned()).collect(),
         }
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::experiment::table::{Entry, Missing};
-use crate::experiment::{Column, RunId, Study};
+use crate::experiment::{Column, RunId, Study, Unit};
 use crate::store::Filled;
 use crate::web::fields::query_of;
 use crate::web::runs::view::{RunView, sign_of};
@@ -14,7 +14,7 @@ use crate::web::studies::sheet::Sheet;
 /// The heads over one column of the study.
 pub struct Head {
     pub title: String,
-    pub unit: String,
+    pub unit: Unit,
     pub better: &'static str,
     pub parts: Vec<Part>,
 }
@@ -126,7 +126,7 @@ impl Links<'_> {
         }
         Head {
             title: column.title.clone(),
-            unit: column.unit.clone(),
+            unit: column.unit,
             better: column.better.text(),
             parts,
         }

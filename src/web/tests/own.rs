@@ -90,11 +90,11 @@ async fn a_table_is_duplicated_and_mistakes_are_said() {
         ("name = \"a\"\ntitle = 1\n", "study, line 2"),
         ("", "missing field"),
         (
-            "name = \"../a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"m\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"mae\"\n",
+            "name = \"../a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"finetune.top1\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"mae\"\n",
             "is not allowed: it must be 1 to 60",
         ),
         (
-            "name = \"a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"m\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"moco\"\n",
+            "name = \"a\"\ntitle = \"\"\nsummary = \"\"\n[[column]]\nid = \"f\"\ntitle = \"\"\nstage = \"finetune\"\nmeasure = \"finetune.top1\"\n[[row]]\nid = \"r\"\ntitle = \"\"\nmethod = \"moco\"\n",
             "is not known: it must be one of",
         ),
     ] {
@@ -126,7 +126,7 @@ async fn a_broken_file_is_a_sentence_on_the_page() {
 async fn several_studies_are_planned_and_queued_together() {
     let site = Site::new(|_| ()).await;
     let page = site.page("/plan").await;
-    for text in ["159", "R-MAE among ways to pretrain", "Queue 159 runs", "unknown"] {
+    for text in ["159", "Table 1 · R-MAE and other pretraining methods", "Queue 159 runs", "unknown"] {
         assert!(page.text.contains(text), "{text} is not in {}", page.text);
     }
     let queued = site.post("/plan", "scale=smoke&study=table7&study=table3&seeds=2").await;

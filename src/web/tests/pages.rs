@@ -64,16 +64,17 @@ async fn a_runs_page_has_curves_images_settings_log_and_lineage() {
     let page = site.page(&format!("/runs/{id}?smooth=0.3&log=y")).await;
     page.has(&[
         "<svg",
-        "train/loss",
-        "train/lr",
+        "Training loss",
+        "Learning rate",
         "pretrain.loss",
+        "Pretraining loss",
         "0.2500",
         "one image was skipped",
         "step 2",
         "mask_ratio",
         "changed",
         "the loader makes up to 5\u{2009}310 a second, training takes up to 812.50 and waits for them 0.4 % of its time",
-        "speed/loader, speed/trainer",
+        "Data loader throughput, Training throughput",
     ]);
     page.has(&[
         &format!("/runs/{id}/images/24/reconstruction.png"),
@@ -181,7 +182,7 @@ async fn charts_and_comparison_have_addresses_of_their_own() {
     }
     site.page(&format!("/compare?runs={a}&runs={b}"))
         .await
-        .has(&["finetune.top1", "61.25", "train.min_lr"]);
+        .has(&["Fine-tuned top-1 (%)", "61.25", "train.min_lr"]);
 }
 
 #[tokio::test]

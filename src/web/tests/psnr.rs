@@ -80,11 +80,11 @@ async fn runs_stand_beside_each_other_and_their_controls() {
         ">18.50<",
         ">19.50<",
         ">16.00<",
-        "predicts zero",
+        "predict-zero baseline",
         "/matrices/psnr_visible_mean.csv",
         "0.75 hidden",
         "seconds of training",
-        "val/psnr",
+        "Validation PSNR",
         "22.5 dB (21.3)",
         "viewBox=\"64 32 32 32\"",
         "Not shown, because other images or masks were given: MAE",
@@ -94,7 +94,7 @@ async fn runs_stand_beside_each_other_and_their_controls() {
         "names are text, and styles are the page's own"
     );
     let chart = format!("/charts/psnr.svg?runs={mae}&measure=oracle+masked+mean");
-    site.page(&chart).await.has(&["PSNR, oracle masked mean", "mean of the visible"]);
+    site.page(&chart).await.has(&["PSNR, oracle masked mean", "visible-mean baseline"]);
     let wrong = site.get(&format!("/psnr?runs={mae}&measure=luck")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     wrong.has(&["it must be one of oracle masked mean, oracle composite mean, oracle composite pooled"]);

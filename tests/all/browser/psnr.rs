@@ -28,7 +28,9 @@ async fn a_person_compares_reconstructions_of_two_runs() {
         browser.click(&format!("#tick-{id}")).await;
     }
     browser.click("form .small").await;
-    browser.until("the charts", "#psnr", |text| text.contains("predicts zero")).await;
+    browser
+        .until("the charts", "#psnr", |text| text.contains("predict-zero baseline"))
+        .await;
     look_at_the_chart(&browser).await;
     choose_a_measure(&browser).await;
     let loaded = "const sheets = [...document.querySelectorAll('table.tiles image')].map((image) => image.href.baseVal);
