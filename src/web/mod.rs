@@ -1,6 +1,6 @@
 //! The pages, their JSON twins and the one guard before them.
 //!
-//! One file a page: struct, handler and template share a stem. [`routes`] is the whole list of what can be
+//! One file a page: struct, handler and template share a stem. `routes` is the whole list of what can be
 //! asked. Handlers read the store and give orders to the jobs; they hold no state of their own, so a page's
 //! state lives in its address.
 
