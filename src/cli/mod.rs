@@ -22,7 +22,7 @@ use crate::experiment::forecast::Speed;
 use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values};
 use crate::inspect::{Looker, serve};
 use crate::run_dir::RunDir;
-use crate::settings::{Bench, Command, Data, Look, NamedStudies, StudyChoice, Work};
+use crate::settings::{Bench, Command, Data, InspectServer, NamedStudies, StudyChoice, Work};
 use crate::worker;
 use crate::worker::WorkOptions;
 use crate::{bench, device, jobs, methods};
@@ -37,7 +37,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::serve(args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => study::run(args),
         Command::Work(args) => work(&args),
-        Command::Look(args) => look(&args).map(|()| ExitCode::SUCCESS),
+        Command::InspectServer(args) => inspect_server(&args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::export(&args).map(|()| ExitCode::SUCCESS),
         Command::Features(args) => export::features(&args).map(|()| ExitCode::SUCCESS),
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
@@ -123,7 +123,7 @@ fn work(args: &Work) -> anyhow::Result<ExitCode> {
 }
 
 /// Questions come through the standard input, answers leave through the standard output.
-fn look(args: &Look) -> anyhow::Result<()> {
+fn inspect_server(args: &InspectServer) -> anyhow::Result<()> {
     start_log();
     device::use_threads(args.threads.max(1));
     let mut looker = Looker::new(&args.data_dir.data_dir);

@@ -65,7 +65,7 @@ const RENAMED: &[Renamed] = &[
 const DECAY_END: (&str, &str) = ("train", "weight_decay_end");
 const DECAY_GROWTH: (&str, &str) = ("train", "weight_decay_growth");
 
-/// What [`DECAY_END`] is where the weight decay stays.
+/// What `train.weight_decay_end` is where the weight decay stays.
 pub const CONSTANT: f64 = -1.0;
 
 /// Choices that were called differently: the setting by its name of now, the choice of now, the one of before.

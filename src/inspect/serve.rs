@@ -1,4 +1,4 @@
-//! Questions from a pipe, one at a time: what `umbra look` does.
+//! Questions from a pipe, one at a time: what `umbra inspect-server` does.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};

@@ -1,6 +1,6 @@
 //! The process that looks at images for the playground: started with the first question, one question at a time.
 //!
-//! `umbra look` ends by itself when nobody asks for a while, and with this server. If it dies, whoever asked is told why,
+//! `umbra inspect-server` ends by itself when nobody asks for a while, and with this server. If it dies, whoever asked is told why,
 //! and the next question starts another.
 
 use std::collections::VecDeque;
@@ -86,7 +86,7 @@ impl Launch {
         let (data_dir, count) = (config.data_dir.clone().into_os_string(), threads.to_string().into());
         Launch {
             program: config.worker.clone(),
-            arguments: vec!["look".into(), "--data-dir".into(), data_dir, "--threads".into(), count],
+            arguments: vec!["inspect-server".into(), "--data-dir".into(), data_dir, "--threads".into(), count],
             threads,
             memory: config.worker_memory,
             silence: SILENCE,
@@ -222,7 +222,7 @@ impl Desk {
     }
 }
 
-/// A living `umbra look`. Dropping it kills it.
+/// A living `umbra inspect-server`. Dropping it kills it.
 struct Process {
     child: Child,
     input: ChildStdin,

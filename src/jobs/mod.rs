@@ -107,7 +107,7 @@ pub struct Jobs {
 }
 
 /// Picks up what an earlier server left, then starts scheduler and ingester, with workers as processes of
-/// this machine. Call within a tokio runtime, with the data directory [held](hold).
+/// this machine. Call within a tokio runtime, with the data directory locked ([`lock_data_dir`]).
 ///
 /// # Errors
 /// A data directory or database that cannot be read.
@@ -181,7 +181,7 @@ impl Jobs {
         orders::set_priority(&self.inner, run, priority).await
     }
 
-    /// Asks `umbra look`, as soon as those who asked before have their answers. `file` is an image that was handed in, or
+    /// Asks `umbra inspect-server`, as soon as those who asked before have their answers. `file` is an image that was handed in, or
     /// empty.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Fused operations of a transformer, forward and backward, that make training on the CPU fast.
 //!
-//! Three layers: `slices` is arithmetic on plain numbers; [`backend`] says for each backend what carries an operation
+//! Three layers: `slices` is arithmetic on plain numbers; `backend` says for each backend what carries an operation
 //! out, which is `slices` on burn's flex and a composition of burn's own operations (`composed`) everywhere else;
 //! `autodiff` joins forward and backward into a step of burn's graph. This file is what models call. All of it
 //! behaves as the composition does, to rounding.

@@ -1,6 +1,6 @@
 //! The methods: one file each, next to its equations, and the registry that lists them.
 //!
-//! A new method is its file here and its line in [`methods!`]; nothing else in the code names a method.
+//! A new method is its file here and its line in `methods!`; nothing else in the code names a method.
 
 pub mod beit;
 pub mod blockwise;

@@ -1,4 +1,4 @@
-//! One message between server and `umbra look`: two lengths of four bytes, lowest first, then a JSON text and the bytes of
+//! One message between server and `umbra inspect-server`: two lengths of four bytes, lowest first, then a JSON text and the bytes of
 //! a file, which may be none.
 
 use std::io::{self, Read, Write};

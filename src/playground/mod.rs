@@ -1,6 +1,6 @@
 //! What the playground asks about a model and an image, and what it is answered, as plain data.
 //!
-//! The server asks, `umbra look` answers, each message a [`frame`]. Neither knows how the other works: the server never
+//! The server asks, `umbra inspect-server` answers, each message a [`frame`]. Neither knows how the other works: the server never
 //! loads a model, and whoever loads them never hears of HTTP.
 
 pub mod frame;
@@ -21,7 +21,7 @@ pub const LARGEST_FILE: usize = 8 << 20;
 /// Most pixels that such an image may have.
 pub const MOST_PIXELS: u64 = 40_000_000;
 
-/// Anything that `umbra look` can be asked.
+/// Anything that `umbra inspect-server` can be asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -153,7 +153,7 @@ pub struct Scores {
     pub model: Decibels,
     /// Of a model that predicts zero: under the statistics of the true patch, every patch's mean.
     pub zero: Decibels,
-    /// Of the mea color of the visible patches.
+    /// Of the mean color of the visible patches.
     pub visible_mean: Decibels,
 }
 
@@ -166,7 +166,7 @@ pub struct Decibels {
     pub composite: f64,
 }
 
-/// What `umbra look` says to a request: news while it works, then one last word.
+/// What `umbra inspect-server` says to a request: news while it works, then one last word.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {

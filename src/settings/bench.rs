@@ -10,28 +10,28 @@ pub struct Bench {
     /// The method, or `all` for every one that trains.
     #[arg(long, default_value = "mae")]
     pub method: String,
-    /// Keep the speed in the data directory, so that times can be expected by it.
+    /// Keep the result in the data directory, where estimates of the time that runs will take use it.
     #[arg(long)]
     pub keep: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub data_dir: DataDir,
-    /// The scale whose model is measured.
+    /// The scale whose model is trained.
     #[arg(long, default_value = "laptop")]
     pub scale: String,
-    /// Images a step.
+    /// Images per step.
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
-    /// A setting, such as `train.activation_checkpointing=true`; may be given more than once.
+    /// Change a setting, such as `train.activation_checkpointing=true`; may be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Steps, of which the first two are not counted.
+    /// Steps, including two of warm-up that are not timed.
     #[arg(long, default_value_t = 12)]
     pub steps: usize,
-    /// The device.
+    /// The device to measure.
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Threads; all of the machine's if left out.
+    /// Number of threads [default: all of the machine].
     #[arg(long)]
     pub threads: Option<usize>,
     /// Print JSON.

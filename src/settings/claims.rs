@@ -7,7 +7,7 @@ use super::{DataDir, StudyChoice, Workers};
 /// `umbra claims`
 #[derive(Args, Debug)]
 pub struct Claims {
-    /// `next`, and the name of the claim it is about; all claims are judged if left out.
+    /// `next` and a claim; without it, all claims are judged.
     #[command(subcommand)]
     pub order: Option<ClaimOrder>,
     #[command(flatten)]
@@ -15,14 +15,14 @@ pub struct Claims {
     pub choice: ClaimChoice,
 }
 
-/// What to do about one claim.
+/// What to do for one claim.
 #[derive(Debug, Subcommand)]
 pub enum ClaimOrder {
-    /// List the runs that would decide a claim next.
+    /// List the runs that would decide a claim.
     Next(NextRuns),
 }
 
-/// On which runs claims are judged.
+/// The runs that claims are judged on.
 #[derive(Args, Clone, Debug)]
 pub struct ClaimChoice {
     #[command(flatten)]
@@ -39,12 +39,12 @@ pub struct ClaimChoice {
 /// `umbra claims next`
 #[derive(Args, Debug)]
 pub struct NextRuns {
-    /// The claim, as `umbra claims` lists it.
+    /// The claim's id, as `umbra claims` lists it, or `study/claim`.
     pub claim: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub choice: ClaimChoice,
-    /// Run them now, as `umbra run` does.
+    /// Run them now and judge the claim again.
     #[arg(long)]
     pub run: bool,
     #[command(flatten)]

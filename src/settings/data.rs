@@ -1,4 +1,4 @@
-//! `umbra data`: what is done with images before training on them.
+//! `umbra data`: images before training on them.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use super::DataDir;
 /// `umbra data`
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Count, measure and show the images of a source.
+    /// Count and measure the images of a data set and draw a contact sheet.
     Inspect(Inspect),
-    /// Measure how many images a second the loader makes, decoding and augmentation included.
+    /// Measure the loader in images per second, decoding and augmentation included.
     Bench(LoaderBench),
-    /// Remove decoded images that no run used for a while; what is wanted again is decoded again.
+    /// Remove cached decoded images that no run used for a while; they are decoded again when needed.
     Clean(Clean),
 }
 
@@ -22,10 +22,10 @@ pub enum Data {
 pub struct Inspect {
     /// `builtin`, a folder, an archive, or a folder of CIFAR or IDX files.
     pub source: String,
-    /// Side at which a model would see them.
+    /// Image size that a model would see, in pixels.
     #[arg(long, default_value_t = 32)]
     pub image_size: usize,
-    /// Where to write the contact sheet.
+    /// File to write the contact sheet to.
     #[arg(long, default_value = "contact-sheet.png")]
     pub contact_sheet: PathBuf,
     /// Print JSON.
@@ -39,7 +39,7 @@ pub struct Inspect {
 /// `umbra data clean`
 #[derive(Args, Debug)]
 pub struct Clean {
-    /// Days without use; 0 removes everything that is not being written.
+    /// Days since the last use; 0 removes everything that is not being written.
     #[arg(long, default_value_t = 30)]
     pub days: u32,
     #[command(flatten)]
@@ -52,28 +52,28 @@ pub struct Clean {
 pub struct LoaderBench {
     /// `builtin`, a folder, an archive, or a folder of CIFAR or IDX files.
     pub source: String,
-    /// The stage whose augmentation is done.
+    /// The stage whose augmentation is measured.
     #[arg(long, default_value = "pretrain", value_parser = ["pretrain", "finetune"])]
     pub stage: String,
-    /// The scale whose settings are taken.
+    /// The scale whose settings are used.
     #[arg(long, default_value = "laptop")]
     pub scale: String,
-    /// Side of the views; the scale's own if left out.
+    /// Image size after augmentation, in pixels [default: the scale's].
     #[arg(long)]
     pub image_size: Option<i64>,
-    /// Images in a batch; the scale's own if left out.
+    /// Batch size [default: the scale's].
     #[arg(long)]
     pub batch: Option<i64>,
-    /// A setting of the stage, such as `augment.rand_augment=9`; may be given more than once.
+    /// Change a setting of the stage, such as `augment.rand_augment=9`; may be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
-    /// Decode each image whenever it is wanted, as in data too large for the cache.
+    /// Decode every image each time, as for data sets too large for the cache.
     #[arg(long)]
     pub decode: bool,
-    /// Threads that make batches; all of the machine's if left out.
+    /// Number of loader threads [default: all of the machine].
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Seconds to measure, after a second of warm-up.
+    /// Seconds to measure, after one second of warm-up.
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
     /// Print JSON.

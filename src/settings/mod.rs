@@ -1,4 +1,4 @@
-//! What the process is told: flags and environment, in one place.
+//! Flags and environment variables, in one place.
 
 mod bench;
 mod claims;
@@ -17,48 +17,48 @@ pub use data::{Clean, Data, Inspect, LoaderBench};
 #[derive(Debug, Parser)]
 #[command(name = "umbra", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The roles of the one binary.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start the server: the page, the queue and its workers.
+    /// Start the server: web pages, the queue and its workers.
     Serve(Serve),
     /// Run studies without a server: progress bars, then the tables.
     Run(RunStudy),
-    /// Work on one run directory until it is done; what the server starts for each run.
+    /// Carry out the run of one run directory; the server starts this for every run.
     Work(Work),
-    /// Answer the playground's questions about models and images; what the server starts for it.
+    /// Answer the playground's questions about models and images; the server starts this once.
     #[command(hide = true)]
-    Look(Look),
-    /// Write a study's table, a run's numbers or model, or a report on a whole scale, to a file or the terminal.
+    InspectServer(InspectServer),
+    /// Write a study's table, a run's metrics or weights, or a report of all studies, to a file or the terminal.
     Export(Export),
-    /// Write a run's features of your own images to a safetensors file.
+    /// Extract a run's features of your own images to a safetensors file.
     Features(Features),
     /// Rebuild the database from the run directories.
     Reindex(DataDir),
     /// List the devices that can train.
     Devices(Devices),
-    /// Look at images before training on them.
+    /// Inspect a data set, measure the loader, or clean the image cache.
     #[command(subcommand)]
     Data(Data),
-    /// List the methods with their options, defaults, meanings and sources.
+    /// List the methods and their options, with default, meaning and source.
     Methods(Listing),
-    /// Judge what the paper concludes on your own runs, or say what to run next for a claim.
+    /// Judge the paper's conclusions on your own runs, or list the runs that a claim needs next.
     Claims(Claims),
-    /// List the studies and scales, or plan studies.
+    /// List the studies and scales, or plan the runs of studies.
     Studies(Studies),
     /// Measure a method's training speed and memory on this machine.
     Bench(Bench),
 }
 
-/// Where everything is kept.
+/// The data directory.
 #[derive(Args, Clone, Debug)]
 pub struct DataDir {
-    /// Directory of the runs, the database and the image cache; made if missing.
+    /// Directory of runs, database and image cache; created if missing.
     #[arg(long, env = "UMBRA_DATA_DIR", default_value = "./umbra-data")]
     pub data_dir: PathBuf,
 }
@@ -73,17 +73,17 @@ impl DataDir {
 /// How workers are started.
 #[derive(Args, Clone, Debug)]
 pub struct Workers {
-    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`, `gl`; the best one found if left out. One named
-    /// twice takes two runs at a time: small models often use a device better so.
+    /// Devices to train on, one run at a time each: `cpu`, `gpu`, `gpu:1`, `gl` [default: the best one found]. A device that is
+    /// listed twice takes two runs at a time, which often uses it better for small models.
     #[arg(long = "device", env = "UMBRA_DEVICES", value_delimiter = ',')]
     pub devices: Vec<String>,
-    /// Threads of a worker; all of the machine's divided by the number of devices if left out.
+    /// Threads per worker [default: all of the machine, divided by the number of devices].
     #[arg(long, env = "UMBRA_THREADS")]
     pub threads: Option<usize>,
-    /// Largest memory of a worker in MiB; above it the run fails with that reason.
+    /// Memory limit of a worker in MiB; a run that exceeds it fails with that reason.
     #[arg(long, env = "UMBRA_WORKER_MEMORY")]
     pub worker_memory: Option<u64>,
-    /// Seconds a cancelled worker has to write its checkpoint before it is killed.
+    /// Seconds that a cancelled worker has to write its checkpoint before it is killed.
     #[arg(long, default_value_t = 30)]
     pub grace: u64,
 }
@@ -97,27 +97,27 @@ pub struct Serve {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub workers: Workers,
-    /// Address to listen on; any other than this machine's own demands a token.
+    /// Address to listen on; any but a loopback address needs a token.
     #[arg(long, env = "UMBRA_LISTEN", default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
-    /// Secret that every request must carry, as a bearer token or through the login page.
+    /// Secret that every request must carry, as a bearer token or after login.
     #[arg(long, env = "UMBRA_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
 
-/// Which runs of a study: they are the same runs only if all of it is the same.
+/// Which runs of a study. Two commands mean the same runs only if all of these agree.
 #[derive(Args, Clone, Debug)]
 pub struct StudyChoice {
     /// The scale.
     #[arg(long, default_value = "smoke")]
     pub scale: String,
-    /// The images: `builtin`, a folder or an archive; the scale's own if left out.
+    /// Data set: `builtin`, a folder or an archive [default: the scale's].
     #[arg(long)]
     pub data: Option<String>,
-    /// How many seeds; if left out, the scale's own number to run and as many as were begun to export.
+    /// Number of seeds [default: the scale's to run, and as many as were started to export].
     #[arg(long)]
     pub seeds: Option<u64>,
-    /// A setting for every run that has it, such as `train.epochs=5`; may be given more than once.
+    /// Change a setting of every run that has it, such as `train.epochs=5`; may be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -142,7 +142,7 @@ pub struct RunStudy {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub choice: StudyChoice,
-    /// Print the table as JSON; of several studies, a list of them.
+    /// Print the table as JSON, or a list of tables for several studies.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -161,27 +161,27 @@ pub struct Work {
     /// The device: `cpu`, `gpu`, `gpu:N` or `gl`.
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Threads; a CPU run repeats exactly only with the same number.
+    /// Number of threads; a CPU run is reproducible to the bit only with the same number.
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Steps between checkpoints; by time alone if left out.
+    /// Steps between checkpoints [default: once a minute].
     #[arg(long, env = "UMBRA_CHECKPOINT_STEPS")]
     pub checkpoint_steps: Option<u64>,
-    /// Use a GPU without comparing it with the CPU before its first run; workers of a server read the variable.
+    /// Skip the comparison of a GPU with the CPU before its first run; workers of a server read the variable.
     #[arg(long, env = "UMBRA_SKIP_SELF_TEST", value_parser = clap::builder::FalseyValueParser::new())]
     pub skip_self_test: bool,
 }
 
-/// `umbra look`
+/// `umbra inspect-server`
 #[derive(Args, Debug)]
-pub struct Look {
+pub struct InspectServer {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub data_dir: DataDir,
     /// Threads.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Seconds without a question after which it ends.
+    /// Exit after so many seconds without a question.
     #[arg(long, default_value_t = 600.0)]
     pub idle: f64,
 }
@@ -189,27 +189,27 @@ pub struct Look {
 /// `umbra export`
 #[derive(Args, Debug)]
 pub struct Export {
-    /// A study's name, a run's id, or `report` for a page with all tables, claims and figures of a scale.
+    /// A study's name, a run's id, or `report` for one page with all tables, claims and figures of a scale.
     pub what: String,
-    /// csv, json, md; for a study also latex, and for a run safetensors, its model under timm's names.
+    /// csv, json or md; a study has latex too, and a run safetensors: its weights under timm's names.
     #[arg(long, default_value = "md", value_parser = ["csv", "json", "md", "latex", "safetensors"])]
     pub format: String,
-    /// A study's columns by their ids, in this order; all if left out.
+    /// A study's columns, by id and in this order [default: all].
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
-    /// Only a study's rows with this text in their title or id; a comma stands between alternatives.
+    /// Only the rows of a study whose title or id contains this text; separate alternatives by commas.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub rows: String,
-    /// What a study's rows are sorted by: row.title, or a column's id, with .paper after it for the paper's numbers.
+    /// Sort a study's rows by `row.title` or a column's id; append `.paper` for the paper's numbers.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub sort: String,
-    /// Sort upwards or downwards; without it the best come first.
+    /// Sort direction [default: best first].
     #[arg(long, value_parser = ["asc", "desc"])]
     pub dir: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the flags are documented where they are declared")]
     pub choice: StudyChoice,
-    /// Where to write; the terminal if left out.
+    /// File to write [default: the terminal].
     #[arg(long, short)]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -254,7 +254,7 @@ pub struct Devices {
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Studies {
-    /// More than the list.
+    /// Without it, the list.
     #[command(subcommand)]
     pub what: Option<StudiesCommand>,
     /// Print JSON.
@@ -268,7 +268,7 @@ pub struct Studies {
 /// `umbra studies ...`
 #[derive(Debug, Subcommand)]
 pub enum StudiesCommand {
-    /// Say how many runs studies need together, how many are done, and how long the others will take here.
+    /// Count the runs that studies need together, those finished, and estimate how long the others take here.
     Plan(PlanStudies),
 }
 

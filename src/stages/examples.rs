@@ -83,7 +83,7 @@ impl Gallery {
     }
 
     /// Draws the images at their own size, to be shown beside those of other runs: a row each, with original, masked,
-    /// composite and the error of the composite. Beside it stand their decibels, as the matrix [`EXAMPLES`].
+    /// composite and the error of the composite. Beside it stand their decibels, as the matrix `EXAMPLES`.
     ///
     /// # Errors
     /// Names the path if it cannot be written.

@@ -1,9 +1,9 @@
 //! Quality of reconstructions: peak signal-to-noise ratio of the masked patches.
 //!
 //! The paper gives one number and neither the region nor the source of the patch statistics, so all of it is worked out
-//! and spelt out (see [`Region`] and [`Denorm`]): by statistics, by region, as the mean of the decibels of single images
+//! and spelt out (see `Region` and `Denorm`): by statistics, by region, as the mean of the decibels of single images
 //! and, `pooled`, as the decibels of the mean error, at several shares of masked patches. Beside it stand two controls: a
-//! model that predicts zero everywhere, which with the oracle's statistics already scores 16 to 20 dB, and the mea color
+//! model that predicts zero everywhere, which with the oracle's statistics already scores 16 to 20 dB, and the mean color
 //! of what is visible.
 
 use anyhow::{Error, Result};

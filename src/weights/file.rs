@@ -19,7 +19,7 @@ pub fn write(path: &Path, weights: &Weights, metadata: &BTreeMap<String, String>
     replace(path, &bytes).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-/// Reads a file of [`write`] or of any other program, if its tensors are float32.
+/// Reads a file of [`write()`] or of any other program, if its tensors are float32.
 ///
 /// # Errors
 /// Names the path, and the tensor if one is of another type.

@@ -13,12 +13,12 @@ use umbra::run_dir::{EventKind, RunDir};
 
 use crate::support::{Server, events, output, tiny_run, umbra, wait_for};
 
-/// A living `umbra look`.
+/// A living `umbra inspect-server`.
 struct Looking(Child);
 
 impl Looking {
     fn start(data_dir: &Path, idle: f64) -> Looking {
-        let mut command = umbra(&["look", "--idle", &idle.to_string(), "--data-dir"]);
+        let mut command = umbra(&["inspect-server", "--idle", &idle.to_string(), "--data-dir"]);
         let command = command.arg(data_dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         Looking(command.spawn().expect("the binary starts"))
     }
@@ -173,9 +173,9 @@ fn http(server: &Server, head: &str, body: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Process ids of every `umbra look` on that data directory.
+/// Process ids of every `umbra inspect-server` on that data directory.
 fn looking_at(data_dir: &Path) -> Vec<i32> {
-    let looks = format!("look\0--data-dir\0{}\0", data_dir.display());
+    let looks = format!("inspect-server\0--data-dir\0{}\0", data_dir.display());
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let entry = entry.ok()?;
         let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;

@@ -83,7 +83,7 @@ impl From<&AugmentSettings> for Recipe {
 pub struct Augment {
     views: Vec<View>,
     image_size: usize,
-    /// What a warped image shows beyond its border: the mea color of the data.
+    /// What a warped image shows beyond its border: the mean color of the data.
     fill: [u8; 3],
     /// The normalized value of each level of each channel.
     normalized: Vec<[f32; 256]>,
