@@ -6,8 +6,10 @@ use axum::extract::{FromRequest, FromRequestParts, RawForm, RawPathParams, Reque
 use axum::http::request::Parts;
 
 use super::error::{Error, Result};
-use super::guard::BODY_LIMIT;
 use crate::experiment::RunId;
+
+/// Largest body of a request, in bytes.
+pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Names and values, in the order they came; forms have fields that no struct could list.
 #[derive(Clone, Debug, Default, PartialEq)]

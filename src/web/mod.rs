@@ -35,7 +35,8 @@ use crate::experiment::{Catalog, Library, Scale, Study};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use error::{Error, Failure};
-use guard::{BODY_LIMIT, Guard};
+use fields::BODY_LIMIT;
+use guard::Guard;
 use playground::uploads::{UPLOAD_LIMIT, Uploads};
 
 pub use guard::GuardConfig;
