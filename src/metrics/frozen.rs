@@ -115,7 +115,10 @@ impl Accumulator for Reading<'_> {
     fn restore(&mut self, saved: &Sums) -> Result<(), String> {
         let (rows, dim) = (saved.tensor("features")?, self.rows.shape[1]);
         if rows.shape.get(1) != Some(&dim) {
-            return Err(format!("tensor `features` has shape {:?}, but the model makes rows of {dim}", rows.shape));
+            return Err(format!(
+                "tensor `features` has shape {:?}, but the model makes rows of {dim}",
+                rows.shape
+            ));
         }
         self.rows = rows.clone();
         Ok(())

@@ -149,7 +149,11 @@ impl Accumulator for HeadTraining<'_> {
         for (name, tensor) in self.state() {
             let found = saved.tensor(name)?;
             if found.shape != tensor.dims() {
-                return Err(format!("tensor `{name}` has shape {:?}, but the heads need {:?}", found.shape, tensor.dims()));
+                return Err(format!(
+                    "tensor `{name}` has shape {:?}, but the heads need {:?}",
+                    found.shape,
+                    tensor.dims()
+                ));
             }
             *tensor = Tensor::from_data(found.clone().into_data(), &tensor.device());
         }
@@ -305,6 +309,11 @@ mod tests {
             assert_eq!(resumed.save(), whole.save());
         }
         let mut narrow = HeadTraining::new(&features, &pairs[..1], 3, &settings, 1);
-        assert!(narrow.restore(&whole.save()).unwrap_err().contains("tensor `weight` has shape [2, 12]"));
+        assert!(
+            narrow
+                .restore(&whole.save())
+                .unwrap_err()
+                .contains("tensor `weight` has shape [2, 12]")
+        );
     }
 }

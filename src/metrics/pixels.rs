@@ -116,7 +116,7 @@ impl PixelSpace {
             .collect()
     }
 
-    /// The mea color of the visible patches, everywhere: what is known of an image without a model. Black if none is
+    /// The mean color of the visible patches, everywhere: what is known of an image without a model. Black if none is
     /// visible.
     pub fn visible_mean(&self, unit: &[f32], masked: &[bool]) -> Vec<f32> {
         let (mut sums, mut pixels) = ([0.0; 3], 0.0f64);

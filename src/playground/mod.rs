@@ -153,7 +153,7 @@ pub struct Scores {
     pub model: Decibels,
     /// Of a model that predicts zero: under the statistics of the true patch, every patch's mean.
     pub zero: Decibels,
-    /// Of the mea color of the visible patches.
+    /// Of the mean color of the visible patches.
     pub visible_mean: Decibels,
 }
 

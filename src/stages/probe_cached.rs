@@ -112,7 +112,12 @@ fn read(work: &mut Work, frozen: &Frozen, dataset: &Dataset) -> Result<Option<(F
     };
     let mut reading = Reading::new(frozen, &work.session.device);
     let ended = work.session.evaluate(&part, &mut reading, load)?;
-    let features = || (reading.features(0, dataset.train.labels()), reading.features(dataset.train.len(), dataset.val.labels()));
+    let features = || {
+        (
+            reading.features(0, dataset.train.labels()),
+            reading.features(dataset.train.len(), dataset.val.labels()),
+        )
+    };
     Ok((ended != Ended::Cancelled).then(features))
 }
 
@@ -136,7 +141,9 @@ fn learn(
         images: features.labels.len(),
     };
     let mut training = HeadTraining::new(features, pairs, classes, settings, work.run.seed);
-    let ended = work.session.evaluate(&part, &mut training, |first| (first..settings.epochs).map(Ok))?;
+    let ended = work
+        .session
+        .evaluate(&part, &mut training, |first| (first..settings.epochs).map(Ok))?;
     Ok((ended != Ended::Cancelled).then(|| training.heads()))
 }
 

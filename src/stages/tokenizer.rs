@@ -135,7 +135,9 @@ impl Accumulator for Rounds {
     }
 
     fn save(&self) -> Sums {
-        let Some(clustering) = &self.clustering else { return Sums::default() };
+        let Some(clustering) = &self.clustering else {
+            return Sums::default();
+        };
         let places: Vec<[f64; 1]> = clustering.places().iter().map(|place| [*place as f64]).collect();
         Sums::default()
             .with_tensor("centroids", HostTensor::from_tensor(&clustering.centroids()))

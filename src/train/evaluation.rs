@@ -111,10 +111,16 @@ impl Sums {
     {
         let mut rest = self.numbers.get(name).map_or(&[][..], Vec::as_slice);
         for part in parts {
-            let (first, others) = rest.split_first_chunk::<N>().ok_or_else(|| format!("`{name}` has too few numbers"))?;
+            let (first, others) = rest
+                .split_first_chunk::<N>()
+                .ok_or_else(|| format!("`{name}` has too few numbers"))?;
             (*part, rest) = (T::from(*first), others);
         }
-        if rest.is_empty() { Ok(()) } else { Err(format!("`{name}` has too many numbers")) }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("`{name}` has too many numbers"))
+        }
     }
 }
 

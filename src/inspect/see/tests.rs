@@ -62,7 +62,7 @@ fn the_ratios_are_those_of_the_psnr_stage() {
 #[test]
 fn the_control_of_the_visible_mean_is_the_value_worked_by_hand() {
     let model = model("mae", &[]);
-    // Visible patches are 0 in the data's space, which is its mea color; hidden ones differ by a deviation of each channel.
+    // Visible patches are 0 in the data's space, which is its mean color; hidden ones differ by a deviation of each channel.
     let mut masked = Patches(vec![false; 16]);
     masked.0[0] = true;
     let mut view = vec![0.0; 768];

@@ -138,7 +138,10 @@ impl Clustering {
     pub fn resume(rows: Tensor<2>, centroids: HostTensor, places: Vec<i64>) -> Result<Clustering, String> {
         let [count, values] = rows.dims();
         if centroids.shape.get(1) != Some(&values) || !(places.is_empty() || places.len() == count) {
-            return Err(format!("centers of shape {:?} are not of {count} patches of {values} values", centroids.shape));
+            return Err(format!(
+                "centers of shape {:?} are not of {count} patches of {values} values",
+                centroids.shape
+            ));
         }
         Ok(Clustering {
             numbers: rows.clone().into_data().iter::<f32>().collect(),

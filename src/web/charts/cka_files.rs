@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid, png};
+use crate::charts::{ColorScale, HeatCell, Heatmap, LineChart, PALETTE, Series, Theme, grid, png};
 use crate::experiment::RunId;
 use crate::run_dir::Matrix;
 use crate::store::{Run, Store};
@@ -125,7 +125,7 @@ pub struct Drawing<'a> {
     /// The run that others are compared with.
     pub base: Option<&'a Found>,
     /// Which color a number has, the same for all.
-    pub scale: Scale,
+    pub scale: ColorScale,
 }
 
 impl<'a> Drawing<'a> {
@@ -143,8 +143,8 @@ impl<'a> Drawing<'a> {
                 .filter_map(move |(one, row, column)| value(one, Some(base), row, column))
         });
         let scale = match view {
-            View::Difference => Scale::around(differences),
-            _ => Scale::Unit,
+            View::Difference => ColorScale::around(differences),
+            _ => ColorScale::Unit,
         };
         Drawing { view, base, scale }
     }

@@ -105,7 +105,11 @@ impl Side {
         vec![
             line("prediction", "Peak signal-to-noise ratio of what the model predicts", model),
             line("control: zero", "A model that predicts zero everywhere", zero),
-            line("control: visible mean", "The mea color of the visible patches", scores.visible_mean),
+            line(
+                "control: visible mean",
+                "The mean color of the visible patches",
+                scores.visible_mean,
+            ),
             Ratio {
                 name: "gain over zero",
                 meaning: "The prediction less the first control",
