@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::catalog::Catalog;
-use super::check::Invalid;
+use super::invalid::Invalid;
 use super::run::Stage;
 use super::schema::{Kind, Value};
 

@@ -271,3 +271,14 @@ fn circles_are_found_through_reexports_and_not_where_a_child_uses_a_type_of_its_
     let calls_back = ("src/a/c.rs", "pub fn g() { super::shared(); }");
     assert_eq!(files(&[parent, ("src/a/b.rs", ""), calls_back]), ["src/a/c.rs", "src/a/mod.rs"]);
 }
+
+#[test]
+fn the_server_appends_to_the_history_of_a_run_in_one_file() {
+    let of_jobs = sources().into_iter().filter(|source| source.path.starts_with("src/jobs/"));
+    let appends = |code: &str| ["EventLog", "events_file(), &line"].iter().any(|sign| code.contains(sign));
+    let files: Vec<String> = of_jobs
+        .filter(|source| appends(&source.tested_code()))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(files, ["src/jobs/lifecycle/locked.rs"]);
+}
