@@ -203,10 +203,7 @@ impl MethodVisitor for Timed<'_> {
             let passes = (0..self.passes as u64).map(|pass| (inputs.clone(), info(pass))).collect();
             let began = Instant::now();
             // Reading the loss waits for a GPU to finish.
-            learning
-                .step(passes, Rates::constant(1e-4), true)?
-                .check(step)
-                .map_err(Error::msg)?;
+            learning.step(passes, Rates::constant(1e-4), true)?.check(step)?;
             times.push(began.elapsed().as_secs_f64() * 1000.0);
         }
         let operations = kernels::work::operations() - operations;

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::experiment::settings::TrainSettings;
-use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, Position, RunDir, RunFile, State};
+use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, LogPosition, RunDir, RunFile, State};
 use crate::stages;
 use crate::stages::Work;
 use crate::train::checkpoint::Checkpoints;
@@ -154,7 +154,7 @@ fn failure(error: &Error) -> EventKind {
 fn read(dir: &RunDir) -> Result<(RunFile, History)> {
     let file = dir.read().map_err(Error::msg)?;
     let events = EventReader::new(&dir.events_file())
-        .read(&Position::default())
+        .read(&LogPosition::default())
         .with_context(|| format!("{}: cannot be read", dir.events_file().display()))?;
     let mut history = History::default();
     events.events.iter().for_each(|event| history.apply(event));

@@ -7,9 +7,9 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 /// Larger numbers are treated as gaps: differences of such numbers leave the range of f64.
 const LARGEST: f64 = 1e300;
 
-/// One axis. A logarithmic axis is drawn in powers of ten: see [`Axis::place`].
+/// One axis. A logarithmic axis is drawn in powers of ten: see [`ChartAxis::place`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
+pub(super) struct ChartAxis {
     /// What the axis shows, in drawn places.
     pub(super) range: Range<f64>,
     /// Drawn places of the ticks, in order.
@@ -19,10 +19,10 @@ pub(super) struct Axis {
     log: bool,
 }
 
-impl Axis {
+impl ChartAxis {
     /// An axis over all finite `values` with at most about `ticks` ticks; `pad` is the share of the
     /// range left free at both ends. `None` if there is nothing to show.
-    pub(super) fn over(values: impl Iterator<Item = f64> + Clone, log: bool, pad: f64, ticks: usize) -> Option<Axis> {
+    pub(super) fn over(values: impl Iterator<Item = f64> + Clone, log: bool, pad: f64, ticks: usize) -> Option<ChartAxis> {
         let shown = values.filter(|v| shows(*v, log));
         let (low, high) = shown
             .clone()
@@ -33,25 +33,25 @@ impl Axis {
         let whole = shown.clone().all(|v| v.fract() == 0.0);
         let range = widened(place(low, log), place(high, log), pad);
         Some(if log {
-            Axis::log(range, ticks)
+            ChartAxis::log(range, ticks)
         } else {
-            Axis::linear(range, whole, ticks)
+            ChartAxis::linear(range, whole, ticks)
         })
     }
 
     /// An axis from zero over `values`, for bars.
-    pub(super) fn from_zero(values: impl Iterator<Item = f64>, ticks: usize) -> Axis {
+    pub(super) fn from_zero(values: impl Iterator<Item = f64>, ticks: usize) -> ChartAxis {
         let (low, high) = values
             .filter(|v| shows(*v, false))
             .fold((0.0f64, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
         let range = if low == high { 0.0..1.0 } else { low..high };
-        Axis::linear(range, false, ticks)
+        ChartAxis::linear(range, false, ticks)
     }
 
     /// An axis of names, the first at the top.
-    pub(super) fn names(names: Vec<String>) -> Axis {
-        let ticks = (0..names.len()).map(|index| Axis::name_place(names.len(), index)).collect();
-        Axis {
+    pub(super) fn names(names: Vec<String>) -> ChartAxis {
+        let ticks = (0..names.len()).map(|index| ChartAxis::name_place(names.len(), index)).collect();
+        ChartAxis {
             range: 0.0..names.len() as f64,
             ticks,
             labels: names,
@@ -60,11 +60,11 @@ impl Axis {
     }
 
     /// An axis of names in ascending order, each in the middle of its cell of 1, of which at most about `count` are shown.
-    pub(super) fn cells(names: Vec<String>, count: usize) -> Axis {
+    pub(super) fn cells(names: Vec<String>, count: usize) -> ChartAxis {
         let (range, stride) = (0.0..names.len() as f64, names.len().div_ceil(count.max(2)).max(1));
         let shown = names.into_iter().enumerate().step_by(stride);
         let (ticks, labels) = shown.map(|(index, name)| (index as f64 + 0.5, name)).unzip();
-        Axis {
+        ChartAxis {
             range,
             ticks,
             labels,
@@ -82,10 +82,10 @@ impl Axis {
         shows(value, self.log).then(|| place(value, self.log))
     }
 
-    fn linear(range: Range<f64>, whole: bool, count: usize) -> Axis {
+    fn linear(range: Range<f64>, whole: bool, count: usize) -> ChartAxis {
         let ticks = linear_ticks(&range, whole, count);
         let labels = labels(&ticks);
-        Axis {
+        ChartAxis {
             range,
             ticks,
             labels,
@@ -93,10 +93,10 @@ impl Axis {
         }
     }
 
-    fn log(range: Range<f64>, count: usize) -> Axis {
+    fn log(range: Range<f64>, count: usize) -> ChartAxis {
         let ticks: Vec<f64> = log_ticks(&range, count).into_iter().map(f64::log10).collect();
         let labels = ticks.iter().map(|tick| number(10f64.powf(*tick), 4)).collect();
-        Axis {
+        ChartAxis {
             range,
             ticks,
             labels,
@@ -105,7 +105,7 @@ impl Axis {
     }
 }
 
-impl Ranged for Axis {
+impl Ranged for ChartAxis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
@@ -123,7 +123,7 @@ impl Ranged for Axis {
     }
 }
 
-impl ValueFormatter<f64> for Axis {
+impl ValueFormatter<f64> for ChartAxis {
     fn format_ext(&self, tick: &f64) -> String {
         self.ticks
             .iter()
@@ -246,7 +246,7 @@ mod tests {
 
     #[track_caller]
     fn check(values: &[f64], log: bool, expected: &[&str]) {
-        let axis = Axis::over(values.iter().copied(), log, 0.0, 6).expect("there are values");
+        let axis = ChartAxis::over(values.iter().copied(), log, 0.0, 6).expect("there are values");
         assert_eq!(axis.labels, expected);
         assert!(axis.ticks.iter().all(|tick| tick.is_finite()));
     }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn equal_values_still_have_a_range() {
         for value in [0.0, 5.0, -3.0, 1e-9, 1e12] {
-            let axis = Axis::over([value, value].into_iter(), false, 0.05, 5).expect("there are values");
+            let axis = ChartAxis::over([value, value].into_iter(), false, 0.05, 5).expect("there are values");
             assert!(axis.range.start < value && value < axis.range.end, "{value}: {:?}", axis.range);
             assert!(!axis.ticks.is_empty(), "{value} has no tick");
         }
@@ -281,9 +281,9 @@ mod tests {
 
     #[test]
     fn values_that_cannot_be_drawn_have_no_place() {
-        assert_eq!(Axis::over([f64::NAN, f64::INFINITY].into_iter(), false, 0.0, 5), None);
-        assert_eq!(Axis::over([0.0, -1.0].into_iter(), true, 0.0, 5), None);
-        let axis = Axis::over([1.0, 100.0].into_iter(), true, 0.0, 5).expect("there are values");
+        assert_eq!(ChartAxis::over([f64::NAN, f64::INFINITY].into_iter(), false, 0.0, 5), None);
+        assert_eq!(ChartAxis::over([0.0, -1.0].into_iter(), true, 0.0, 5), None);
+        let axis = ChartAxis::over([1.0, 100.0].into_iter(), true, 0.0, 5).expect("there are values");
         assert_eq!((axis.place(10.0), axis.place(0.0), axis.place(f64::NAN)), (Some(1.0), None, None));
     }
 

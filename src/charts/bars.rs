@@ -2,10 +2,11 @@
 
 use plotters::prelude::*;
 
-use super::axis::Axis;
-use super::frame::{Failure, Frame, Plot, Tip, clean, font, text_width, units};
+use super::axis::ChartAxis;
+use super::canvas::{DrawError, Plot, Tip, clean, font, text_width, units};
+use super::frame::ChartFrame;
 use super::legend::cut;
-use super::theme::{FG, Look, MUTED, Theme};
+use super::theme::{FG, MUTED, SeriesStyle, Theme};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Height of a bar with the space around it, in pixels.
@@ -51,7 +52,7 @@ impl BarChart {
     /// The chart as one SVG element.
     pub fn svg(&self) -> String {
         let height = self.height.max(70 + (BAND * self.bars.len() as f64) as u32);
-        let mut frame = Frame::new(&self.title, ("", &self.label), (self.width, height), self.theme);
+        let mut frame = ChartFrame::new(&self.title, ("", &self.label), (self.width, height), self.theme);
         if self.bars.iter().all(|bar| finite(bar).is_none()) {
             return frame.empty("No numbers yet");
         }
@@ -60,22 +61,22 @@ impl BarChart {
         frame.right = (widest + 20.0).min(frame.size.0 * 0.4);
         let ends = self.bars.iter().filter_map(finite).flat_map(|(mean, sd)| [mean - sd, mean + sd]);
         let names = self.bars.iter().map(|bar| cut(&clean(&bar.name), frame.size.0 * 0.3)).collect();
-        let (x, y) = (Axis::from_zero(ends, (frame.size.0 / 120.0) as usize), Axis::names(names));
+        let (x, y) = (ChartAxis::from_zero(ends, (frame.size.0 / 120.0) as usize), ChartAxis::names(names));
         frame.svg(&x, &y, |plot| {
             let mut tips = Vec::new();
             for (index, bar) in self.bars.iter().enumerate() {
-                tips.extend(self.draw(plot, bar, Axis::name_place(self.bars.len(), index))?);
+                tips.extend(self.draw(plot, bar, ChartAxis::name_place(self.bars.len(), index))?);
             }
             Ok(tips)
         })
     }
 
-    fn draw(&self, plot: &mut Plot, bar: &Bar, y: f64) -> Result<Option<Tip>, Failure> {
+    fn draw(&self, plot: &mut Plot, bar: &Bar, y: f64) -> Result<Option<Tip>, DrawError> {
         let Some((mean, sd)) = finite(bar) else {
             self.say(plot, bar, (0.0, y), &MUTED)?;
             return Ok(None);
         };
-        let fill = Look::new(bar.color, 0).ink().filled();
+        let fill = SeriesStyle::new(bar.color, 0).ink().filled();
         plot.draw_series([Rectangle::new([(0.0, y - 0.32), (mean, y + 0.32)], fill)])?;
         if sd > 0.0 {
             let (low, high, line) = (mean - sd, mean + sd, FG.stroke_width(units(1.2) as u32));
@@ -90,7 +91,7 @@ impl BarChart {
         Ok(Some(Tip::at(plot.backend_coord(&(mean, y)), text)))
     }
 
-    fn say(&self, plot: &mut Plot, bar: &Bar, place: (f64, f64), ink: &RGBColor) -> Result<(), Failure> {
+    fn say(&self, plot: &mut Plot, bar: &Bar, place: (f64, f64), ink: &RGBColor) -> Result<(), DrawError> {
         let style = font(TEXT, ink).pos(Pos::new(HPos::Left, VPos::Center));
         let text = EmptyElement::at(place) + Text::new(self.text(bar), (units(6.0), 0), style);
         plot.plotting_area().draw(&text)

@@ -7,7 +7,7 @@ use plotters::style::RGBColor;
 
 /// What a map's ends stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scale {
+pub enum ColorScale {
     /// 0, dark, to 1, light. What lies outside has the color of the end.
     Unit,
     /// From minus this number, blue, over 0, near white, to this number, brown.
@@ -29,34 +29,34 @@ const VIVID: f64 = 0.14;
 /// Hues of its ends: below and above zero.
 const SIDES: [f64; 2] = [258.0, 50.0];
 
-impl Scale {
+impl ColorScale {
     /// A scale around 0 that has room for these differences, with a round end.
-    pub fn around(differences: impl Iterator<Item = f64>) -> Scale {
+    pub fn around(differences: impl Iterator<Item = f64>) -> ColorScale {
         let largest = differences
             .filter(|value| value.is_finite())
             .fold(0.0, |most: f64, value| most.max(value.abs()));
         let ends = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
-        Scale::Around(ends.into_iter().find(|end| *end >= largest).unwrap_or(largest.ceil()))
+        ColorScale::Around(ends.into_iter().find(|end| *end >= largest).unwrap_or(largest.ceil()))
     }
 
     /// The numbers at the ends.
     pub fn ends(self) -> (f64, f64) {
         match self {
-            Scale::Unit => (0.0, 1.0),
-            Scale::Around(end) => (-end, end),
+            ColorScale::Unit => (0.0, 1.0),
+            ColorScale::Around(end) => (-end, end),
         }
     }
 
     /// The color of a number.
     pub(super) fn color(self, value: f64) -> RGBColor {
         match self {
-            Scale::Unit => {
+            ColorScale::Unit => {
                 let place = value.clamp(0.0, 1.0) * (UNIT.len() - 1) as f64;
                 let from = (place as usize).min(UNIT.len() - 2);
                 let between = |i: usize| UNIT[from][i] + (UNIT[from + 1][i] - UNIT[from][i]) * (place - from as f64);
                 oklch(between(0), between(1), between(2))
             }
-            Scale::Around(end) => {
+            ColorScale::Around(end) => {
                 let far = (value / end).clamp(-1.0, 1.0);
                 let lightness = AROUND[0] + (AROUND[1] - AROUND[0]) * far.abs();
                 oklch(lightness, VIVID * far.abs(), SIDES[usize::from(far > 0.0)])
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn lightness_rises_in_even_steps_for_every_eye() {
         for sight in SIGHTS {
-            let of = |nth: i32| lightness(Scale::Unit.color(f64::from(nth) / 32.0), sight);
+            let of = |nth: i32| lightness(ColorScale::Unit.color(f64::from(nth) / 32.0), sight);
             for nth in 0..32 {
                 let step = of(nth + 1) - of(nth);
                 assert!((1.0..3.6).contains(&step), "{step} after {nth}");
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn differences_darken_evenly_to_both_sides_and_the_sides_have_their_own_hue() {
-        let scale = Scale::Around(0.5);
+        let scale = ColorScale::Around(0.5);
         for sight in SIGHTS {
             for side in [-0.5, 0.5] {
                 let of = |nth: i32| lightness(scale.color(side * f64::from(nth) / 16.0), sight);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_number_is_legible_on_its_cell() {
-        for scale in [Scale::Unit, Scale::Around(1.0)] {
+        for scale in [ColorScale::Unit, ColorScale::Around(1.0)] {
             for nth in -20..=20 {
                 let value = f64::from(nth) / 20.0;
                 let [ground, ink] = [scale.color(value), scale.ink(value)].map(|RGBColor(r, g, b)| {
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn ends_of_differences_are_round_and_what_is_outside_has_the_color_of_the_end() {
-        assert_eq!(Scale::around([0.13, -0.17, f64::NAN].into_iter()), Scale::Around(0.2));
-        assert_eq!(Scale::around([].into_iter()), Scale::Around(0.01));
-        assert_eq!(Scale::around([1.2].into_iter()), Scale::Around(2.0));
-        assert_eq!(Scale::Unit.color(-0.3), Scale::Unit.color(0.0));
-        assert_eq!(Scale::Unit.color(1.001), Scale::Unit.color(1.0));
+        assert_eq!(ColorScale::around([0.13, -0.17, f64::NAN].into_iter()), ColorScale::Around(0.2));
+        assert_eq!(ColorScale::around([].into_iter()), ColorScale::Around(0.01));
+        assert_eq!(ColorScale::around([1.2].into_iter()), ColorScale::Around(2.0));
+        assert_eq!(ColorScale::Unit.color(-0.3), ColorScale::Unit.color(0.0));
+        assert_eq!(ColorScale::Unit.color(1.001), ColorScale::Unit.color(1.0));
     }
 }

@@ -1,55 +1,18 @@
 //! What all charts share: ground, title, axes, grid, legend, tips and the finished SVG element.
 
 use std::fmt::Write as _;
-use std::io;
 
-use plotters::coord::Shift;
-use plotters::drawing::DrawingAreaErrorKind;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::axis::Axis;
-use super::legend::{Key, Legend};
+use super::axis::ChartAxis;
+use super::canvas::{Canvas, DrawError, Drawn, Plot, Tip, UNIT, bold, clean, escaped, font, text_width, units};
+use super::legend::{Legend, LegendKey};
 use super::theme::{self, BG, FG, GRID, MUTED, Theme};
-
-/// Drawing units in a pixel: plotters draws at whole units, and whole pixels would make lines jagged.
-pub(super) const UNIT: u32 = 10;
-/// Text that no font of the reader's system lacks.
-const FONT: &str = "system-ui, sans-serif";
-
-pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type Plot<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
-pub(super) type Failure = DrawingAreaErrorKind<io::Error>;
-pub(super) type Drawn = Result<(), Failure>;
-
-/// A text shown while the pointer is at a place, given in drawing units.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tip {
-    at: (i32, i32),
-    /// Width and height from there; `None` is a spot around it.
-    size: Option<(i32, i32)>,
-    text: String,
-}
-
-impl Tip {
-    /// A text at a spot.
-    pub(super) fn at(at: (i32, i32), text: String) -> Tip {
-        Tip { at, size: None, text }
-    }
-
-    /// A text over an area, given by its corner.
-    pub(super) fn over(at: (i32, i32), size: (i32, i32), text: String) -> Tip {
-        Tip {
-            at,
-            size: Some(size),
-            text,
-        }
-    }
-}
 
 /// The parts around a plot.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
+pub(super) struct ChartFrame {
     pub(super) title: String,
     pub(super) x_label: String,
     pub(super) y_label: String,
@@ -63,12 +26,12 @@ pub(super) struct Frame {
     pub(super) theme: Theme,
 }
 
-impl Frame {
+impl ChartFrame {
     /// A frame of at least 240 by 160 and at most 4096 by 4096 pixels.
-    pub(super) fn new(title: &str, (x_label, y_label): (&str, &str), (width, height): (u32, u32), theme: Theme) -> Frame {
+    pub(super) fn new(title: &str, (x_label, y_label): (&str, &str), (width, height): (u32, u32), theme: Theme) -> ChartFrame {
         let size = (f64::from(width.clamp(240, 4096)), f64::from(height.clamp(160, 4096)));
         let [title, x_label, y_label] = [title, x_label, y_label].map(clean);
-        Frame {
+        ChartFrame {
             title,
             x_label,
             y_label,
@@ -81,7 +44,7 @@ impl Frame {
     }
 
     /// Finds room for a legend.
-    pub(super) fn with_legend(mut self, keys: Vec<Key>) -> Frame {
+    pub(super) fn with_legend(mut self, keys: Vec<LegendKey>) -> ChartFrame {
         self.legend = Legend::arrange(keys, self.size.0, self.plot_height());
         self
     }
@@ -92,12 +55,17 @@ impl Frame {
     }
 
     /// Draws everything; `body` draws the data and returns the tips.
-    pub(super) fn svg(&self, x: &Axis, y: &Axis, body: impl FnOnce(&mut Plot) -> Result<Vec<Tip>, Failure>) -> String {
+    pub(super) fn svg(&self, x: &ChartAxis, y: &ChartAxis, body: impl FnOnce(&mut Plot) -> Result<Vec<Tip>, DrawError>) -> String {
         self.svg_with(x, y, |_, plot| body(plot))
     }
 
-    /// As [`Frame::svg`] for a body that also draws beside the plot, where the canvas reaches and the plot does not.
-    pub(super) fn svg_with(&self, x: &Axis, y: &Axis, body: impl FnOnce(&Canvas, &mut Plot) -> Result<Vec<Tip>, Failure>) -> String {
+    /// As [`ChartFrame::svg`] for a body that also draws beside the plot, where the canvas reaches and the plot does not.
+    pub(super) fn svg_with(
+        &self,
+        x: &ChartAxis,
+        y: &ChartAxis,
+        body: impl FnOnce(&Canvas, &mut Plot) -> Result<Vec<Tip>, DrawError>,
+    ) -> String {
         self.element(|canvas| {
             let mut tips = self.legend(canvas)?;
             let mut plot = self.plot(canvas, x, y)?;
@@ -117,7 +85,7 @@ impl Frame {
     }
 
     /// The element with title and labels on its ground; `draw` draws the rest and returns the tips.
-    pub(super) fn element(&self, draw: impl FnOnce(&Canvas) -> Result<Vec<Tip>, Failure>) -> String {
+    pub(super) fn element(&self, draw: impl FnOnce(&Canvas) -> Result<Vec<Tip>, DrawError>) -> String {
         let (width, height) = (units(self.size.0) as u32, units(self.size.1 + self.legend.below) as u32);
         let mut svg = String::new();
         let canvas = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
@@ -144,7 +112,7 @@ impl Frame {
         Ok(())
     }
 
-    fn legend(&self, canvas: &Canvas) -> Result<Vec<Tip>, Failure> {
+    fn legend(&self, canvas: &Canvas) -> Result<Vec<Tip>, DrawError> {
         let (width, height) = self.size;
         if self.legend.right > 0.0 {
             return self.legend.draw(canvas, (width - self.legend.right, self.top()), self.legend.right);
@@ -152,7 +120,7 @@ impl Frame {
         self.legend.draw(canvas, (12.0, height), width - 24.0)
     }
 
-    fn plot<'a>(&self, canvas: &Canvas<'a>, x: &Axis, y: &Axis) -> Result<Plot<'a>, Failure> {
+    fn plot<'a>(&self, canvas: &Canvas<'a>, x: &ChartAxis, y: &ChartAxis) -> Result<Plot<'a>, DrawError> {
         let widest = y.labels.iter().map(|label| text_width(label, 11.0)).fold(0.0, f64::max);
         let mut plot = ChartBuilder::on(canvas)
             .margin_top(units(self.top()))
@@ -215,57 +183,4 @@ impl Frame {
         svg.push_str("</svg>\n");
         svg
     }
-}
-
-/// Pixels in drawing units.
-pub(super) fn units(pixels: f64) -> i32 {
-    (pixels * f64::from(UNIT)).round() as i32
-}
-
-/// Text of `pixels` height in an ink.
-pub(super) fn font(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
-    styled(pixels, ink, FontStyle::Normal)
-}
-
-/// Bold text of `pixels` height in an ink.
-pub(super) fn bold(pixels: f64, ink: &RGBColor) -> TextStyle<'static> {
-    styled(pixels, ink, FontStyle::Bold)
-}
-
-fn styled(pixels: f64, ink: &RGBColor, style: FontStyle) -> TextStyle<'static> {
-    // The SVG backend divides by 1.24, its guess of a line's height.
-    FontDesc::new(FontFamily::Name(FONT), f64::from(units(pixels)) * 1.24, style).color(ink)
-}
-
-/// About how wide a text is, in pixels: nobody here knows the reader's font.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let width = |c: char| match c {
-        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | 't' | 'f' | 'r' | '(' | ')' | '·' => 0.36,
-        'm' | 'w' | 'M' | 'W' | '%' | '@' | '…' => 0.92,
-        'A'..='Z' | '—' | '±' => 0.72,
-        c if !c.is_ascii() => 1.0,
-        _ => 0.6,
-    };
-    text.chars().map(width).sum::<f64>() * size
-}
-
-/// Text without the control characters that XML forbids.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    clean(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

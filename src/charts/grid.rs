@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::frame::escaped;
+use super::canvas::escaped;
 
 /// Between two charts, in drawing units of a tenth of a pixel.
 const GAP: u32 = 80;

@@ -3,9 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::axis::Axis;
-use super::colors::Scale;
-use super::frame::{Canvas, Drawn, Failure, Frame, Plot, Tip, clean, font, units};
+use super::axis::ChartAxis;
+use super::canvas::{Canvas, DrawError, Drawn, Plot, Tip, clean, font, units};
+use super::colors::ColorScale;
+use super::frame::ChartFrame;
 use super::theme::{FG, GRID, MUTED, Theme};
 
 /// Pixels of the color bar with its labels, at the right of the plot.
@@ -45,7 +46,7 @@ pub struct Heatmap {
     /// `[row][column]`.
     pub cells: Vec<Vec<HeatCell>>,
     /// Which color a number has.
-    pub scale: Scale,
+    pub scale: ColorScale,
     /// Whether the color bar stands at the right.
     pub bar: bool,
     /// Width in pixels, at least 240.
@@ -59,7 +60,7 @@ pub struct Heatmap {
 impl Heatmap {
     /// The chart as one SVG element.
     pub fn svg(&self) -> String {
-        let mut frame = Frame::new(&self.title, (&self.x_label, &self.y_label), (self.width, self.height), self.theme);
+        let mut frame = ChartFrame::new(&self.title, (&self.x_label, &self.y_label), (self.width, self.height), self.theme);
         frame.rows = false;
         if self.bar {
             frame.right = BAR;
@@ -70,8 +71,8 @@ impl Heatmap {
         let labels = |names: &[String]| names.iter().map(|name| clean(name)).collect::<Vec<_>>();
         let room = frame.size.0 - frame.right - 60.0;
         let (x, y) = (
-            Axis::cells(labels(&self.columns), (room / 26.0) as usize),
-            Axis::cells(labels(&self.rows), (frame.plot_height() / 15.0) as usize),
+            ChartAxis::cells(labels(&self.columns), (room / 26.0) as usize),
+            ChartAxis::cells(labels(&self.rows), (frame.plot_height() / 15.0) as usize),
         );
         frame.svg_with(&x, &y, |canvas, plot| {
             let mut tips = Vec::new();
@@ -87,7 +88,7 @@ impl Heatmap {
         })
     }
 
-    fn cell(&self, canvas: &Canvas, plot: &Plot, cell: &HeatCell, (x, y): (f64, f64)) -> Result<Tip, Failure> {
+    fn cell(&self, canvas: &Canvas, plot: &Plot, cell: &HeatCell, (x, y): (f64, f64)) -> Result<Tip, DrawError> {
         let (top, bottom) = (plot.backend_coord(&(x, y + 1.0)), plot.backend_coord(&(x + 1.0, y)));
         let (width, height) = (bottom.0 - top.0, bottom.1 - top.1);
         let value = cell.value.filter(|value| value.is_finite());

@@ -1,6 +1,6 @@
 //! Interval marks: one difference with its interval on a line, small enough for a row of a table.
 
-use super::frame::escaped;
+use super::canvas::escaped;
 
 /// Size in pixels; text is the row's.
 const SIZE: (f64, f64) = (220.0, 22.0);

@@ -2,8 +2,8 @@
 
 use plotters::prelude::*;
 
-use super::frame::{Canvas, Failure, Tip, font, text_width, units};
-use super::theme::{FG, Look};
+use super::canvas::{Canvas, DrawError, Tip, font, text_width, units};
+use super::theme::{FG, SeriesStyle};
 
 /// Height of one row, in pixels.
 const ROW: f64 = 18.0;
@@ -14,9 +14,9 @@ const TEXT: f64 = 12.0;
 
 /// A name and how its line looks.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key {
+pub(super) struct LegendKey {
     pub(super) name: String,
-    pub(super) look: Look,
+    pub(super) style: SeriesStyle,
 }
 
 /// Where every key stands.
@@ -28,13 +28,13 @@ pub(super) struct Legend {
     pub(super) below: f64,
     /// Left end and middle line of each key: from the right edge of the plot, or from the chart's lower left corner.
     places: Vec<(f64, f64)>,
-    keys: Vec<Key>,
+    keys: Vec<LegendKey>,
 }
 
 impl Legend {
     /// Finds room for `keys` around a chart of `width` and a plot of `plot_height` pixels.
-    pub(super) fn arrange(keys: Vec<Key>, width: f64, plot_height: f64) -> Legend {
-        let keys: Vec<Key> = keys.into_iter().filter(|key| !key.name.is_empty()).collect();
+    pub(super) fn arrange(keys: Vec<LegendKey>, width: f64, plot_height: f64) -> Legend {
+        let keys: Vec<LegendKey> = keys.into_iter().filter(|key| !key.name.is_empty()).collect();
         let widest = keys.iter().map(|key| text_width(&key.name, TEXT)).fold(0.0, f64::max) + SWATCH;
         if keys.is_empty() {
             return Legend::default();
@@ -66,12 +66,12 @@ impl Legend {
     }
 
     /// Draws the keys from `corner` (pixels) on; names too long for `room` pixels are cut, their tips are not.
-    pub(super) fn draw(&self, canvas: &Canvas, corner: (f64, f64), room: f64) -> Result<Vec<Tip>, Failure> {
+    pub(super) fn draw(&self, canvas: &Canvas, corner: (f64, f64), room: f64) -> Result<Vec<Tip>, DrawError> {
         let mut tips = Vec::new();
         for (key, (x, y)) in self.keys.iter().zip(&self.places) {
             let (x, y) = (corner.0 + x, corner.1 + y);
             let line = vec![(units(x), units(y)), (units(x + 20.0), units(y))];
-            canvas.draw(&PathElement::new(line, key.look.ink().stroke_width(units(2.5) as u32)))?;
+            canvas.draw(&PathElement::new(line, key.style.ink().stroke_width(units(2.5) as u32)))?;
             let name = cut(&key.name, room - SWATCH);
             canvas.draw(&Text::new(name.clone(), (units(x + 26.0), units(y - TEXT * 0.5)), font(TEXT, &FG)))?;
             if name != key.name {

@@ -2,11 +2,12 @@
 
 use plotters::prelude::*;
 
-use super::axis::{Axis, number};
-use super::frame::{Failure, Frame, Plot, Tip, clean, units};
-use super::legend::Key;
+use super::axis::{ChartAxis, number};
+use super::canvas::{DrawError, Plot, Tip, clean, units};
+use super::frame::ChartFrame;
+use super::legend::LegendKey;
 use super::smooth::{downsample, smooth};
-use super::theme::{Look, Theme};
+use super::theme::{SeriesStyle, Theme};
 
 /// Points kept of a long series: more than that no screen shows apart.
 const SHOWN: usize = 800;
@@ -62,7 +63,7 @@ pub struct LineChart {
 /// What is drawn of one series: places on both axes, gaps as NaN.
 struct Line<'a> {
     series: &'a Series,
-    look: Look,
+    style: SeriesStyle,
     /// In order of x; y is NaN where there is a gap.
     points: Vec<(f64, f64)>,
 }
@@ -73,18 +74,18 @@ impl LineChart {
         let lines = self.lines();
         let keys = lines
             .iter()
-            .map(|line| Key {
+            .map(|line| LegendKey {
                 name: clean(&line.series.name),
-                look: line.look,
+                style: line.style,
             })
             .collect();
-        let frame = Frame::new(&self.title, (&self.x_label, &self.y_label), (self.width, self.height), self.theme).with_legend(keys);
+        let frame = ChartFrame::new(&self.title, (&self.x_label, &self.y_label), (self.width, self.height), self.theme).with_legend(keys);
         let drawn = lines.iter().flat_map(|line| &line.points).filter(|(_, y)| y.is_finite());
         let x_ticks = (frame.size.0 - frame.legend.right - 80.0) / 65.0;
-        let x = Axis::over(drawn.clone().map(|point| point.0), self.log_x, 0.0, x_ticks as usize);
+        let x = ChartAxis::over(drawn.clone().map(|point| point.0), self.log_x, 0.0, x_ticks as usize);
         let covered = self.y_covers.iter().flat_map(|(low, high)| [*low, *high]);
         let has_points = drawn.clone().next().is_some();
-        let y = Axis::over(
+        let y = ChartAxis::over(
             drawn.map(|point| point.1).chain(covered.filter(|_| has_points)),
             self.log_y,
             0.04,
@@ -96,7 +97,7 @@ impl LineChart {
         frame.svg(&x, &y, |plot| {
             // All raw lines first, so that none of them covers a smoothed one.
             for line in lines.iter().filter(|line| self.weight(line) > 0.0) {
-                let style = line.look.ink().mix(FAINT).stroke_width(units(1.2) as u32);
+                let style = line.style.ink().mix(FAINT).stroke_width(units(1.2) as u32);
                 polyline(plot, &downsample(&line.points, SHOWN), (&x, &y), style)?;
             }
             for line in &lines {
@@ -117,7 +118,7 @@ impl LineChart {
             used.push(series.color);
             Line {
                 series,
-                look: Look::new(series.color, same + usize::from(series.dashed)),
+                style: SeriesStyle::new(series.color, same + usize::from(series.dashed)),
                 points: self.points(series),
             }
         });
@@ -132,8 +133,8 @@ impl LineChart {
         points
     }
 
-    fn draw(&self, plot: &mut Plot, line: &Line, axes: (&Axis, &Axis)) -> Result<Vec<Tip>, Failure> {
-        let ink = line.look.ink();
+    fn draw(&self, plot: &mut Plot, line: &Line, axes: (&ChartAxis, &ChartAxis)) -> Result<Vec<Tip>, DrawError> {
+        let ink = line.style.ink();
         let points = smooth(&line.points, self.weight(line));
         polyline(plot, &downsample(&points, SHOWN), axes, ink.stroke_width(units(1.8) as u32))?;
         let there: Vec<usize> = (0..points.len()).filter(|&i| points[i].1.is_finite()).collect();
@@ -175,19 +176,19 @@ impl LineChart {
 }
 
 /// Draws the range around a line, where the axes can show it.
-fn band(plot: &mut Plot, line: &Line, axes: (&Axis, &Axis)) -> Result<(), Failure> {
+fn band(plot: &mut Plot, line: &Line, axes: (&ChartAxis, &ChartAxis)) -> Result<(), DrawError> {
     let band = &line.series.band;
     let low = band.iter().filter_map(|&(x, low, _)| both((x, low), axes));
     let high = band.iter().rev().filter_map(|&(x, _, high)| both((x, high), axes));
     let corners: Vec<(f64, f64)> = low.chain(high).collect();
     if corners.len() > 2 {
-        plot.draw_series([Polygon::new(corners, line.look.ink().mix(FAINT))])?;
+        plot.draw_series([Polygon::new(corners, line.style.ink().mix(FAINT))])?;
     }
     Ok(())
 }
 
 /// Draws a line with a break at every gap; a point alone between gaps becomes a dot.
-fn polyline(plot: &mut Plot, points: &[(f64, f64)], axes: (&Axis, &Axis), style: ShapeStyle) -> Result<(), Failure> {
+fn polyline(plot: &mut Plot, points: &[(f64, f64)], axes: (&ChartAxis, &ChartAxis), style: ShapeStyle) -> Result<(), DrawError> {
     let places: Vec<Option<(f64, f64)>> = points.iter().map(|point| both(*point, axes)).collect();
     for piece in places.split(Option::is_none) {
         let piece: Vec<(f64, f64)> = piece.iter().copied().flatten().collect();
@@ -200,6 +201,6 @@ fn polyline(plot: &mut Plot, points: &[(f64, f64)], axes: (&Axis, &Axis), style:
     Ok(())
 }
 
-fn both((x, y): (f64, f64), axes: (&Axis, &Axis)) -> Option<(f64, f64)> {
+fn both((x, y): (f64, f64), axes: (&ChartAxis, &ChartAxis)) -> Option<(f64, f64)> {
     Some((axes.0.place(x)?, axes.1.place(y)?))
 }

@@ -5,6 +5,7 @@
 
 mod axis;
 mod bars;
+mod canvas;
 mod colors;
 mod frame;
 mod grid;
@@ -19,7 +20,7 @@ mod table;
 mod theme;
 
 pub use bars::{Bar, BarChart};
-pub use colors::Scale;
+pub use colors::ColorScale;
 pub use grid::grid;
 pub use heatmap::{HeatCell, Heatmap};
 pub use interval::IntervalMark;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
 
-use super::frame::UNIT;
+use super::canvas::UNIT;
 use super::grid::size;
 
 /// Pixels of the image for each of the chart's, so that it is sharp in print.

@@ -3,7 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::frame::{Canvas, Drawn, Frame, bold, clean, font, text_width, units};
+use super::canvas::{Canvas, Drawn, bold, clean, font, text_width, units};
+use super::frame::ChartFrame;
 use super::theme::{FG, MUTED, Theme};
 
 /// Size of text and of what is said below the table, in pixels.
@@ -77,7 +78,7 @@ impl TableChart {
             .collect();
         let bottom = TOP + places.heads + ROW * self.rows.len().max(1) as f64;
         let height = bottom + MARGIN + notes.len() as f64 * (SMALL + 5.0);
-        let mut frame = Frame::new(&self.title, ("", ""), (0, 0), self.theme);
+        let mut frame = ChartFrame::new(&self.title, ("", ""), (0, 0), self.theme);
         frame.size = (places.width.ceil(), height.ceil());
         frame.element(|canvas| {
             self.draw(canvas, &places, bottom)?;

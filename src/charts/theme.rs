@@ -44,15 +44,15 @@ const DASHES: [&[u32]; 4] = [&[], &[7, 4], &[2, 3], &[9, 3, 2, 3]];
 
 /// A color of the palette and a dash: how one series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct SeriesStyle {
     color: usize,
     dash: usize,
 }
 
-impl Look {
+impl SeriesStyle {
     /// Both may be any number; they wrap around.
-    pub(super) fn new(color: usize, dash: usize) -> Look {
-        Look {
+    pub(super) fn new(color: usize, dash: usize) -> SeriesStyle {
+        SeriesStyle {
             color: color % PALETTE.len(),
             dash: dash % DASHES.len(),
         }
@@ -63,8 +63,8 @@ impl Look {
         RGBColor(0xFE, 2, (self.color * DASHES.len() + self.dash) as u8)
     }
 
-    fn all() -> impl Iterator<Item = Look> {
-        (0..PALETTE.len()).flat_map(|color| (0..DASHES.len()).map(move |dash| Look { color, dash }))
+    fn all() -> impl Iterator<Item = SeriesStyle> {
+        (0..PALETTE.len()).flat_map(|color| (0..DASHES.len()).map(move |dash| SeriesStyle { color, dash }))
     }
 }
 
@@ -78,13 +78,13 @@ pub(super) fn paint(mut svg: String, theme: Theme, unit: u32) -> String {
         };
         svg = svg.replace(&hex(ink), &format!("\"{color}\""));
     }
-    for look in Look::all() {
-        let (ink, color) = (hex(look.ink()), PALETTE[look.color]);
+    for style in SeriesStyle::all() {
+        let (ink, color) = (hex(style.ink()), PALETTE[style.color]);
         if !svg.contains(&ink) {
             continue;
         }
-        if look.dash > 0 {
-            let dashes: Vec<String> = DASHES[look.dash].iter().map(|pixels| (pixels * unit).to_string()).collect();
+        if style.dash > 0 {
+            let dashes: Vec<String> = DASHES[style.dash].iter().map(|pixels| (pixels * unit).to_string()).collect();
             svg = svg.replace(
                 &format!("stroke={ink}"),
                 &format!("stroke=\"{color}\" stroke-dasharray=\"{}\"", dashes.join(" ")),

@@ -33,7 +33,7 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
         let (plan, seeds) = match planned(&store, &study, choice).await {
             // A person's own study need not be possible at every scale.
             Err(fault) if fault.is::<Invalid>() && library.is_own(&study.name) => {
-                complain(&fault.context(format!("study `{}` is passed over", study.name)));
+                complain(&fault.context(format!("study `{}` is skipped", study.name)));
                 continue;
             }
             planned => planned?,

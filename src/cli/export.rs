@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, planned, runtime, settings};
 use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
-use crate::run_dir::{EventKind, EventReader, Position, RunDir, write_atomic};
+use crate::run_dir::{EventKind, EventReader, LogPosition, RunDir, write_atomic};
 use crate::settings::{Export, Features, StudyChoice};
 use crate::stages::features as extract;
 use crate::store::Store;
@@ -96,7 +96,7 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
             .with_context(|| format!("cannot copy {} to {}", dir.model_file().display(), output.display()))?;
         return Ok(());
     }
-    let events = EventReader::new(&dir.events_file()).read(&Position::default())?.events;
+    let events = EventReader::new(&dir.events_file()).read(&LogPosition::default())?.events;
     let points = events.iter().filter_map(|event| match &event.kind {
         EventKind::Metric { name, step, value } => Some((name.as_str(), Some(*step), *value)),
         EventKind::Summary { name, value } => Some((name.as_str(), None, *value)),

@@ -45,7 +45,7 @@ fn render(together: &Together) -> String {
     let bases = together.bases.iter().map(|(basis, n)| format!("{n} {}", basis.text()));
     let unknown = (together.total.unknown > 0).then(|| {
         format!(
-            "{} unknown: nothing like them ran here; `umbra bench --method all --keep` measures training",
+            "{} unknown: no comparable run has finished here; `umbra bench --method all --keep` measures training",
             together.total.unknown
         )
     });

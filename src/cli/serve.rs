@@ -75,9 +75,9 @@ pub(super) async fn start_jobs(data_dir: &Path, workers: &Workers) -> anyhow::Re
         grace: Duration::from_secs(workers.grace),
         worker_memory: workers.worker_memory.map(|mib| mib << 20),
     };
-    let hold = jobs::lock_data_dir(data_dir)?;
+    let lock = jobs::lock_data_dir(data_dir)?;
     let store = Store::open(data_dir).await?;
-    let jobs = jobs::start(store.clone(), hold, config).await?;
+    let jobs = jobs::start(store.clone(), lock, config).await?;
     Ok((store, jobs))
 }
 

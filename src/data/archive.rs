@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
-use super::source::{Item, Listing, Reader, Source, stamp_of};
+use super::source::{Item, Reader, Source, SourceListing, stamp_of};
 use super::{Image, decode, layout};
 
 /// Bytes of compressed-archive contents held in memory while the cache is built; larger ones are refused (ours).
@@ -28,7 +28,7 @@ pub(super) struct Archive {
 
 /// The inside of an archive.
 #[derive(Default)]
-struct Contents {
+struct ArchiveContents {
     items: Vec<Item>,
     folders: BTreeSet<String>,
 }
@@ -50,10 +50,10 @@ impl Archive {
     }
 
     /// Lists a plain archive by seeking from header to header.
-    fn scan(&self) -> anyhow::Result<Contents> {
+    fn scan(&self) -> anyhow::Result<ArchiveContents> {
         let file = self.file()?;
         let length = file.metadata()?.len();
-        let mut contents = Contents::default();
+        let mut contents = ArchiveContents::default();
         let mut end = 0;
         let mut archive = tar::Archive::new(file);
         for entry in archive.entries_with_seek().with_context(|| self.damaged())? {
@@ -69,8 +69,8 @@ impl Archive {
     }
 
     /// Lists a compressed archive and keeps its images' bytes, since it can only be read from front to back.
-    fn load(&self) -> anyhow::Result<(Contents, Vec<u8>)> {
-        let mut contents = Contents::default();
+    fn load(&self) -> anyhow::Result<(ArchiveContents, Vec<u8>)> {
+        let mut contents = ArchiveContents::default();
         let mut bytes = Vec::new();
         let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(self.file()?)));
         for entry in archive.entries().with_context(|| self.damaged())? {
@@ -107,7 +107,7 @@ impl Archive {
     }
 }
 
-impl Contents {
+impl ArchiveContents {
     /// Takes one entry in; true if it is an image.
     fn take<R: Read>(&mut self, entry: &tar::Entry<'_, R>) -> anyhow::Result<bool> {
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -142,15 +142,15 @@ impl Source for Archive {
         stamp_of(&self.path)
     }
 
-    fn list(&self) -> anyhow::Result<Listing> {
-        let (contents, reader): (Contents, Arc<dyn Reader>) = if self.gzipped {
+    fn list(&self) -> anyhow::Result<SourceListing> {
+        let (contents, reader): (ArchiveContents, Arc<dyn Reader>) = if self.gzipped {
             let (contents, bytes) = self.load()?;
             (contents, Arc::new(Held { bytes }))
         } else {
             (self.scan()?, self.reader()?)
         };
         let (classes, pools) = layout::arrange(&self.path, contents.items, &contents.folders)?;
-        Ok(Listing { classes, pools, reader })
+        Ok(SourceListing { classes, pools, reader })
     }
 
     fn reader(&self) -> anyhow::Result<Arc<dyn Reader>> {

@@ -77,7 +77,7 @@ pub fn bench(run: &RunSpec, keep: Keep, cache_dir: &Path, threads: usize, second
     }
     let mut loader = loader(run, &dataset, &settings, train.batch_size, threads)?;
     count(&mut loader, WARM_UP)?;
-    let (batches, took) = count(&mut loader, Duration::from_secs_f64(seconds))?;
+    let (batches, elapsed) = count(&mut loader, Duration::from_secs_f64(seconds))?;
     let images = (batches * train.batch_size as u64) as f64;
     Ok(LoaderReport {
         source: settings.source,
@@ -87,8 +87,8 @@ pub fn bench(run: &RunSpec, keep: Keep, cache_dir: &Path, threads: usize, second
         image_size: settings.image_size,
         batch_size: train.batch_size,
         threads,
-        seconds: took.as_secs_f64(),
-        images_per_second: images / took.as_secs_f64(),
+        seconds: elapsed.as_secs_f64(),
+        images_per_second: images / elapsed.as_secs_f64(),
     })
 }
 

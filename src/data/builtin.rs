@@ -12,7 +12,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::colors::Colors;
-use super::shapes::{Canvas, Color, Fill, Layer, SHAPES, Shape};
+use super::shapes::{Color, Fill, SHAPES, Shape, ShapeCanvas, ShapeLayer};
 use super::{Dataset, Sizes, Split, SplitName};
 use crate::experiment::settings::DataSettings;
 use crate::rng::{Purpose, stream};
@@ -79,7 +79,7 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     let hardness: f32 = rng.random_range(0.0..1.0);
     let first = surroundings(index % SHAPES.len(), rng);
     let second = away_from(first, rng.random_range(0.1..0.3 + 0.6 * hardness), rng);
-    let mut canvas = Canvas::new(side, &Fill::random([first, second], rng.random_range(2.0..7.0), rng));
+    let mut canvas = ShapeCanvas::new(side, &Fill::random([first, second], rng.random_range(2.0..7.0), rng));
     let main = SHAPES[index % SHAPES.len()];
     let radius = 0.42 - 0.18 * hardness * rng.random_range(0.0..1.0);
     let away = (0.5 - 0.75 * radius) * hardness;
@@ -90,7 +90,7 @@ fn paint(name: SplitName, index: usize, side: usize, pixels: &mut [u8]) {
     let contrast = 0.85 - 0.55 * hardness * rng.random_range(0.0..1.0);
     let shade = away_from(canvas.mean_around(center, radius), contrast, rng);
     let other = away_from(shade, 0.3 * hardness * rng.random_range(0.0..1.0), rng);
-    canvas.draw(&Layer {
+    canvas.draw(&ShapeLayer {
         shape: main,
         center,
         radius,
@@ -132,8 +132,8 @@ fn from_hsv(hue: f32, saturation: f32, value: f32) -> Color {
 }
 
 /// A shape of any class, at most 0.55 times as large as the main one, anywhere.
-fn distractor(main_radius: f32, rng: &mut ChaCha8Rng) -> Layer {
-    Layer {
+fn distractor(main_radius: f32, rng: &mut ChaCha8Rng) -> ShapeLayer {
+    ShapeLayer {
         shape: *SHAPES.choose(rng).expect("there are ten shapes"),
         center: [rng.random_range(0.0..1.0), rng.random_range(0.0..1.0)],
         radius: main_radius * rng.random_range(0.25..0.55),
@@ -145,10 +145,10 @@ fn distractor(main_radius: f32, rng: &mut ChaCha8Rng) -> Layer {
 }
 
 /// A strip or a spot over part of the main shape.
-fn occluder(center: [f32; 2], radius: f32, rng: &mut ChaCha8Rng) -> Layer {
+fn occluder(center: [f32; 2], radius: f32, rng: &mut ChaCha8Rng) -> ShapeLayer {
     let strip = rng.random_bool(0.6);
     let near = |place: f32, rng: &mut ChaCha8Rng| place + radius * rng.random_range(-0.8..0.8);
-    Layer {
+    ShapeLayer {
         shape: if strip { Shape::Strip } else { Shape::Disc },
         center: [near(center[0], rng), near(center[1], rng)],
         radius: radius

@@ -29,7 +29,7 @@ pub enum For {
     Labels = 4,
     /// The neighbors that vote.
     Voters = 5,
-    /// What learning rates are judged on.
+    /// The images on which learning rates are compared.
     HeldOut = 6,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::Image;
-use super::source::{Item, Listing, Pools, Reader, Source, stamp_of};
+use super::source::{Item, Pools, Reader, Source, SourceListing, stamp_of};
 
 /// Side of every image, in pixels.
 const SIDE: usize = 32;
@@ -129,7 +129,7 @@ impl Cifar {
 }
 
 impl Variant {
-    /// All files: those to learn from, then the one to be judged on.
+    /// All files: those of training images, then the one of validation images.
     fn files(&self) -> Vec<&'static str> {
         self.train.iter().copied().chain([self.test]).collect()
     }
@@ -140,13 +140,13 @@ impl Source for Cifar {
         self.variant.files().iter().map(|name| stamp_of(&self.root.join(name))).collect()
     }
 
-    fn list(&self) -> anyhow::Result<Listing> {
+    fn list(&self) -> anyhow::Result<SourceListing> {
         let mut train = Vec::new();
         for index in 0..self.variant.train.len() {
             train.append(&mut self.records(index)?);
         }
         let val = self.records(self.variant.train.len())?;
-        Ok(Listing {
+        Ok(SourceListing {
             classes: self.classes(),
             pools: Pools::Divided { train, val },
             reader: self.reader()?,

@@ -21,7 +21,7 @@ pub struct Cleaned {
 }
 
 /// A file of the cache.
-struct Entry {
+struct ListEntry {
     path: PathBuf,
     bytes: u64,
     /// A cache file is touched whenever a run opens it.
@@ -36,7 +36,7 @@ struct Entry {
 /// Names the folder or the file that cannot be read or removed. A missing folder holds nothing.
 pub fn clean(dir: &Path, unused: Duration) -> anyhow::Result<Cleaned> {
     let now = SystemTime::now();
-    let old = |entry: &Entry| now.duration_since(entry.used).is_ok_and(|age| age >= unused);
+    let old = |entry: &ListEntry| now.duration_since(entry.used).is_ok_and(|age| age >= unused);
     let mut cleaned = Cleaned::default();
     for (key, files) in files_by_key(dir)? {
         // A lock tells nothing: it is as old as the first try to make the cache.
@@ -57,13 +57,13 @@ pub fn clean(dir: &Path, unused: Duration) -> anyhow::Result<Cleaned> {
 }
 
 /// The cache's own files in `dir`, by the key that their names begin with.
-fn files_by_key(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<Entry>>> {
+fn files_by_key(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<ListEntry>>> {
     let sentence = || format!("the cache folder `{}` cannot be read", dir.display());
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         entries => entries.with_context(sentence)?,
     };
-    let mut files: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<ListEntry>> = BTreeMap::new();
     for entry in entries {
         let entry = entry.with_context(sentence)?;
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
@@ -72,7 +72,7 @@ fn files_by_key(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<Entry>>> {
         let (Some((key, _)), true, Ok(metadata)) = (name.split_once('.'), ours, entry.metadata()) else {
             continue;
         };
-        files.entry(key.to_owned()).or_default().push(Entry {
+        files.entry(key.to_owned()).or_default().push(ListEntry {
             path,
             bytes: metadata.len(),
             used: metadata.modified().with_context(sentence)?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::source::{Item, Listing, Reader, Source, stamp};
+use super::source::{Item, Reader, Source, SourceListing, stamp};
 use super::{Image, decode, layout};
 
 /// Folders below the source that are looked into; deeper ones are not, so a link to a parent ends.
@@ -86,9 +86,9 @@ impl Source for Folder {
         Ok(format!("folder\n{folders}{}", self.stamps))
     }
 
-    fn list(&self) -> anyhow::Result<Listing> {
+    fn list(&self) -> anyhow::Result<SourceListing> {
         let (classes, pools) = layout::arrange(&self.root, self.items.clone(), &self.folders)?;
-        Ok(Listing {
+        Ok(SourceListing {
             classes,
             pools,
             reader: self.reader()?,

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 
-use super::source::{Item, Listing, Pools, Reader, Source, stamp_of};
+use super::source::{Item, Pools, Reader, Source, SourceListing, stamp_of};
 use super::{Image, SplitName};
 
 /// The four files.
 pub(super) struct Idx {
-    /// Images to learn from, images to be judged on.
+    /// Training images, validation images.
     images: [PathBuf; 2],
     /// Their labels.
     labels: [PathBuf; 2],
@@ -85,7 +85,7 @@ impl Source for Idx {
         self.images.iter().chain(&self.labels).map(|path| stamp_of(path)).collect()
     }
 
-    fn list(&self) -> anyhow::Result<Listing> {
+    fn list(&self) -> anyhow::Result<SourceListing> {
         let images = self.images()?;
         let labels = self.labels()?;
         let mut known = labels[0].clone();
@@ -121,7 +121,7 @@ impl Source for Idx {
         }
         let [train, val] = splits;
         let classes = known.iter().map(u8::to_string).collect();
-        Ok(Listing {
+        Ok(SourceListing {
             classes,
             pools: Pools::Divided { train, val },
             reader: Arc::new(images),
@@ -193,7 +193,7 @@ mod tests {
         bytes
     }
 
-    /// Two training images of 2 x 3 pixels with labels 4 and 2, one to be judged on with label 4, gzipped.
+    /// Two training images of 2 x 3 pixels with labels 4 and 2, one for validation with label 4, gzipped.
     fn mnist() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();

@@ -10,7 +10,7 @@ use crate::experiment::settings::DataSettings;
 
 /// Everything `inspect` says.
 #[derive(Serialize)]
-struct Report {
+struct InspectReport {
     source: String,
     classes: Vec<Class>,
     train: usize,
@@ -76,7 +76,7 @@ pub fn inspect(
 }
 
 /// Gathers what is to be said.
-fn report(dataset: Dataset, contact_sheet: &Path) -> Report {
+fn report(dataset: Dataset, contact_sheet: &Path) -> InspectReport {
     let counts = |name: SplitName| counts(dataset.split(name), dataset.classes.len());
     let per_class = counts(SplitName::Train).into_iter().zip(counts(SplitName::Val));
     let classes = dataset
@@ -89,7 +89,7 @@ fn report(dataset: Dataset, contact_sheet: &Path) -> Report {
             val,
         })
         .collect();
-    Report {
+    InspectReport {
         classes,
         train: dataset.train.len(),
         val: dataset.val.len(),
@@ -111,8 +111,8 @@ fn counts(split: &Split, classes: usize) -> Vec<usize> {
 }
 
 /// The report for people.
-fn print(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
-    let Report {
+fn print(report: &InspectReport, out: &mut dyn Write) -> anyhow::Result<()> {
+    let InspectReport {
         source,
         classes,
         train,

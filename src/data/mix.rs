@@ -21,7 +21,7 @@ pub struct Mix {
     pub cutmix: f64,
     /// Chance that a batch is mixed at all.
     pub prob: f64,
-    /// Share of each target spread over all classes.
+    /// Fraction of each target spread over all classes.
     pub smoothing: f64,
     /// Length of a target.
     pub classes: usize,
@@ -31,7 +31,7 @@ pub struct Mix {
 #[derive(Clone, Debug, PartialEq)]
 enum Mixing {
     None,
-    /// The share of an image in its mixture.
+    /// The fraction of an image in its mixture.
     Blend {
         lambda: f64,
     },
@@ -112,7 +112,7 @@ impl Mixing {
         }
     }
 
-    /// The share of each image that is its own.
+    /// The fraction of each image that is its own.
     fn lambda(&self, size: usize) -> f64 {
         match self {
             Mixing::None => 1.0,

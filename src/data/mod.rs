@@ -18,6 +18,7 @@ mod idx;
 mod inspect;
 mod layout;
 pub mod loader;
+mod locate;
 pub mod mix;
 pub mod pick;
 mod prepare;
@@ -54,9 +55,9 @@ pub struct Image {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
-    /// The images a model learns from.
+    /// Training images.
     Train,
-    /// The images it is judged on.
+    /// Validation images.
     Val,
 }
 
@@ -100,9 +101,9 @@ pub struct Dataset {
     pub name: String,
     /// Name of every class; a label is a place in this list.
     pub classes: Vec<String>,
-    /// Images to learn from.
+    /// Training images.
     pub train: Split,
-    /// Images to be judged on.
+    /// Validation images.
     pub val: Split,
     /// Mean of red, green and blue over the pixels of `train`, from 0 to 1.
     pub mean: [f32; 3],
@@ -149,7 +150,7 @@ fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut d
     if settings.source == "builtin" {
         return builtin::open(settings);
     }
-    let source = source::locate(Path::new(&settings.source))?;
+    let source = locate::locate(Path::new(&settings.source))?;
     let small = match keep {
         Keep::Small => prepare::SMALL,
         Keep::Nothing => 0,

@@ -22,7 +22,7 @@ fn small_png(tone: u8) -> Vec<u8> {
     encoded(8, 8, tone, ImageFormat::Png)
 }
 
-/// Files by path: two classes, six images each to learn from and two to be judged on.
+/// Files by path: two classes, six training images each and two for validation.
 fn divided() -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for (class, base) in [("cat", 0), ("dog", 100)] {
@@ -192,7 +192,7 @@ fn a_source_too_large_to_be_cached_gives_the_same_images_on_demand() {
         let cache = source.with_file_name("cache");
         // Once listing, once from the remembered places.
         for _ in 0..2 {
-            let dataset = prepare::open(source::locate(&source).unwrap().as_ref(), &settings, 10, &cache, &mut |_, _| {}).unwrap();
+            let dataset = prepare::open(locate::locate(&source).unwrap().as_ref(), &settings, 10, &cache, &mut |_, _| {}).unwrap();
             assert_eq!(dataset.train.kept_size(), None);
             check_divided(&dataset);
         }
@@ -204,7 +204,7 @@ fn a_compressed_archive_too_large_to_be_cached_is_refused_with_advice() {
     let (_dir, path) = archive("a.tgz", &gzip(&tar(&divided())));
     let cache = path.with_file_name("cache");
     let result = prepare::open(
-        source::locate(&path).unwrap().as_ref(),
+        locate::locate(&path).unwrap().as_ref(),
         &settings(&path),
         10,
         &cache,

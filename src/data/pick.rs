@@ -1,4 +1,4 @@
-//! A part of the training split, for a stage that learns from fewer images than there are.
+//! A part of the training split, for a stage that trains on fewer images than there are.
 //!
 //! Mean and deviation of the colors stay those of the whole split, so that a model sees every image alike in all stages.
 

@@ -184,7 +184,7 @@ fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Resu
         Pools::Divided { train, val } => (train, val),
         Pools::Whole(items) => match choose::divide(items, classes, settings.val_fraction) {
             Some(halves) => halves,
-            None => bail!("`{source}` has a single image: at least two are needed, one to learn from and one to be judged on"),
+            None => bail!("`{source}` has a single image: at least two are needed, one for training and one for validation"),
         },
     };
     let subset = |items: Vec<Item>, wanted: usize, name: SplitName| {

@@ -153,7 +153,7 @@ fn clouds(table: &[f32; 64], x: f32, y: f32) -> f32 {
 
 /// A shape at its place; lengths are in sides of the image.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
+pub(super) struct ShapeLayer {
     pub shape: Shape,
     pub center: [f32; 2],
     pub radius: f32,
@@ -167,21 +167,21 @@ pub(super) struct Layer {
 }
 
 /// A square image being drawn.
-pub(super) struct Canvas {
+pub(super) struct ShapeCanvas {
     side: usize,
     pixels: Vec<Color>,
 }
 
-impl Canvas {
+impl ShapeCanvas {
     /// A canvas of `side` x `side` pixels, filled.
     pub(super) fn new(side: usize, fill: &Fill) -> Self {
         let place = |at: usize| (at as f32 + 0.5) / side as f32;
         let pixels = (0..side * side).map(|at| fill.at(place(at % side), place(at / side))).collect();
-        Canvas { side, pixels }
+        ShapeCanvas { side, pixels }
     }
 
     /// Draws a shape over what is there, with four samples a pixel.
-    pub(super) fn draw(&mut self, layer: &Layer) {
+    pub(super) fn draw(&mut self, layer: &ShapeLayer) {
         let side = self.side as f32;
         let (sin, cos) = layer.angle.sin_cos();
         let stretch = layer.stretch.sqrt();
@@ -260,8 +260,8 @@ mod tests {
             colors: [color; 2],
             pattern: Pattern::Plain,
         };
-        let mut canvas = Canvas::new(8, &plain([0.0; 3]));
-        canvas.draw(&Layer {
+        let mut canvas = ShapeCanvas::new(8, &plain([0.0; 3]));
+        canvas.draw(&ShapeLayer {
             shape: Shape::Disc,
             center: [0.5, 0.5],
             radius: 0.3,

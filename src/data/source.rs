@@ -1,17 +1,13 @@
-//! What every format offers, and which format a path is.
+//! What every format offers.
 
 use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::archive::Archive;
-use super::cifar::Cifar;
-use super::folder::Folder;
-use super::idx::Idx;
 use super::{Image, SplitName};
 
 /// One image that a source has, not yet decoded.
@@ -34,9 +30,9 @@ pub(super) struct Item {
 pub(super) enum Pools {
     /// The source says which images are for what.
     Divided {
-        /// Images to learn from.
+        /// Training images.
         train: Vec<Item>,
-        /// Images to be judged on.
+        /// Validation images.
         val: Vec<Item>,
     },
     /// One pool, to be divided by us.
@@ -44,7 +40,7 @@ pub(super) enum Pools {
 }
 
 /// Everything a source says about itself.
-pub(super) struct Listing {
+pub(super) struct SourceListing {
     /// Class names, in the order of their labels.
     pub classes: Vec<String>,
     /// The images.
@@ -65,39 +61,12 @@ pub(super) trait Source {
     fn fingerprint(&self) -> anyhow::Result<String>;
 
     /// Lists the images.
-    fn list(&self) -> anyhow::Result<Listing>;
+    fn list(&self) -> anyhow::Result<SourceListing>;
 
     /// Opens the images again without listing them, to be got one by one for as long as a run lasts.
     ///
     /// An error if the format does not allow that.
     fn reader(&self) -> anyhow::Result<Arc<dyn Reader>>;
-}
-
-/// Finds out which format `path` is.
-pub(super) fn locate(path: &Path) -> anyhow::Result<Box<dyn Source>> {
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(e) => bail!(
-            "data.source is `{}`, which cannot be opened ({e}): give `builtin` or the path of a folder or an archive",
-            path.display()
-        ),
-    };
-    if metadata.is_file() {
-        return match Archive::recognize(path) {
-            Some(archive) => Ok(Box::new(archive)),
-            None => bail!(
-                "data.source is the file `{}`, but only .tar, .tar.gz and .tgz files are read",
-                path.display()
-            ),
-        };
-    }
-    if let Some(cifar) = Cifar::recognize(path)? {
-        return Ok(Box::new(cifar));
-    }
-    if let Some(idx) = Idx::recognize(path)? {
-        return Ok(Box::new(idx));
-    }
-    Ok(Box::new(Folder::open(path)?))
 }
 
 /// A line of a fingerprint: name, bytes, time of the last change in nanoseconds.

@@ -9,7 +9,7 @@ mod probe;
 mod runtime;
 
 use anyhow::{Result, bail};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 pub use probe::probe;
@@ -50,7 +50,7 @@ pub fn best() -> String {
 /// One sentence with the devices there are.
 pub fn check(name: &str) -> Result<()> {
     let place = parse(name)?;
-    if place == Place::Cpu {
+    if place == DeviceName::Cpu {
         return Ok(());
     }
     let names: Vec<String> = list().into_iter().map(|device| device.name).collect();
@@ -74,14 +74,14 @@ pub fn open(name: &str) -> Result<Device> {
 /// As [`open`].
 pub fn open_named(name: &str) -> Result<(Device, DeviceInfo)> {
     let found = match parse(name)? {
-        Place::Cpu => Some((Device::flex(), cpu())),
-        Place::Gpu(place) => gpu::numbered(place),
-        Place::Gl => gpu::gl(),
+        DeviceName::Cpu => Some((Device::flex(), cpu())),
+        DeviceName::Gpu(place) => gpu::numbered(place),
+        DeviceName::Gl => gpu::gl(),
     };
     let Some((device, info)) = found else {
         bail!("device `{name}` is not on this machine: `umbra devices` lists those there are");
     };
-    if !computes(&device) {
+    if !probe::computes(&device) {
         bail!(
             "device `{name}` ({}) does not compute: `umbra devices` lists those that do",
             info.description
@@ -98,19 +98,19 @@ pub fn use_threads(threads: usize) {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum DeviceName {
     Cpu,
     Gpu(usize),
     Gl,
 }
 
-fn parse(name: &str) -> Result<Place> {
+fn parse(name: &str) -> Result<DeviceName> {
     match name {
-        "cpu" => Ok(Place::Cpu),
-        "gpu" => Ok(Place::Gpu(0)),
-        "gl" => Ok(Place::Gl),
+        "cpu" => Ok(DeviceName::Cpu),
+        "gpu" => Ok(DeviceName::Gpu(0)),
+        "gl" => Ok(DeviceName::Gl),
         other => match other.strip_prefix("gpu:").and_then(|place| place.parse().ok()) {
-            Some(place) => Ok(Place::Gpu(place)),
+            Some(place) => Ok(DeviceName::Gpu(place)),
             None => bail!("device `{name}` is not known: it must be cpu, gpu, gpu:N or gl"),
         },
     }
@@ -126,13 +126,6 @@ fn cpu() -> DeviceInfo {
     }
 }
 
-/// Whether a device works out a sum rightly. Element by element: nothing that a GPU would try variants of.
-fn computes(device: &Device) -> bool {
-    let numbers = Tensor::<1>::from_data([1.0_f32, 2.0, 3.0], device);
-    let found = (numbers.clone() * numbers + 0.5).try_into_data();
-    found.is_ok_and(|data| data.iter::<f32>().eq([1.5, 4.5, 9.5]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,10 +133,10 @@ mod tests {
     #[test]
     fn names_are_cpu_gpu_a_numbered_gpu_or_gl() {
         let places = [
-            ("cpu", Place::Cpu),
-            ("gpu", Place::Gpu(0)),
-            ("gpu:3", Place::Gpu(3)),
-            ("gl", Place::Gl),
+            ("cpu", DeviceName::Cpu),
+            ("gpu", DeviceName::Gpu(0)),
+            ("gpu:3", DeviceName::Gpu(3)),
+            ("gl", DeviceName::Gl),
         ];
         for (name, place) in places {
             assert_eq!(parse(name).unwrap(), place);
@@ -164,6 +157,6 @@ mod tests {
     #[test]
     fn the_cpu_is_there_and_computes() {
         check("cpu").unwrap();
-        assert!(computes(&Device::flex()));
+        assert!(probe::computes(&Device::flex()));
     }
 }

@@ -18,7 +18,7 @@ const AVERAGED: usize = 5;
 
 /// A run that was finished here in one go.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Took {
+pub struct PastRun {
     /// The run.
     pub run: Arc<RunSpec>,
     /// From its start to its end.
@@ -42,7 +42,7 @@ pub struct Speed {
 const SPEEDS: &str = "speeds.jsonl";
 
 impl Speed {
-    /// The speeds kept in a data directory, the newest last. Lines of another form are passed over.
+    /// The speeds kept in a data directory, the newest last. Lines of another form are skipped.
     pub fn kept(data_dir: &Path) -> Vec<Speed> {
         let text = fs::read_to_string(data_dir.join(SPEEDS)).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -88,38 +88,38 @@ impl Basis {
 /// What ran here before.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    took: HashMap<(Stage, String), Vec<Took>>,
+    runs: HashMap<(Stage, String), Vec<PastRun>>,
     speeds: Vec<Speed>,
 }
 
 impl Past {
     /// Runs, the newest first, and speeds, the newest last.
-    pub fn new(took: Vec<Took>, speeds: Vec<Speed>) -> Past {
+    pub fn new(runs: Vec<PastRun>, speeds: Vec<Speed>) -> Past {
         let mut past = Past {
-            took: HashMap::new(),
+            runs: HashMap::new(),
             speeds,
         };
-        for took in took {
-            let key = (took.run.stage, took.run.scale.clone());
-            past.took.entry(key).or_default().push(took);
+        for past_run in runs {
+            let key = (past_run.run.stage, past_run.run.scale.clone());
+            past.runs.entry(key).or_default().push(past_run);
         }
         past
     }
 
     /// How long the run will take in seconds, if anything like it is known.
     pub fn expect(&self, run: &RunSpec) -> Option<(f64, Basis)> {
-        let known = self.took.get(&(run.stage, run.scale.clone())).map_or(&[][..], Vec::as_slice);
+        let known = self.runs.get(&(run.stage, run.scale.clone())).map_or(&[][..], Vec::as_slice);
         let source = |run: &RunSpec| run.value("data", "source").cloned();
-        let alike = |took: &&Took| source(&took.run) == source(run) && images(&took.run) == images(run);
-        let same = |took: &&Took| took.run.method == run.method && took.run.settings == run.settings;
-        let kind = |took: &&Took| took.run.method == run.method && alike(took);
-        let stage = |took: &&Took| !matches!(run.stage, Stage::Pretrain | Stage::Tokenizer) && alike(took);
-        let mean = |fits: &dyn Fn(&&Took) -> bool| {
+        let alike = |past_run: &&PastRun| source(&past_run.run) == source(run) && images(&past_run.run) == images(run);
+        let same = |past_run: &&PastRun| past_run.run.method == run.method && past_run.run.settings == run.settings;
+        let kind = |past_run: &&PastRun| past_run.run.method == run.method && alike(past_run);
+        let stage = |past_run: &&PastRun| !matches!(run.stage, Stage::Pretrain | Stage::Tokenizer) && alike(past_run);
+        let mean = |fits: &dyn Fn(&&PastRun) -> bool| {
             let seconds: Vec<f64> = known
                 .iter()
                 .filter(fits)
                 .take(AVERAGED)
-                .map(|took| in_proportion(took, run))
+                .map(|past_run| in_proportion(past_run, run))
                 .collect();
             (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
         };
@@ -154,10 +154,10 @@ fn images(run: &RunSpec) -> Option<&Value> {
 }
 
 /// The time of one run for another, by the share of their epochs.
-fn in_proportion(took: &Took, run: &RunSpec) -> f64 {
-    match (epochs(&took.run), epochs(run)) {
-        (Some(then), Some(now)) if then > 0.0 => took.seconds * now / then,
-        _ => took.seconds,
+fn in_proportion(past_run: &PastRun, run: &RunSpec) -> f64 {
+    match (epochs(&past_run.run), epochs(run)) {
+        (Some(then), Some(now)) if then > 0.0 => past_run.seconds * now / then,
+        _ => past_run.seconds,
     }
 }
 
@@ -190,9 +190,9 @@ fn trained_on(run: &RunSpec) -> Option<f64> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Together {
     /// Each study's part.
-    pub studies: Vec<Part>,
+    pub studies: Vec<ForecastPart>,
     /// All of them; a run that several need is counted once.
-    pub total: Part,
+    pub total: ForecastPart,
     /// Distinct runs of each stage.
     pub stages: BTreeMap<Stage, u64>,
     /// Of the missing runs' expected times, how many rest on what.
@@ -201,7 +201,7 @@ pub struct Together {
 
 /// Some runs, and how far they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Part {
+pub struct ForecastPart {
     /// The study; empty for all together.
     pub name: String,
     /// Runs.
@@ -216,7 +216,7 @@ pub struct Part {
     pub unknown: u64,
 }
 
-impl Part {
+impl ForecastPart {
     /// Runs that are not finished.
     pub fn missing(&self) -> u64 {
         self.runs - self.finished
@@ -254,9 +254,9 @@ impl Together {
             .for_each(|run| *needed.entry(&run.id).or_default() += 1);
         let (mut together, mut counted) = (Together::default(), BTreeSet::new());
         for (name, plan) in plans {
-            let mut part = Part {
+            let mut part = ForecastPart {
                 name: name.clone(),
-                ..Part::default()
+                ..ForecastPart::default()
             };
             for run in &plan.runs {
                 let (shared, done) = (needed[&run.id] > 1, finished(&run.id));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::catalog::Catalog;
-use super::check::Invalid;
+use super::invalid::Invalid;
 use super::measure;
 use super::run::Stage;
 use super::schema::{Kind, Value};
@@ -42,7 +42,7 @@ pub struct Grid {
 }
 
 /// A setting with its values.
-struct Axis {
+struct GridAxis {
     stage: Stage,
     section: String,
     key: String,
@@ -97,7 +97,7 @@ impl Grid {
         Ok(())
     }
 
-    fn axes(&self, catalog: &Catalog) -> Result<Vec<Axis>, Invalid> {
+    fn axes(&self, catalog: &Catalog) -> Result<Vec<GridAxis>, Invalid> {
         let lines = self.settings.lines().map(str::trim);
         lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -106,7 +106,7 @@ impl Grid {
     }
 }
 
-fn axis(line: &str, catalog: &Catalog) -> Result<Axis, Invalid> {
+fn axis(line: &str, catalog: &Catalog) -> Result<GridAxis, Invalid> {
     let wrong = |message: String| Invalid::new("settings", message);
     let form = || wrong(format!("`{line}` is not a setting: write stage.section.key = value, value"));
     let (place, values) = line.split_once('=').ok_or_else(form)?;
@@ -134,7 +134,7 @@ fn axis(line: &str, catalog: &Catalog) -> Result<Axis, Invalid> {
         }
         different.push(value);
     }
-    Ok(Axis {
+    Ok(GridAxis {
         stage,
         section: section.to_owned(),
         key: key.to_owned(),
@@ -143,9 +143,9 @@ fn axis(line: &str, catalog: &Catalog) -> Result<Axis, Invalid> {
 }
 
 /// The axes' values in the grid's place of that number; the last axis changes fastest.
-fn point(axes: &[Axis], place: usize) -> Vec<(&Axis, &Value)> {
+fn point(axes: &[GridAxis], place: usize) -> Vec<(&GridAxis, &Value)> {
     let mut rest = place;
-    let mut values: Vec<(&Axis, &Value)> = Vec::new();
+    let mut values: Vec<(&GridAxis, &Value)> = Vec::new();
     for axis in axes.iter().rev() {
         values.push((axis, &axis.values[rest % axis.values.len()]));
         rest /= axis.values.len();
@@ -154,7 +154,7 @@ fn point(axes: &[Axis], place: usize) -> Vec<(&Axis, &Value)> {
     values
 }
 
-fn write_row(text: &mut String, method: &str, title: &str, point: &[(&Axis, &Value)]) {
+fn write_row(text: &mut String, method: &str, title: &str, point: &[(&GridAxis, &Value)]) {
     // What is the same in all rows does not tell them apart.
     let varied: Vec<_> = point.iter().filter(|(axis, _)| axis.values.len() > 1).collect();
     let id = varied

@@ -1,4 +1,4 @@
-//! Every study there is: those that come with Umbra and a person's own, which are TOML files of the same form in the folder
+//! Every study there is: those that come with Umbra and custom ones, which are TOML files of the same form in the folder
 //! `studies` of the data directory.
 
 use std::ffi::OsStr;
@@ -21,12 +21,12 @@ const LARGEST_FILE: u64 = 65_536;
 pub struct Library {
     built_in: Arc<[Arc<Study>]>,
     folder: PathBuf,
-    own: Arc<Mutex<Own>>,
+    custom: Arc<Mutex<CustomStudies>>,
 }
 
 /// What the folder held when it was read last.
 #[derive(Clone, Debug, Default)]
-struct Own {
+struct CustomStudies {
     seen: Vec<(PathBuf, SystemTime, u64)>,
     studies: Vec<Arc<Study>>,
     faults: Vec<String>,
@@ -38,13 +38,13 @@ impl Library {
         Library {
             built_in: Study::built_in().into_iter().map(Arc::new).collect(),
             folder: data_dir.join("studies"),
-            own: Arc::default(),
+            custom: Arc::default(),
         }
     }
 
-    /// All studies: those that come with Umbra, then the person's own by name.
+    /// All studies: those that come with Umbra, then the custom ones by name.
     pub fn all(&self) -> Vec<Arc<Study>> {
-        self.built_in.iter().cloned().chain(self.own().studies).collect()
+        self.built_in.iter().cloned().chain(self.custom().studies).collect()
     }
 
     /// The study of that name.
@@ -57,17 +57,17 @@ impl Library {
         self.all().iter().map(|study| study.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether a person made the study of that name.
+    /// Whether the study of that name is a custom one.
     pub fn is_own(&self, name: &str) -> bool {
-        self.own().studies.iter().any(|study| study.name == name)
+        self.custom().studies.iter().any(|study| study.name == name)
     }
 
     /// What is wrong with files of the folder, a sentence each. Their studies are not there.
     pub fn faults(&self) -> Vec<String> {
-        self.own().faults
+        self.custom().faults
     }
 
-    /// Where the study of that name is kept, if it is or becomes a person's own.
+    /// Where the study of that name is kept, if it is or becomes a custom one.
     ///
     /// # Errors
     /// A name that cannot be one of a study, is that of a built-in one, or stands for another page.
@@ -127,19 +127,19 @@ impl Library {
     }
 
     /// The folder's studies, read again if anything in it has changed.
-    fn own(&self) -> Own {
+    fn custom(&self) -> CustomStudies {
         let now = listed(&self.folder).unwrap_or_default();
-        let mut kept = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.seen != now {
-            let mut own = Own::default();
+            let mut custom = CustomStudies::default();
             for (path, _, bytes) in &now {
                 match self.read_file(path, *bytes) {
-                    Ok(study) => own.studies.push(Arc::new(study)),
-                    Err(fault) => own.faults.push(fault),
+                    Ok(study) => custom.studies.push(Arc::new(study)),
+                    Err(fault) => custom.faults.push(fault),
                 }
             }
-            own.seen = now;
-            *kept = own;
+            custom.seen = now;
+            *kept = custom;
         }
         kept.clone()
     }

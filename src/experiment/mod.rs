@@ -8,6 +8,7 @@ mod check;
 pub mod claim;
 pub mod forecast;
 pub mod grid;
+mod invalid;
 mod latex;
 pub mod library;
 pub mod measure;

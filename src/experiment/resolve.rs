@@ -16,7 +16,7 @@ use super::schema::{Section, Value, Values};
 use super::settings::ModelSettings;
 use super::study::{Column, Factors, Row, Study};
 
-pub use super::check::Invalid;
+pub use super::invalid::Invalid;
 
 /// What a person asks for on top of study and scale.
 #[derive(Clone, Debug, Default, PartialEq)]

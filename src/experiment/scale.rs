@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::check::Invalid;
+use super::invalid::Invalid;
 use super::schema::{Value, Values};
 use super::settings::DataSettings;
 use super::toml_file;

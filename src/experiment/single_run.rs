@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, sections};
-use super::check::{Invalid, check_asked, check_inherited, check_parent, check_scale, check_values};
+use super::check::{check_asked, check_inherited, check_parent, check_scale, check_values};
+use super::invalid::Invalid;
 use super::resolve::{Layers, Request, find, resolve};
 use super::run::{RunSpec, Stage};
 use super::scale::Scale;

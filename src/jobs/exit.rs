@@ -45,7 +45,7 @@ pub struct Ending<'a> {
 
 /// What remains to be written when a worker has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ExitVerdict {
     /// Nothing: its own last event stands, or it never began and the run waits on.
     Stands,
     /// That the run failed, and why.
@@ -64,21 +64,21 @@ const HELD: i32 = 11;
 const PANICKED: i32 = 101;
 
 /// Judges the end of a worker.
-pub fn verdict(ending: &Ending) -> Verdict {
+pub fn verdict(ending: &Ending) -> ExitVerdict {
     if !matches!(ending.state, State::Queued | State::Running) {
-        return Verdict::Stands;
+        return ExitVerdict::Stands;
     }
     if let Some(reason) = ending.stopped {
-        return Verdict::Cancelled(reason.to_owned());
+        return ExitVerdict::Cancelled(reason.to_owned());
     }
     match ending.exit {
         // Whoever held the lock has let it go unseen.
-        Exit::Unseen | Exit::Code(HELD) if ending.state == State::Running => Verdict::Lost,
-        Exit::Unseen | Exit::Code(HELD) => Verdict::Stands,
-        Exit::Code(STOPPED) if ending.state == State::Queued => Verdict::Stands,
-        Exit::Code(STOPPED) => Verdict::Cancelled("the worker was asked to stop".to_owned()),
-        Exit::Code(code) => Verdict::Failed(of_code(code, ending.log)),
-        Exit::Signal(signal) => Verdict::Failed(of_signal(signal, ending)),
+        Exit::Unseen | Exit::Code(HELD) if ending.state == State::Running => ExitVerdict::Lost,
+        Exit::Unseen | Exit::Code(HELD) => ExitVerdict::Stands,
+        Exit::Code(STOPPED) if ending.state == State::Queued => ExitVerdict::Stands,
+        Exit::Code(STOPPED) => ExitVerdict::Cancelled("the worker was asked to stop".to_owned()),
+        Exit::Code(code) => ExitVerdict::Failed(of_code(code, ending.log)),
+        Exit::Signal(signal) => ExitVerdict::Failed(of_signal(signal, ending)),
     }
 }
 
@@ -216,7 +216,11 @@ mod tests {
             (Exit::Signal(40), "", "the worker was ended by a signal (signal 40)"),
         ];
         for (exit, log, reason) in cases {
-            assert_eq!(verdict(&ending(exit, log)), Verdict::Failed(reason.to_owned()), "{exit:?} {log}");
+            assert_eq!(
+                verdict(&ending(exit, log)),
+                ExitVerdict::Failed(reason.to_owned()),
+                "{exit:?} {log}"
+            );
         }
     }
 
@@ -228,14 +232,14 @@ mod tests {
         };
         assert_eq!(
             verdict(&killed),
-            Verdict::Failed("the worker ran out of memory: the system killed it (SIGKILL)".to_owned())
+            ExitVerdict::Failed("the worker ran out of memory: the system killed it (SIGKILL)".to_owned())
         );
         let limited = Ending {
             memory_limit: Some(64 << 20),
             ..ending(Exit::Signal(6), "memory allocation of 9 bytes failed\n")
         };
         let reason = "the worker ran out of memory (its limit is 64 MiB): memory allocation of 9 bytes failed";
-        assert_eq!(verdict(&limited), Verdict::Failed(reason.to_owned()));
+        assert_eq!(verdict(&limited), ExitVerdict::Failed(reason.to_owned()));
     }
 
     #[test]
@@ -248,7 +252,7 @@ mod tests {
                         stopped: Some("a person"),
                         ..ending(exit, "")
                     }),
-                    Verdict::Stands
+                    ExitVerdict::Stands
                 );
             }
         }
@@ -261,31 +265,31 @@ mod tests {
                 stopped: Some("cancelled by a person"),
                 ..ending(exit, "")
             };
-            assert_eq!(verdict(&stopped), Verdict::Cancelled("cancelled by a person".to_owned()));
+            assert_eq!(verdict(&stopped), ExitVerdict::Cancelled("cancelled by a person".to_owned()));
         }
         assert_eq!(
             verdict(&ending(Exit::Code(10), "")),
-            Verdict::Cancelled("the worker was asked to stop".to_owned())
+            ExitVerdict::Cancelled("the worker was asked to stop".to_owned())
         );
     }
 
     #[test]
     fn a_worker_that_vanished_is_lost_only_if_it_had_begun() {
-        assert_eq!(verdict(&ending(Exit::Unseen, "")), Verdict::Lost);
-        assert_eq!(verdict(&ending(Exit::Code(11), "")), Verdict::Lost);
+        assert_eq!(verdict(&ending(Exit::Unseen, "")), ExitVerdict::Lost);
+        assert_eq!(verdict(&ending(Exit::Code(11), "")), ExitVerdict::Lost);
         assert_eq!(
             verdict(&Ending {
                 state: State::Queued,
                 ..ending(Exit::Unseen, "")
             }),
-            Verdict::Stands
+            ExitVerdict::Stands
         );
         assert_eq!(
             verdict(&Ending {
                 state: State::Queued,
                 ..ending(Exit::Code(11), "")
             }),
-            Verdict::Stands
+            ExitVerdict::Stands
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What scheduler, ingester and orders share.
+//! What the scheduler, the follower and the life of the runs share.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,14 @@ use crate::experiment::RunId;
 use crate::run_dir::{Lock, RunDir};
 use crate::store::Store;
 
-use super::{Change, Executor, JobsConfig, Slot, catch_up};
+use super::executor::Executor;
+use super::ingester;
+use super::{Change, DeviceSlot, JobsConfig};
 
 /// Changes that a slow listener may fall behind before it misses some.
 const CHANGES: usize = 256;
 /// Time after which a run that could not be worked on is tried again.
-const ASIDE: Duration = Duration::from_secs(60);
+const SET_ASIDE: Duration = Duration::from_secs(60);
 
 /// The state behind [`super::Jobs`].
 pub(super) struct Inner {
@@ -29,10 +31,10 @@ pub(super) struct Inner {
     /// Tells the scheduler that a run or a device may be ready.
     pub wake: Notify,
     workers: Mutex<BTreeMap<RunId, AtWork>>,
-    aside: Mutex<BTreeMap<RunId, Aside>>,
+    set_aside: Mutex<BTreeMap<RunId, SetAside>>,
     changes: broadcast::Sender<Change>,
     tasks: Mutex<JoinSet<()>>,
-    _hold: Lock,
+    _data_dir_lock: Lock,
 }
 
 /// A worker that lives.
@@ -51,7 +53,7 @@ pub(super) struct AtWork {
 }
 
 /// A run that no device is given for a while, because its directory cannot be written for instance.
-struct Aside {
+struct SetAside {
     /// When it is tried again.
     until: Instant,
     /// Why, as pages say it.
@@ -59,7 +61,7 @@ struct Aside {
 }
 
 impl Inner {
-    pub fn new(store: Store, hold: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> Inner {
+    pub fn new(store: Store, data_dir_lock: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> Inner {
         Inner {
             config,
             store,
@@ -67,10 +69,10 @@ impl Inner {
             turn: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             workers: Mutex::default(),
-            aside: Mutex::default(),
+            set_aside: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
             tasks: Mutex::default(),
-            _hold: hold,
+            _data_dir_lock: data_dir_lock,
         }
     }
 
@@ -84,11 +86,11 @@ impl Inner {
 
     /// Takes in what is new in a run directory and tells listeners and the scheduler.
     pub async fn catch_up(&self, dir: &RunDir) -> anyhow::Result<()> {
-        if let Some(change) = catch_up(&self.store, dir).await? {
+        if let Some(change) = ingester::catch_up(&self.store, dir).await? {
             // Nobody may be listening.
             let _ = self.changes.send(change.clone());
             // Somebody could write to its directory.
-            self.end_aside(&change.run).await?;
+            self.end_set_aside(&change.run).await?;
             self.wake.notify_one();
         }
         Ok(())
@@ -119,8 +121,8 @@ impl Inner {
     /// Gives the device of a run back and starts others instead, until some time has passed or its events say
     /// something new: a run that cannot be worked on, and whose events cannot say so, would else be next again at once.
     pub async fn set_aside(&self, run: &RunId, reason: String) -> anyhow::Result<()> {
-        let until = Instant::now() + ASIDE;
-        locked(&self.aside).insert(run.clone(), Aside { until, reason });
+        let until = Instant::now() + SET_ASIDE;
+        locked(&self.set_aside).insert(run.clone(), SetAside { until, reason });
         self.workers().remove(run);
         self.store.set_aside(run).await?;
         if let Some(state) = self.store.run(run).await?.map(|run| run.state) {
@@ -132,22 +134,22 @@ impl Inner {
 
     /// Why a run is set aside, if it is.
     pub fn obstacle(&self, run: &RunId) -> Option<String> {
-        locked(&self.aside).get(run).map(|aside| aside.reason.clone())
+        locked(&self.set_aside).get(run).map(|aside| aside.reason.clone())
     }
 
     /// Lets the runs wait for a device again that were set aside long enough ago.
-    pub async fn end_asides(&self) -> anyhow::Result<()> {
+    pub async fn end_due_set_asides(&self) -> anyhow::Result<()> {
         let now = Instant::now();
-        let due = |(run, aside): (&RunId, &Aside)| (aside.until <= now).then(|| run.clone());
-        let runs: Vec<RunId> = locked(&self.aside).iter().filter_map(due).collect();
+        let due = |(run, aside): (&RunId, &SetAside)| (aside.until <= now).then(|| run.clone());
+        let runs: Vec<RunId> = locked(&self.set_aside).iter().filter_map(due).collect();
         for run in runs {
-            self.end_aside(&run).await?;
+            self.end_set_aside(&run).await?;
         }
         Ok(())
     }
 
-    async fn end_aside(&self, run: &RunId) -> anyhow::Result<()> {
-        let Some(aside) = locked(&self.aside).remove(run) else {
+    async fn end_set_aside(&self, run: &RunId) -> anyhow::Result<()> {
+        let Some(aside) = locked(&self.set_aside).remove(run) else {
             return Ok(());
         };
         // The claim of one that is worked on again is its device's.
@@ -156,18 +158,18 @@ impl Inner {
         }
         let released = self.store.release(run).await;
         if released.is_err() {
-            locked(&self.aside).insert(run.clone(), aside);
+            locked(&self.set_aside).insert(run.clone(), aside);
         }
         Ok(released?)
     }
 
     /// The devices and who is on them.
-    pub fn slots(&self) -> Vec<Slot> {
+    pub fn slots(&self) -> Vec<DeviceSlot> {
         let mut workers: Vec<(RunId, String)> = self.workers().iter().map(|(run, at)| (run.clone(), at.device.clone())).collect();
         // A device that is named twice takes two runs: each worker fills one of its places.
         let slot = |device: &String| {
             let at = workers.iter().position(|(_, taken)| taken == device);
-            Slot {
+            DeviceSlot {
                 device: device.clone(),
                 run: at.map(|at| workers.remove(at).0),
             }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::jobs::JobsConfig;
 use crate::jobs::executor::{limit_memory, memory_kills, use_threads};
-use crate::jobs::exit::{Ending, Exit, Verdict, verdict};
+use crate::jobs::exit::{Ending, Exit, ExitVerdict, verdict};
 use crate::jobs::inner::Inner;
 use crate::playground::frame::{Frame, HEAD, lengths};
 use crate::playground::{Reply, Request};
@@ -316,8 +316,8 @@ impl Process {
             log: &log,
         };
         match verdict(&ending) {
-            Verdict::Failed(reason) | Verdict::Cancelled(reason) => anyhow::bail!("the playground's process failed: {reason}"),
-            Verdict::Stands | Verdict::Lost => anyhow::bail!("the playground's process is gone"),
+            ExitVerdict::Failed(reason) | ExitVerdict::Cancelled(reason) => anyhow::bail!("the playground's process failed: {reason}"),
+            ExitVerdict::Stands | ExitVerdict::Lost => anyhow::bail!("the playground's process is gone"),
         }
     }
 }

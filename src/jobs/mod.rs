@@ -1,22 +1,25 @@
-//! Carrying out runs: the queue's orders, the scheduler, the executor, the ingester.
+//! The life of a run on the server's side: from the order of a person to the rows of the database.
 //!
-//! The order of reading: this file (the handle that pages and commands use), `orders` (what people ask
-//! for), `cancel` (stopping a run), `scheduler` (which run starts where), `executor` (how a worker process is started),
-//! `exit` (why one ended), `settle` and `recover` (what is written when nobody else did), `ingester` and `reindex` (from run
-//! directories to the database), `looker` (the process behind the playground).
+//! In reading order: this file (the handle that pages and commands use), `lifecycle` (every transition of a run: orders,
+//! the start of a worker, its end), `scheduler` (which run starts where), `executor` (how a worker process is started),
+//! `exit` (why one ended), `ingester` (from a run directory to the database), `follower` (all run directories, at the start and
+//! from then on), `inner` (what these share), `reindex` (the database anew), `data_dir_lock` (one server to a data
+//! directory), `inspector` (the process behind the playground).
+//!
+//! ```text
+//! scheduler, follower, the handle -> lifecycle -> inner -> ingester, executor -> exit
+//! ```
 
-mod cancel;
 mod data_dir_lock;
 mod executor;
 mod exit;
+mod follower;
 mod ingester;
 mod inner;
 mod inspector;
-mod orders;
-mod recover;
+mod lifecycle;
 mod reindex;
 mod scheduler;
-mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +37,6 @@ use crate::store::Store;
 pub use data_dir_lock::lock_data_dir;
 pub use executor::{Executor, Job, LocalProcesses, Worker};
 pub use exit::Exit;
-pub use ingester::catch_up;
 pub use inspector::Unanswered;
 pub use reindex::reindex;
 
@@ -78,7 +80,7 @@ pub struct Change {
 
 /// A device and who is on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct DeviceSlot {
     /// Such as `cpu` or `gpu:0`.
     pub device: String,
     /// The run that uses it.
@@ -106,27 +108,27 @@ pub struct Jobs {
     looker: Looker,
 }
 
-/// Picks up what an earlier server left, then starts scheduler and ingester, with workers as processes of
-/// this machine. Call within a tokio runtime, with the data directory locked ([`lock_data_dir`]).
+/// Picks up what an earlier server left, then starts the scheduler and the follower, with workers as processes of
+/// this machine. Call within a tokio runtime, once the data directory is [locked](lock_data_dir).
 ///
 /// # Errors
 /// A data directory or database that cannot be read.
-pub async fn start(store: Store, hold: Lock, config: JobsConfig) -> anyhow::Result<Jobs> {
+pub async fn start(store: Store, data_dir_lock: Lock, config: JobsConfig) -> anyhow::Result<Jobs> {
     let executor = LocalProcesses {
         program: config.worker.clone(),
     };
-    start_with(store, hold, config, Box::new(executor)).await
+    start_with(store, data_dir_lock, config, Box::new(executor)).await
 }
 
 /// As [`start`], with another way to start workers.
 ///
 /// # Errors
 /// As [`start`].
-pub async fn start_with(store: Store, hold: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> anyhow::Result<Jobs> {
-    let inner = Arc::new(Inner::new(store, hold, config, executor));
-    recover::recover(&inner).await?;
+pub async fn start_with(store: Store, data_dir_lock: Lock, config: JobsConfig, executor: Box<dyn Executor>) -> anyhow::Result<Jobs> {
+    let inner = Arc::new(Inner::new(store, data_dir_lock, config, executor));
+    follower::recover(&inner).await?;
     inner.spawn(scheduler::run(inner.clone()));
-    inner.spawn(ingester::follow(inner.clone()));
+    inner.spawn(follower::follow(inner.clone()));
     let (looker, desk) = Looker::new(Launch::new(&inner.config));
     inner.spawn(inspector::run(inner.clone(), desk));
     Ok(Jobs { inner, looker })
@@ -145,7 +147,7 @@ impl Jobs {
     /// # Errors
     /// A run directory that cannot be written, named.
     pub async fn submit(&self, runs: &[RunSpec], priority: i64) -> Result<Submitted, Error> {
-        orders::submit(&self.inner, runs, priority).await
+        lifecycle::submit(&self.inner, runs, priority).await
     }
 
     /// Stops a run: a waiting one at once, a running one after it has written its checkpoint.
@@ -153,7 +155,7 @@ impl Jobs {
     /// # Errors
     /// A run that has ended, or works on another machine.
     pub async fn cancel(&self, run: &RunId) -> Result<(), Error> {
-        cancel::cancel(&self.inner, run).await
+        lifecycle::cancel(&self.inner, run).await
     }
 
     /// Queues a failed or cancelled run again; it goes on from its latest checkpoint.
@@ -161,7 +163,7 @@ impl Jobs {
     /// # Errors
     /// A run that is waiting, running or finished.
     pub async fn retry(&self, run: &RunId) -> Result<(), Error> {
-        orders::retry(&self.inner, run).await
+        lifecycle::retry(&self.inner, run).await
     }
 
     /// Queues a run again from nothing: its checkpoints, results and history are removed, and those of every run made from
@@ -170,7 +172,7 @@ impl Jobs {
     /// # Errors
     /// A run that is running, or one made from it that is.
     pub async fn restart(&self, run: &RunId) -> Result<(), Error> {
-        orders::restart(&self.inner, run).await
+        lifecycle::restart(&self.inner, run).await
     }
 
     /// Moves a waiting run in the queue; higher goes first. Runs that it waits for move up with it.
@@ -178,7 +180,7 @@ impl Jobs {
     /// # Errors
     /// A run that does not wait.
     pub async fn set_priority(&self, run: &RunId, priority: i64) -> Result<(), Error> {
-        orders::set_priority(&self.inner, run, priority).await
+        lifecycle::set_priority(&self.inner, run, priority).await
     }
 
     /// Asks `umbra inspect-server`, as soon as those who asked before have their answers. `file` is an image that was handed in, or
@@ -195,13 +197,13 @@ impl Jobs {
         self.inner.subscribe()
     }
 
-    /// Why a run is passed over for now although it may be its turn: its directory cannot be written, for instance.
+    /// Why a run is set aside for now, although it may be its turn: its directory cannot be written, for instance.
     pub fn obstacle(&self, run: &RunId) -> Option<String> {
         self.inner.obstacle(run)
     }
 
     /// The devices and who is on them, in the order of the settings.
-    pub fn devices(&self) -> Vec<Slot> {
+    pub fn devices(&self) -> Vec<DeviceSlot> {
         self.inner.slots()
     }
 

@@ -1,15 +1,15 @@
 //! Rebuilding the database from the run directories.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 
-use crate::run_dir::{RunDir, sync_dir};
+use crate::run_dir::{RunDir, remove_if_present, sync_dir};
 use crate::store::Store;
 
-use crate::jobs::{catch_up, lock_data_dir};
+use super::data_dir_lock::lock_data_dir;
+use super::ingester::catch_up;
 
 /// Rebuilds the database from the run directories beside the old one, then puts it in its place. Returns
 /// how many runs it has.
@@ -19,7 +19,8 @@ use crate::jobs::{catch_up, lock_data_dir};
 /// database then stands as it was.
 pub async fn reindex(data_dir: &Path) -> anyhow::Result<usize> {
     let _lock = lock_data_dir(data_dir)?;
-    let (new, old) = (data_dir.join("umbra.db.new"), data_dir.join("umbra.db"));
+    let new = data_dir.join("umbra.db.new");
+    let old = data_dir.join("umbra.db");
     remove_database(&new)?;
     let store = Store::open_file(&new).await?;
     let mut runs = 0;
@@ -39,10 +40,8 @@ fn remove_database(path: &Path) -> anyhow::Result<()> {
     for suffix in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
-        match fs::remove_file(&file) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).with_context(|| file.display().to_string()),
-            _ => {}
-        }
+        let file = Path::new(&file);
+        remove_if_present(file).with_context(|| file.display().to_string())?;
     }
     Ok(())
 }

@@ -6,9 +6,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 
-use super::backend::{F, Kernels, MlpTensors, NormTensors, Statistics};
-use super::ops::{BlockExtras, Factors, TransformerOps};
-use super::recompute::{self, BlockTensors};
+use super::backend::Kernels;
+use super::ops::TransformerOps;
+use super::recompute;
+use super::tensors::{BlockExtras, BlockTensors, F, Factors, MlpTensors, NormTensors, Statistics};
 
 #[derive(Debug)]
 struct Gelu;

@@ -3,46 +3,10 @@
 use burn::backend::Backend;
 #[cfg(feature = "gpu")]
 use burn::backend::Cube;
-use burn::backend::tensor::FloatTensor;
 
 use super::composed;
-use super::ops::Factors;
 use super::slices::adamw::Step;
-
-/// A backend's float tensor.
-pub type F<B> = FloatTensor<B>;
-
-/// A norm's weights.
-#[derive(Clone, Debug)]
-pub struct NormTensors<B: Backend> {
-    pub gamma: F<B>,
-    pub beta: F<B>,
-    pub epsilon: f32,
-}
-
-/// Mean and one over the deviation of each row or column that was normalized.
-#[derive(Clone, Debug)]
-pub struct Statistics<B: Backend> {
-    pub mean: F<B>,
-    pub rstd: F<B>,
-}
-
-/// An MLP branch's weights.
-#[derive(Clone, Debug)]
-pub struct MlpTensors<B: Backend> {
-    pub norm: NormTensors<B>,
-    pub weight1: F<B>,
-    pub bias1: F<B>,
-    pub weight2: F<B>,
-    pub bias2: F<B>,
-}
-
-/// Gradients of a linear layer; of the input only if it was wanted.
-pub struct LinearGradients<B: Backend> {
-    pub x: Option<F<B>>,
-    pub weight: F<B>,
-    pub bias: F<B>,
-}
+use super::tensors::{F, Factors, LinearGradients, MlpTensors, NormTensors, Statistics};
 
 /// The halves of every operation. The defaults compose burn's own operations and are right on every backend.
 pub trait Kernels: Backend {

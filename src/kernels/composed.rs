@@ -3,10 +3,9 @@
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
-use super::backend::{F, LinearGradients, MlpTensors, NormTensors, Statistics};
-use super::ops::Factors;
 use super::products::Operand;
 use super::slices::adamw::Step;
+use super::tensors::{F, Factors, LinearGradients, MlpTensors, NormTensors, Statistics};
 
 /// `1 / sqrt(2 π)`
 const DENSITY: f64 = 0.398_942_280_401_432_7;

@@ -4,13 +4,13 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape, TensorData};
 
-use super::backend::{Kernels, LinearGradients, MlpTensors, NormTensors, Statistics};
-use super::ops::Factors;
+use super::backend::Kernels;
 use super::slices::adamw::Step;
 use super::slices::attention::Shape as AttentionShape;
 use super::slices::layer_norm::Norm;
 use super::slices::linear::{Layer, Residual};
 use super::slices::mlp::Mlp;
+use super::tensors::{Factors, LinearGradients, MlpTensors, NormTensors, Statistics};
 use super::{composed, slices, work};
 
 impl Kernels for Flex {

@@ -14,6 +14,7 @@ mod ops;
 mod products;
 mod recompute;
 mod slices;
+mod tensors;
 #[cfg(test)]
 mod tests;
 pub mod work;
@@ -22,10 +23,11 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 pub use memory::keep_freed_memory;
-pub use ops::Factors;
-use ops::{BlockExtras, OptimizerOps, TransformerOps};
+use ops::{OptimizerOps, TransformerOps};
 pub use products::{products_are_rounded, round_products};
 pub use slices::adamw::Step as AdamWStep;
+use tensors::BlockExtras;
+pub use tensors::Factors;
 
 /// GELU with the exact normal distribution.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -1,44 +1,14 @@
 //! The operations as burn's dispatch sees them: every backend listed here, with and without gradients.
 
-use std::sync::Arc;
-
 #[cfg(feature = "gpu")]
 use burn::backend::Cube;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, backend_extension};
 
-use super::backend::{Kernels, MlpTensors, NormTensors};
-use super::recompute::{self, BlockTensors};
+use super::backend::Kernels;
+use super::recompute;
 use super::slices::adamw::Step;
-
-/// What the branches of images are multiplied by: one factor each, or none at all for 1 everywhere.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Factors(Arc<[f32]>);
-
-impl Factors {
-    /// One factor an image.
-    pub fn new(factors: Vec<f32>) -> Self {
-        Factors(factors.into())
-    }
-
-    /// Every image's, empty for 1 everywhere.
-    pub fn as_slice(&self) -> &[f32] {
-        &self.0
-    }
-}
-
-/// What a block needs besides tensors.
-#[derive(Clone, Debug)]
-pub struct BlockExtras {
-    /// Of the attention branch.
-    pub attention_factors: Factors,
-    /// Of the MLP branch.
-    pub mlp_factors: Factors,
-    /// Added to the variance in both norms.
-    pub epsilon: f32,
-    /// Attention heads.
-    pub heads: usize,
-}
+use super::tensors::{BlockExtras, BlockTensors, Factors, MlpTensors, NormTensors};
 
 /// What a transformer is made of.
 #[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]

@@ -11,7 +11,7 @@ use burn::backend::Backend;
 use burn::backend::TensorMetadata;
 use burn::tensor::{FloatDType, Shape};
 
-use super::backend::F;
+use super::tensors::F;
 
 /// Smallest divisor of a gradient: one of nothing but zeros stays one.
 const SMALLEST: f64 = 1e-30;

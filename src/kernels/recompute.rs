@@ -1,18 +1,7 @@
 //! A whole block out of the halves of its operations, for a gradient that starts from nothing but the block's input.
 
-use super::backend::{F, Kernels, MlpTensors, NormTensors};
-use super::ops::BlockExtras;
-
-/// A block's weights.
-#[derive(Clone, Debug)]
-pub struct BlockTensors<B: Kernels> {
-    pub norm1: NormTensors<B>,
-    pub qkv_weight: F<B>,
-    pub qkv_bias: F<B>,
-    pub proj_weight: F<B>,
-    pub proj_bias: F<B>,
-    pub mlp: MlpTensors<B>,
-}
+use super::backend::Kernels;
+use super::tensors::{BlockExtras, BlockTensors, F};
 
 /// The stream after the block.
 pub fn value<B: Kernels>(x: F<B>, block: BlockTensors<B>, extras: &BlockExtras) -> F<B> {

@@ -2,6 +2,7 @@
 //!
 //! A new method is its file here and its line in `methods!`; nothing else in the code names a method.
 
+mod backbone;
 pub mod beit;
 pub mod blockwise;
 mod byol;
@@ -40,11 +41,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::experiment::measure::Measure;
-use crate::experiment::settings::{DataSettings, TrainSettings};
+use crate::experiment::settings::DataSettings;
 use crate::experiment::{Catalog, MethodInfo, RunSpec, ViewPlan};
-use crate::vit::{DropPath, Vit, VitConfig};
+use crate::vit::{DropPath, Vit};
 use crate::weights::{self, Weights};
 
+pub use backbone::vit_config;
 pub use classifier::Classifier;
 pub use copies::masks_copies;
 pub use masking::Masks;
@@ -261,18 +263,6 @@ pub fn exported<M: Method>(model: &M) -> Weights {
     let mut weights = weights::to_timm(model);
     weights.extend(weights::to_timm(model.encoder()));
     weights
-}
-
-/// The encoder that a run's settings describe.
-///
-/// # Errors
-/// Names the setting that does not fit.
-pub fn vit_config(run: &RunSpec) -> Result<VitConfig, String> {
-    // A random encoder has no training settings, and nothing to remember.
-    let activation_checkpointing = run
-        .section::<TrainSettings>("train")
-        .is_ok_and(|train| train.activation_checkpointing);
-    VitConfig::from_settings(&run.section("data")?, &run.section("model")?, activation_checkpointing)
 }
 
 /// The rule of [`Trainable::layer_of`].

@@ -108,7 +108,7 @@ pub enum EventKind {
     },
     /// Load of the machine.
     System {
-        /// Share of all processors in use, 0 to 100.
+        /// Use of all processors, 0 to 100.
         #[serde(with = "number")]
         cpu_percent: f64,
         /// Memory of the worker in MiB.

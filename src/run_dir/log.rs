@@ -17,7 +17,7 @@ pub struct EventLog {
 impl EventLog {
     /// Opens the log to go on at its end; a torn last line is cut off.
     pub fn open(path: &Path) -> io::Result<EventLog> {
-        let read = EventReader::new(path).read(&Position::default())?;
+        let read = EventReader::new(path).read(&LogPosition::default())?;
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         file.set_len(read.position.offset)?;
         Ok(EventLog {
@@ -29,7 +29,7 @@ impl EventLog {
     /// Opens the log to go on from a checkpoint taken after event `seq`: the work after it is cut, so
     /// that no step is ever there twice; the events of the run's life are kept.
     pub fn resume(path: &Path, seq: u64) -> io::Result<EventLog> {
-        let events = EventReader::new(path).read(&Position::default())?.events;
+        let events = EventReader::new(path).read(&LogPosition::default())?.events;
         let next_seq = events.last().map_or(1, |e| e.seq + 1);
         let mut text = Vec::new();
         for event in events.iter().filter(|e| e.seq <= seq || e.kind.is_lifecycle()) {
@@ -69,7 +69,7 @@ fn line(event: &Event) -> io::Result<Vec<u8>> {
 
 /// How far a reader is. It remembers its last line, to notice when a resumed worker has cut the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
+pub struct LogPosition {
     /// Bytes read, up to the end of a line.
     pub offset: u64,
     /// Place of the last event read; 0 before the first.
@@ -86,7 +86,7 @@ pub struct ReadEvents {
     /// Whether the log was cut behind the position, so that everything known of it is void.
     pub rewound: bool,
     /// Where to go on.
-    pub position: Position,
+    pub position: LogPosition,
 }
 
 /// The reading side; needs no lock and takes whole lines only.
@@ -105,7 +105,7 @@ impl EventReader {
     ///
     /// # Errors
     /// An unreadable file, or a whole line that is not an event; the line's number of bytes is named.
-    pub fn read(&self, from: &Position) -> io::Result<ReadEvents> {
+    pub fn read(&self, from: &LogPosition) -> io::Result<ReadEvents> {
         match self.follow(from)? {
             (read, None) => Ok(read),
             (_, Some(broken)) => Err(io::Error::new(io::ErrorKind::InvalidData, broken)),
@@ -116,7 +116,7 @@ impl EventReader {
     ///
     /// # Errors
     /// An unreadable file.
-    pub fn follow(&self, from: &Position) -> io::Result<(ReadEvents, Option<String>)> {
+    pub fn follow(&self, from: &LogPosition) -> io::Result<(ReadEvents, Option<String>)> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -124,7 +124,7 @@ impl EventReader {
                     ReadEvents {
                         events: Vec::new(),
                         rewound: from.offset > 0,
-                        position: Position::default(),
+                        position: LogPosition::default(),
                     },
                     None,
                 ));
@@ -132,7 +132,7 @@ impl EventReader {
             Err(e) => return Err(e),
         };
         let rewound = from.offset > 0 && !still_there(&mut file, from)?;
-        let mut position = if rewound { Position::default() } else { from.clone() };
+        let mut position = if rewound { LogPosition::default() } else { from.clone() };
         file.seek(SeekFrom::Start(position.offset))?;
         let mut reader = BufReader::new(file);
         let (mut events, mut line, mut broken) = (Vec::new(), Vec::new(), None);
@@ -148,7 +148,7 @@ impl EventReader {
                     break;
                 }
             };
-            position = Position {
+            position = LogPosition {
                 offset: position.offset + line.len() as u64,
                 seq: event.seq,
                 last_len: line.len() as u64,
@@ -161,7 +161,7 @@ impl EventReader {
 }
 
 /// Whether the last line read is still where it was.
-fn still_there(file: &mut File, from: &Position) -> io::Result<bool> {
+fn still_there(file: &mut File, from: &LogPosition) -> io::Result<bool> {
     if fs::File::metadata(file)?.len() < from.offset {
         return Ok(false);
     }
@@ -190,7 +190,7 @@ mod tests {
         let mut log = EventLog::open(&path).unwrap();
         log.append(EventKind::Queued { priority: 3 }).unwrap();
         let reader = EventReader::new(&path);
-        let first = reader.read(&Position::default()).unwrap();
+        let first = reader.read(&LogPosition::default()).unwrap();
         assert_eq!(first.events[0].kind, EventKind::Queued { priority: 3 });
         log.append(metric(1)).unwrap();
         let second = reader.read(&first.position).unwrap();
@@ -209,10 +209,10 @@ mod tests {
             .unwrap()
             .write_all(b"{\"seq\":2,\"ti")
             .unwrap();
-        assert_eq!(EventReader::new(&path).read(&Position::default()).unwrap().events.len(), 1);
+        assert_eq!(EventReader::new(&path).read(&LogPosition::default()).unwrap().events.len(), 1);
         EventLog::open(&path).unwrap().append(metric(2)).unwrap();
         let seqs: Vec<u64> = EventReader::new(&path)
-            .read(&Position::default())
+            .read(&LogPosition::default())
             .unwrap()
             .events
             .iter()
@@ -240,7 +240,7 @@ mod tests {
             )
         };
         std::fs::write(&path, names.iter().enumerate().map(line).collect::<String>()).unwrap();
-        let read = EventReader::new(&path).read(&Position::default()).unwrap();
+        let read = EventReader::new(&path).read(&LogPosition::default()).unwrap();
         let found: Vec<EventKind> = read.events.into_iter().map(|event| event.kind).collect();
         let expected = names.map(|(_, now)| EventKind::Summary {
             name: now.to_owned(),
@@ -262,7 +262,7 @@ mod tests {
         })
         .unwrap();
         log.append(metric(3)).unwrap();
-        let before = EventReader::new(&path).read(&Position::default()).unwrap();
+        let before = EventReader::new(&path).read(&LogPosition::default()).unwrap();
         let mut log = EventLog::resume(&path, checkpoint).unwrap();
         for step in 2..9 {
             log.append(metric(step)).unwrap();

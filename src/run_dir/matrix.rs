@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One side of a [`Matrix`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Axis {
+pub struct MatrixAxis {
     /// What it counts, such as `block`.
     pub title: String,
     /// One label a row or column.
@@ -17,9 +17,9 @@ pub struct Axis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Matrix {
     /// The rows.
-    pub rows: Axis,
+    pub rows: MatrixAxis,
     /// The columns.
-    pub columns: Axis,
+    pub columns: MatrixAxis,
     /// The mean over repetitions, `[rows][columns]`.
     pub mean: Vec<Vec<Option<f64>>>,
     /// The least of the repetitions.
@@ -28,10 +28,10 @@ pub struct Matrix {
     pub high: Vec<Vec<Option<f64>>>,
 }
 
-impl Axis {
+impl MatrixAxis {
     /// An axis of these labels.
-    pub fn new(title: &str, labels: impl IntoIterator<Item = impl ToString>) -> Axis {
-        Axis {
+    pub fn new(title: &str, labels: impl IntoIterator<Item = impl ToString>) -> MatrixAxis {
+        MatrixAxis {
             title: title.to_owned(),
             labels: labels.into_iter().map(|label| label.to_string()).collect(),
         }
@@ -40,7 +40,7 @@ impl Axis {
 
 impl Matrix {
     /// Folds repetitions, `values[row][column]`, into mean and range. A place where one of them is undefined is undefined.
-    pub fn of(rows: Axis, columns: Axis, values: &[Vec<Vec<Option<f64>>>]) -> Matrix {
+    pub fn of(rows: MatrixAxis, columns: MatrixAxis, values: &[Vec<Vec<Option<f64>>>]) -> Matrix {
         let fold = |with: fn(&[f64]) -> f64| {
             let place = |repeated: &Vec<Option<f64>>| {
                 let defined: Option<Vec<f64>> = repeated.iter().copied().collect();
@@ -120,7 +120,7 @@ mod tests {
             vec![vec![Some(0.5), Some(1.0)], vec![Some(0.25), None]],
             vec![vec![Some(-0.5), Some(0.0)], vec![None, None]],
         ];
-        Matrix::of(Axis::new("block", 1..=2), Axis::new("ratio", [0.1, 0.9]), &values)
+        Matrix::of(MatrixAxis::new("block", 1..=2), MatrixAxis::new("ratio", [0.1, 0.9]), &values)
     }
 
     #[test]

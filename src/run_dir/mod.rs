@@ -8,9 +8,9 @@
 //! model.safetensors  the result
 //! snapshots/         the encoder on the way, if that was asked for
 //! subset.tsv         names and classes of the training images, if it uses a part of them
-//! images/          reconstructions and other images, written once
+//! images/            reconstructions and other images, written once
 //! lock               held by the live worker
-//! cancel             why its worker is to stop, from a person's order until it has stopped; written by the server
+//! cancel             a person's request that its worker stop, until it has stopped; written by the server
 //! ```
 
 mod event;
@@ -28,8 +28,8 @@ use crate::experiment::{RunId, RunSpec};
 
 pub use event::{Event, EventKind, History, State};
 pub use lock::{Holder, Lock, LockError};
-pub use log::{EventLog, EventReader, Position, ReadEvents};
-pub use matrix::{Axis, Matrix};
+pub use log::{EventLog, EventReader, LogPosition, ReadEvents};
+pub use matrix::{Matrix, MatrixAxis};
 
 /// Paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl RunDir {
         RunDir::at(data_dir.join("runs").join(id.as_str()))
     }
 
-    /// Every run directory under a data directory, in order of name. Other entries are passed over.
+    /// Every run directory under a data directory, in order of name. Other entries are skipped.
     pub fn all(data_dir: &Path) -> io::Result<Vec<RunDir>> {
         let root = data_dir.join("runs");
         if !root.exists() {
@@ -120,7 +120,7 @@ impl RunDir {
     /// A file that cannot be read or holds a line that is not an event.
     pub fn history(&self) -> io::Result<Option<History>> {
         Ok(History::of(
-            &EventReader::new(&self.events_file()).read(&Position::default())?.events,
+            &EventReader::new(&self.events_file()).read(&LogPosition::default())?.events,
         ))
     }
 
@@ -145,7 +145,7 @@ impl RunDir {
     }
 
     /// `cancel`.
-    pub fn wish_file(&self) -> PathBuf {
+    pub fn cancel_file(&self) -> PathBuf {
         self.path.join("cancel")
     }
 
@@ -195,6 +195,22 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The parent of a bare name is empty text.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync_dir(parent.unwrap_or(Path::new(".")))
+}
+
+/// Removes a file, or a directory with all that is in it. One that is not there is no error.
+pub fn remove_if_present(path: &Path) -> io::Result<()> {
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.or_else(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// Makes a rename or a new entry in `dir` outlast a power cut.

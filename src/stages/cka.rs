@@ -16,7 +16,7 @@ use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram};
 use crate::metrics::encoded::{Encoded, Rows, Tokens};
-use crate::run_dir::{Axis, Matrix};
+use crate::run_dir::{Matrix, MatrixAxis};
 use crate::stages::Work;
 use crate::stages::parent::Parent;
 use crate::train::evaluation::{Accumulator, Part, Sums};
@@ -151,8 +151,8 @@ impl Comparison {
     }
 
     fn matrix(&self) -> Matrix {
-        let rows = Axis::new("block", 1..=self.control.len());
-        Matrix::of(rows, Axis::new("ratio", &self.ratios), &self.sums.values())
+        let rows = MatrixAxis::new("block", 1..=self.control.len());
+        Matrix::of(rows, MatrixAxis::new("ratio", &self.ratios), &self.sums.values())
     }
 }
 

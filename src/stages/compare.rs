@@ -11,7 +11,7 @@ use crate::experiment::settings::CompareSettings;
 use crate::methods::Masks;
 use crate::metrics::cka::{CkaMatrix, FEWEST, Gram};
 use crate::metrics::encoded::{Encoded, Tokens};
-use crate::run_dir::{Axis, Matrix, RunDir};
+use crate::run_dir::{Matrix, MatrixAxis, RunDir};
 use crate::stages::Work;
 use crate::stages::cka::{dealt, grams_of};
 use crate::stages::parent::Parent;
@@ -115,8 +115,8 @@ impl Comparison {
 
     fn matrix(&self, other: &str) -> Matrix {
         let [rows, columns] = [&self.sides[0], &self.sides[1]].map(|side| 1..=side.encoder.config().depth);
-        let columns = Axis::new(&format!("block of {other}"), columns);
-        Matrix::of(Axis::new("block", rows), columns, &self.sums.values())
+        let columns = MatrixAxis::new(&format!("block of {other}"), columns);
+        Matrix::of(MatrixAxis::new("block", rows), columns, &self.sums.values())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::experiment::settings::{DataSettings, ModelSettings, PsnrSettings};
 use crate::methods::{Masks, Method};
 use crate::metrics::pixels::{Denorm, PixelSpace};
 use crate::metrics::psnr::{Errors, Region};
-use crate::run_dir::{Axis, Matrix, RunDir, write_atomic};
+use crate::run_dir::{Matrix, MatrixAxis, RunDir, write_atomic};
 use crate::stages::Work;
 use crate::stages::heat::error_map;
 use crate::stages::psnr::errors;
@@ -113,8 +113,8 @@ impl Gallery {
             .names
             .iter()
             .map(|(number, class)| format!("{} {number}", classes[*class as usize]));
-        let columns = Axis::new("measure", ["masked", "composite", "composite zero"]);
-        reporter.matrix(&EXAMPLES, Matrix::of(Axis::new("image", labels), columns, &decibels))?;
+        let columns = MatrixAxis::new("measure", ["masked", "composite", "composite zero"]);
+        reporter.matrix(&EXAMPLES, Matrix::of(MatrixAxis::new("image", labels), columns, &decibels))?;
         write_image(&EXAMPLES, &tiles(&bytes, self.space.side)?, dir, 0, reporter)
     }
 

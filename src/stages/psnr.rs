@@ -18,7 +18,7 @@ use crate::methods::masking::check_ratio;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::pixels::{Denorm, PixelSpace};
 use crate::metrics::psnr::{Errors, Region, Sums};
-use crate::run_dir::{Axis, Matrix, RunDir};
+use crate::run_dir::{Matrix, MatrixAxis, RunDir};
 use crate::stages::Work;
 use crate::stages::examples::{Gallery, IMAGES, space_of};
 use crate::stages::parent::Parent;
@@ -223,7 +223,7 @@ impl Totals {
                 values.push(row(Sums::pooled));
             }
         }
-        Matrix::of(Axis::new("measure", labels), Axis::new("ratio", &self.ratios), &values)
+        Matrix::of(MatrixAxis::new("measure", labels), MatrixAxis::new("ratio", &self.ratios), &values)
     }
 
     /// The sums of each of [`PSNR_MATRICES`] at one ratio and way back.

@@ -6,7 +6,7 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::experiment::RunId;
-use crate::run_dir::{Event, EventKind, History, Matrix, Position, RunFile, State};
+use crate::run_dir::{Event, EventKind, History, LogPosition, Matrix, RunFile, State};
 
 use super::runs::fold;
 use super::{Error, Progress, Result, Store};
@@ -33,7 +33,7 @@ pub struct News<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// Up to there.
-    pub position: Position,
+    pub position: LogPosition,
     /// Why they cannot be read further.
     pub broken: Option<String>,
 }
@@ -94,7 +94,7 @@ async fn mark(connection: &mut SqliteConnection, run: &RunId) -> Result<Option<M
         .fetch_optional(connection)
         .await?;
     Ok(row.map(|row| Mark {
-        position: Position {
+        position: LogPosition {
             offset: row.offset as u64,
             seq: row.seq as u64,
             last_len: row.last_len as u64,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::experiment::forecast::{Speed, Took};
+use crate::experiment::forecast::{PastRun, Speed};
 use crate::experiment::{Past, Plan, RunId, Together};
 
 use super::{Result, Store};
@@ -28,11 +28,11 @@ impl Store {
 
     /// What ran at a scale before, and how fast training was measured to be.
     pub async fn past(&self, scale: &str, speeds: Vec<Speed>) -> Result<Past> {
-        Ok(Past::new(self.took(scale).await?, speeds))
+        Ok(Past::new(self.past_runs(scale).await?, speeds))
     }
 
     /// The runs of a scale that were finished in one go, the newest first.
-    async fn took(&self, scale: &str) -> Result<Vec<Took>> {
+    async fn past_runs(&self, scale: &str) -> Result<Vec<PastRun>> {
         let rows = sqlx::query!(
             r#"select run.spec, attempt.ended - attempt.started as "seconds!: f64"
                from run join attempt on attempt.run_id = run.run_id and attempt.attempt = run.attempt
@@ -44,12 +44,12 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let took = rows.into_iter().map(|row| {
-            Ok(Took {
+        let runs = rows.into_iter().map(|row| {
+            Ok(PastRun {
                 run: self.specs.read(row.spec)?,
                 seconds: row.seconds,
             })
         });
-        took.collect()
+        runs.collect()
     }
 }

@@ -75,7 +75,7 @@ fn shrinking(norm: Tensor<1>, limit: f64) -> Tensor<1> {
 /// # Errors
 /// Whatever went wrong on the device since it was last asked.
 pub fn scalar(tensor: Tensor<1>) -> Result<f32> {
-    let data = tensor.try_into_data().context("the device failed at its work")?;
+    let data = tensor.try_into_data().context("the device failed")?;
     data.iter::<f32>().next().context("a tensor without elements has no number")
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::optimizer::Group;
+use super::parameter_group::ParameterGroup;
 
 /// Momentum whose rate for each matrix follows the ratio of the norms of weights and gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ impl Lars {
         gradient: Tensor<1>,
         moments: Vec<Tensor<1>>,
         lr: f64,
-        group: &Group,
+        group: &ParameterGroup,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let mut gradient = gradient;
         if group.dims > 1 {
@@ -67,7 +67,7 @@ mod tests {
             momentum: 0.9,
             trust: Some(TRUST),
         };
-        let group = Group {
+        let group = ParameterGroup {
             lr_scale: 1.0,
             weight_decay: 0.01,
             dims,

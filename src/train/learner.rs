@@ -1,6 +1,6 @@
 //! A model together with its optimizer, behind a face that does not depend on the model's type.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use burn::tensor::{Device, Tensor};
 
 use super::gradients::{NamedGradients, scalar};
@@ -44,15 +44,15 @@ impl StepReport {
     ///
     /// # Errors
     /// One sentence with the step and every term.
-    pub fn check(&self, step: u64) -> Result<(), String> {
+    pub fn check(&self, step: u64) -> Result<()> {
         if self.terms.iter().all(|(_, value)| value.is_finite()) {
             return Ok(());
         }
         let terms: Vec<String> = self.terms.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        Err(format!(
+        bail!(
             "the loss is no longer a number at step {step} ({}): lower train.base_lr, or limit train.clip_grad_norm",
             terms.join(", ")
-        ))
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! How long training is, in batches, steps and epochs.
 
+use anyhow::{Result, ensure};
+
 use crate::experiment::settings::{RepeatSettings, TrainSettings};
 
 /// How many batches make a step, and how many of them an epoch.
@@ -22,7 +24,7 @@ pub struct Length {
 /// Where a run ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct End {
-    /// Share of its steps that is done.
+    /// Fraction of its steps that is done.
     pub share: f64,
     /// Whether its schedules end there too, or are those of a run that is done in full.
     pub rescaled: bool,
@@ -41,14 +43,13 @@ impl Length {
     ///
     /// # Errors
     /// One sentence if the data does not fill a single step.
-    pub fn new(train: &TrainSettings, images: usize) -> Result<Length, String> {
+    pub fn new(train: &TrainSettings, images: usize) -> Result<Length> {
         let batches_per_epoch = (images / train.batch_size) as u64;
-        if batches_per_epoch == 0 {
-            return Err(format!(
-                "train.batch_size = {} is larger than the data: it must be at most {images}, the number of training images",
-                train.batch_size
-            ));
-        }
+        ensure!(
+            batches_per_epoch > 0,
+            "train.batch_size = {} is larger than the data: it must be at most {images}, the number of training images",
+            train.batch_size
+        );
         Length::of(train, batches_per_epoch)
     }
 
@@ -56,15 +57,14 @@ impl Length {
     ///
     /// # Errors
     /// As [`Length::new`].
-    pub fn repeated(train: &TrainSettings, samples: usize) -> Result<Length, String> {
+    pub fn repeated(train: &TrainSettings, samples: usize) -> Result<Length> {
         let batches_per_epoch = (samples / train.batch_size) as u64;
-        if batches_per_epoch == 0 {
-            return Err(format!(
-                "train.batch_size = {} is larger than an epoch: it must be at most {samples}, the images of an epoch \
-                 (repeat.epoch_samples)",
-                train.batch_size
-            ));
-        }
+        ensure!(
+            batches_per_epoch > 0,
+            "train.batch_size = {} is larger than an epoch: it must be at most {samples}, the images of an epoch \
+             (repeat.epoch_samples)",
+            train.batch_size
+        );
         Length::of(train, batches_per_epoch)
     }
 
@@ -77,13 +77,12 @@ impl Length {
         Length { end, ..self }
     }
 
-    fn of(train: &TrainSettings, batches_per_epoch: u64) -> Result<Length, String> {
+    fn of(train: &TrainSettings, batches_per_epoch: u64) -> Result<Length> {
         let gradient_accumulation = train.gradient_accumulation as u64;
-        if gradient_accumulation > batches_per_epoch {
-            return Err(format!(
-                "train.gradient_accumulation = {gradient_accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"
-            ));
-        }
+        ensure!(
+            gradient_accumulation <= batches_per_epoch,
+            "train.gradient_accumulation = {gradient_accumulation} would never make a step: it must be at most {batches_per_epoch}, the batches of an epoch"
+        );
         Ok(Length {
             epochs: train.epochs,
             batches_per_epoch,
@@ -187,19 +186,25 @@ mod tests {
         };
         let whole = Length::repeated(&train, 100).unwrap();
         assert_eq!((whole.ending(&repeat(1.0)).steps(), whole.ending(&repeat(0.25)).steps()), (12, 3));
-        assert!(Length::repeated(&train, 15).unwrap_err().contains("repeat.epoch_samples"));
+        assert!(
+            Length::repeated(&train, 15)
+                .unwrap_err()
+                .to_string()
+                .contains("repeat.epoch_samples")
+        );
         train.gradient_accumulation = 7;
-        assert!(Length::repeated(&train, 100).unwrap_err().contains("must be at most 6"));
+        assert!(Length::repeated(&train, 100).unwrap_err().to_string().contains("must be at most 6"));
     }
 
     #[test]
     fn data_that_fills_no_step_is_refused_with_what_is_allowed() {
         let mut train = crate::train::tests::settings();
         (train.batch_size, train.gradient_accumulation) = (16, 4);
-        assert!(Length::new(&train, 15).unwrap_err().contains("must be at most 15"));
+        assert!(Length::new(&train, 15).unwrap_err().to_string().contains("must be at most 15"));
         assert!(
             Length::new(&train, 63)
                 .unwrap_err()
+                .to_string()
                 .contains("must be at most 3, the batches of an epoch")
         );
         assert_eq!(Length::new(&train, 64).unwrap().steps(), train.epochs);

@@ -11,6 +11,7 @@ pub mod lars;
 pub mod learner;
 pub mod length;
 pub mod optimizer;
+pub mod parameter_group;
 pub mod report;
 pub mod schedule;
 pub mod self_test;
@@ -240,7 +241,7 @@ impl Session<'_> {
         counters.step += 1;
         let read = is_cpu(&self.device) || counters.step.is_multiple_of(GPU_READ_EVERY) || counters.step == length.steps();
         let report = course.learner().step(passes, rates, read)?;
-        report.check(counters.step).map_err(Error::msg)?;
+        report.check(counters.step)?;
         if read {
             counters.window.add(&report.terms);
             counters.epoch.add(&report.terms);

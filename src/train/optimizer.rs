@@ -11,24 +11,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::gradients::NamedGradients;
 use super::lars::Lars;
+use super::parameter_group::ParameterGroup;
 use super::schedule::Rates;
 use crate::experiment::settings::TrainSettings;
 use crate::kernels::{self, AdamWStep};
 use crate::methods::Trainable;
 use crate::weights::{HostTensor, Weights};
-
-/// What is special to one parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Group {
-    /// Factor on the learning rate.
-    pub lr_scale: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Dimensions of the parameter.
-    pub dims: usize,
-    /// Whether its learning rate stays at the peak.
-    pub keeps_rate: bool,
-}
 
 /// How one parameter is updated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +43,7 @@ const EPSILON: f64 = 1e-8;
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Rule,
-    groups: BTreeMap<String, Group>,
+    groups: BTreeMap<String, ParameterGroup>,
     clip_grad_norm: f64,
     clip_grad_norm_per_parameter: f64,
     steps: u64,
@@ -67,13 +55,13 @@ pub struct Optimizer {
 impl Optimizer {
     /// An optimizer for `model` with the run's decay, layer decay and clipping.
     pub fn new<T: Trainable>(rule: Rule, train: &TrainSettings, model: &T) -> Self {
-        let mut places = Places {
+        let mut places = ParameterPaths {
             path: Vec::new(),
             found: Vec::new(),
         };
         model.visit(&mut places);
         let last = model.depth() + 1;
-        let group = |path: &str, dims: usize| Group {
+        let group = |path: &str, dims: usize| ParameterGroup {
             lr_scale: train.layer_decay.powi((last - model.layer_of(path)) as i32),
             weight_decay: if T::decays(path, dims) { train.weight_decay } else { 0.0 },
             dims,
@@ -108,7 +96,7 @@ impl Optimizer {
     }
 
     /// What is special to the parameter at `path`.
-    pub fn group(&self, path: &str) -> Option<Group> {
+    pub fn group(&self, path: &str) -> Option<ParameterGroup> {
         self.groups.get(path).copied()
     }
 
@@ -226,12 +214,12 @@ impl AdamW {
     }
 }
 
-struct Places {
+struct ParameterPaths {
     path: Vec<String>,
     found: Vec<(String, usize)>,
 }
 
-impl ModuleVisitor for Places {
+impl ModuleVisitor for ParameterPaths {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
     }

@@ -23,7 +23,7 @@ pub struct Reporter {
     log: EventLog,
     path: String,
     last_seq: u64,
-    pace: Option<Pace>,
+    pace: Option<LoggedPace>,
     /// Not on every operating system.
     system: Option<System>,
     system_due: Instant,
@@ -33,7 +33,7 @@ pub struct Reporter {
 
 /// Where the current stretch of work began and when it was last told.
 #[derive(Debug)]
-struct Pace {
+struct LoggedPace {
     began: Instant,
     first_step: u64,
     told: Instant,
@@ -127,7 +127,7 @@ impl Reporter {
     /// Says that a stretch of work begins at `step`, for speed and remaining time.
     pub fn begin(&mut self, step: u64) {
         let now = Instant::now();
-        self.pace = Some(Pace {
+        self.pace = Some(LoggedPace {
             began: now,
             first_step: step,
             told: now,

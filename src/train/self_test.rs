@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
@@ -68,7 +69,7 @@ impl fmt::Display for Agreement {
 ///
 /// # Errors
 /// What differed first, as the part of a sentence.
-pub fn compare(device: &Device) -> Result<Agreement, String> {
+pub fn compare(device: &Device) -> Result<Agreement> {
     judge(&trace(&Device::flex().autodiff())?, &trace(device)?)
 }
 
@@ -81,10 +82,10 @@ struct Trace {
     gradients: BTreeMap<String, Vec<f32>>,
 }
 
-fn trace(device: &Device) -> Result<Trace, String> {
+fn trace(device: &Device) -> Result<Trace> {
     let run = tiny_run()?;
-    let train = run.section::<TrainSettings>("train")?;
-    let mut model = Mae::new(&run, 1, device)?;
+    let train = run.section::<TrainSettings>("train").map_err(Error::msg)?;
+    let mut model = Mae::new(&run, 1, device).map_err(Error::msg)?;
     let mut optimizer = Optimizer::adamw(&train, &model);
     let mut gradients = NamedGradients::of(&model, &loss(&model, 0, device));
     let parameters = weights::collect(&model).into_keys();
@@ -100,7 +101,7 @@ fn trace(device: &Device) -> Result<Trace, String> {
     for step in 0..STEPS {
         let loss = loss(&model, step, device);
         let gradients = NamedGradients::of(&model, &loss);
-        trace.losses.push(f64::from(scalar(loss).map_err(|error| format!("{error:#}"))?));
+        trace.losses.push(f64::from(scalar(loss)?));
         model = optimizer.step(model, gradients, Rates::constant(RATE));
     }
     Ok(trace)
@@ -116,14 +117,14 @@ fn loss(model: &Mae, step: u64, device: &Device) -> Tensor<1> {
     model.loss(&images(step, device), &info).total
 }
 
-fn tiny_run() -> Result<RunSpec, String> {
+fn tiny_run() -> Result<RunSpec> {
     let mut request = Request::default();
     let model = MODEL.map(|(key, value)| (key.to_owned(), value));
     request.set.insert("model".to_owned(), model.into());
     let size = ("image_size".to_owned(), Value::Int(SIDE as i64));
     request.set.insert("data".to_owned(), [size].into());
     let scale = &Scale::built_in()[0];
-    single_run(Stage::Pretrain, "mae", scale, &catalog(), &request, 0, None).map_err(|e| e.to_string())
+    Ok(single_run(Stage::Pretrain, "mae", scale, &catalog(), &request, 0, None)?)
 }
 
 /// Noise.
@@ -139,25 +140,24 @@ fn images(step: u64, device: &Device) -> Inputs {
 }
 
 /// Compares; a number that is none agrees with nothing.
-fn judge(cpu: &Trace, gpu: &Trace) -> Result<Agreement, String> {
+fn judge(cpu: &Trace, gpu: &Trace) -> Result<Agreement> {
     let mut agreement = Agreement::default();
     for (step, (right, found)) in cpu.losses.iter().zip(&gpu.losses).enumerate() {
         let difference = (found / right - 1.0).abs();
         if difference.is_nan() || difference > LOSS_TOLERANCE {
-            return Err(format!("the loss of step {} is {found} and should be {right}", step + 1));
+            bail!("the loss of step {} is {found} and should be {right}", step + 1);
         }
         agreement.losses = agreement.losses.max(difference);
     }
     let longest = cpu.gradients.values().map(|gradient| length(gradient)).fold(0.0, f64::max);
     for (path, right) in &cpu.gradients {
-        let found = gpu.gradients.get(path).ok_or_else(|| format!("`{path}` has no gradient"))?;
+        let found = gpu.gradients.get(path).with_context(|| format!("`{path}` has no gradient"))?;
         let difference: Vec<f32> = right.iter().zip(found).map(|(right, found)| found - right).collect();
         let difference = length(&difference) / length(right).max(NO_GRADIENT * longest);
         if difference.is_nan() || difference > GRADIENT_TOLERANCE {
-            let (percent, allowed) = (100.0 * difference, 100.0 * GRADIENT_TOLERANCE);
-            return Err(format!(
-                "the gradient of `{path}` is {percent:.1} % off, more than the {allowed} % allowed"
-            ));
+            let percent = 100.0 * difference;
+            let allowed = 100.0 * GRADIENT_TOLERANCE;
+            bail!("the gradient of `{path}` is {percent:.1} % off, more than the {allowed} % allowed");
         }
         agreement.gradients = agreement.gradients.max(difference);
     }
@@ -200,9 +200,9 @@ mod tests {
     fn a_wrong_loss_is_named_by_its_step() {
         let (right, mut wrong) = (cpu(), cpu());
         wrong.losses[2] *= 1.002;
-        assert!(judge(&right, &wrong).unwrap_err().contains("the loss of step 3 is"));
+        assert!(judge(&right, &wrong).unwrap_err().to_string().contains("the loss of step 3 is"));
         wrong.losses[2] = f64::NAN;
-        assert!(judge(&right, &wrong).unwrap_err().contains("is NaN and should be"));
+        assert!(judge(&right, &wrong).unwrap_err().to_string().contains("is NaN and should be"));
     }
 
     #[test]
@@ -215,11 +215,12 @@ mod tests {
         assert!(
             judge(&right, &wrong)
                 .unwrap_err()
+                .to_string()
                 .contains(&format!("the gradient of `{name}` is 5.1 % off"))
         );
         scale(&mut wrong, f32::NAN);
         assert!(judge(&right, &wrong).is_err());
         wrong.gradients.remove(name);
-        assert!(judge(&right, &wrong).unwrap_err().contains("has no gradient"));
+        assert!(judge(&right, &wrong).unwrap_err().to_string().contains("has no gradient"));
     }
 }

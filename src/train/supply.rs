@@ -1,4 +1,4 @@
-//! Whether images come fast enough: the loader's rate, the trainer's, and the share of time spent waiting.
+//! Whether images come fast enough: the loader's rate, the trainer's, and the fraction of time spent waiting.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::experiment::measure;
 
 /// Shortest time over which rates are told ("ours": evens out single steps).
 const STRETCH: Duration = Duration::from_secs(5);
-/// Share of the time spent waiting from which the loader is in the way ("ours").
+/// Fraction of the time spent waiting from which the loader is in the way ("ours").
 const MUCH_WAITING: f64 = 0.1;
-/// Share of their time that the loader's threads work when nothing but themselves holds them up. A GPU computes while its
+/// Fraction of their time that the loader's threads work when nothing but themselves holds them up. A GPU computes while its
 /// host waits for images, so that waiting alone does not say that images are what is missing.
 const BUSY: f64 = 0.9;
 
@@ -44,19 +44,19 @@ struct Stretch {
     batches: u64,
     waited: Duration,
     /// Waiting and working.
-    took: Duration,
+    elapsed: Duration,
 }
 
 /// Speeds over a stretch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Rates {
+struct SupplyRates {
     /// Images a second that all loader threads would make if they never had to wait for room.
     loader: f64,
     /// Images a second that training would take if it never had to wait for images.
     trainer: f64,
-    /// Share of the trainer's time spent waiting for images.
+    /// Fraction of the trainer's time spent waiting for images.
     wait_share: f64,
-    /// Share of the loader's time spent working; above 1 if it worked during an evaluation, too.
+    /// Fraction of the loader's time spent working; above 1 if it worked during an evaluation, too.
     busy_share: f64,
 }
 
@@ -92,8 +92,8 @@ impl Supply {
     }
 
     /// Says how long a step took, waiting for its images included.
-    pub(super) fn worked(&mut self, took: Duration) {
-        self.stretch.took += took;
+    pub(super) fn worked(&mut self, elapsed: Duration) {
+        self.stretch.elapsed += elapsed;
     }
 
     /// Adds points to the curves `speed/…` where curves have points and a stretch is over, and warns once if the loader is
@@ -102,7 +102,7 @@ impl Supply {
     /// # Errors
     /// The log cannot be written.
     pub(super) fn tell(&mut self, at: &At, reporter: &mut Reporter) -> Result<()> {
-        let long = self.stretch.took >= self.least;
+        let long = self.stretch.elapsed >= self.least;
         if !at.on_curve() || !(long || at.last() && !self.told.rates) {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Supply {
         reporter.metric(&measure::SPEED_WAIT_SHARE, at.step, rates.wait_share)?;
         if long && rates.starving() && !self.told.warning {
             self.told.warning = true;
-            reporter.warning(rates.warning(self.stretch.took))?;
+            reporter.warning(rates.warning(self.stretch.elapsed))?;
         }
         self.told.rates = true;
         (self.stretch, self.made_before) = (Stretch::default(), made);
@@ -125,34 +125,34 @@ impl Supply {
 
 impl Stretch {
     /// The rates, if both sides did something.
-    fn rates(&self, made: Made, threads: usize, images: usize) -> Option<Rates> {
-        let worked = self.took.saturating_sub(self.waited);
+    fn rates(&self, made: Made, threads: usize, images: usize) -> Option<SupplyRates> {
+        let worked = self.elapsed.saturating_sub(self.waited);
         if made.busy.is_zero() || worked.is_zero() {
             return None;
         }
         let per_second = |batches: u64, time: Duration| (batches * images as u64) as f64 / time.as_secs_f64();
-        Some(Rates {
+        Some(SupplyRates {
             loader: per_second(made.batches, made.busy) * threads as f64,
             trainer: per_second(self.batches, worked),
-            wait_share: self.waited.as_secs_f64() / self.took.as_secs_f64(),
-            busy_share: made.busy.as_secs_f64() / (self.took.as_secs_f64() * threads as f64),
+            wait_share: self.waited.as_secs_f64() / self.elapsed.as_secs_f64(),
+            busy_share: made.busy.as_secs_f64() / (self.elapsed.as_secs_f64() * threads as f64),
         })
     }
 }
 
-impl Rates {
+impl SupplyRates {
     /// Whether training is slower than it could be because images are missing.
     fn starving(&self) -> bool {
         self.wait_share > MUCH_WAITING && self.busy_share > BUSY
     }
 
-    fn warning(&self, took: Duration) -> String {
+    fn warning(&self, elapsed: Duration) -> String {
         format!(
             "the loader is the bottleneck: training waited for images {:.0} % of the last {:.0} s (the loader makes {:.0} images/s, \
              training could take {:.0}); give the worker more threads, choose lighter augmentation, or store the images at \
              twice data.image_size",
             100.0 * self.wait_share,
-            took.as_secs_f64(),
+            elapsed.as_secs_f64(),
             self.loader,
             self.trainer
         )
@@ -166,23 +166,24 @@ mod tests {
     use crate::data::augment::Augment;
     use crate::data::loader::{LoaderPlan, TrainLoader};
     use crate::experiment::settings::AugmentSettings;
-    use crate::run_dir::{EventKind, EventLog, EventReader, Position, RunDir};
+    use crate::run_dir::{EventKind, EventLog, EventReader, LogPosition, RunDir};
 
     fn made(batches: u64, millis: u64) -> Made {
         let busy = Duration::from_millis(millis);
         Made { batches, busy }
     }
 
-    fn stretch(batches: u64, waited: u64, took: u64) -> Stretch {
-        let (waited, took) = (Duration::from_millis(waited), Duration::from_millis(took));
-        Stretch { batches, waited, took }
+    fn stretch(batches: u64, waited: u64, elapsed: u64) -> Stretch {
+        let waited = Duration::from_millis(waited);
+        let elapsed = Duration::from_millis(elapsed);
+        Stretch { batches, waited, elapsed }
     }
 
     #[test]
     fn rates_are_those_of_either_side_without_the_other() {
         // Ten batches of 32: the trainer worked 8 s of 10, two threads worked 4 s between them.
         let rates = stretch(10, 2000, 10_000).rates(made(10, 4000), 2, 32).unwrap();
-        let expected = Rates {
+        let expected = SupplyRates {
             loader: 160.0,
             trainer: 40.0,
             wait_share: 0.2,
@@ -230,7 +231,7 @@ mod tests {
             supply.tell(&At { step, steps, epoch }, &mut reporter).unwrap();
         }
         assert!(supply.next().unwrap_err().to_string().contains("the images ended"));
-        let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
+        let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
         events.into_iter().map(|event| event.kind).collect()
     }
 

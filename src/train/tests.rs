@@ -29,7 +29,7 @@ use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::methods::mae::{Mae, masked_mean_square, normalize_patches};
 use crate::methods::{self, Inputs, Losses, Masks, Method, MethodVisitor, StepInfo, Trainable, golden, with_method};
 use crate::rng::{Purpose, stream};
-use crate::run_dir::{Event, EventKind, EventLog, EventReader, Position, RunDir};
+use crate::run_dir::{Event, EventKind, EventLog, EventReader, LogPosition, RunDir};
 use crate::vit::patchify;
 use crate::weights::{HostTensor, Weights};
 
@@ -236,7 +236,7 @@ fn train_in(root: &Path, course: &mut Toy, steps: Option<u64>) -> Result<Ended> 
 
 fn metrics(root: &Path) -> Vec<(String, u64, f64)> {
     let events = EventReader::new(&root.join("events.jsonl"))
-        .read(&Position::default())
+        .read(&LogPosition::default())
         .unwrap()
         .events;
     let metric = |event: Event| match event.kind {

@@ -8,7 +8,7 @@ use super::At;
 use super::report::Reporter;
 use crate::experiment::Alarm;
 
-/// The first alarms are looked at after this share of the run: at the start every image looks the same to a network
+/// The first alarms are looked at after this fraction of the run: at the start every image looks the same to a network
 /// ("ours").
 const SETTLED: f64 = 0.1;
 /// Under which name it is remembered that the run was warned.
@@ -42,7 +42,7 @@ pub(super) fn watch(
 mod tests {
     use super::*;
     use crate::experiment::{Side, measure};
-    use crate::run_dir::{EventKind, EventLog, EventReader, Position, RunDir};
+    use crate::run_dir::{EventKind, EventLog, EventReader, LogPosition, RunDir};
 
     const ALARMS: &[Alarm] = &[
         Alarm {
@@ -70,7 +70,7 @@ mod tests {
             let terms = [("entropy".to_owned(), *entropy), ("spread".to_owned(), *spread)];
             watch(ALARMS, &at, &terms, memory, &mut reporter).unwrap();
         }
-        let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
+        let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
         let message = |kind| match kind {
             EventKind::Warning { message } => Some(message),
             _ => None,

@@ -7,7 +7,9 @@ use axum::http::request::Parts;
 
 use crate::experiment::RunId;
 use crate::web::error::{Error, Result};
-use crate::web::guard::BODY_LIMIT;
+
+/// Largest body of a request, in bytes.
+pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Names and values, in the order they came; forms have fields that no struct could list.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -15,12 +15,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::web::error::{Error, Failure, Result};
-use crate::web::fields::encode;
+use crate::web::fields::{BODY_LIMIT, encode};
 use crate::web::playground::uploads::UPLOAD_LIMIT;
 use crate::web::session::tokens::{Caller, Sessions};
-
-/// Largest body of a request, in bytes.
-pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Longest address of a request, in bytes; the longest of ours names some hundred runs.
 const ADDRESS_LIMIT: usize = 16 * 1024;

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::web::error::{Error, Failure};
-use crate::web::guard::{BODY_LIMIT, guard};
+use crate::web::fields::BODY_LIMIT;
+use crate::web::guard::guard;
 use crate::web::playground::uploads::UPLOAD_LIMIT;
 use crate::web::state::{AppState, Site};
 use crate::web::{api, assets, charts, launch, live, playground, runs, session, studies};

@@ -79,7 +79,7 @@ pub(super) fn prepare(device: &Device, info: &DeviceInfo, self_test: bool, data_
     reporter.phase("checking the GPU against the CPU")?;
     let agreement = self_test::compare(device).map_err(|difference| {
         anyhow!(
-            "{} does not compute what the CPU does: {difference}; train with --device cpu, or set UMBRA_SKIP_SELF_TEST=1 to use it all the same",
+            "{} does not compute what the CPU does: {difference:#}; train with --device cpu, or set UMBRA_SKIP_SELF_TEST=1 to use it all the same",
             info.description
         )
     })?;

@@ -46,7 +46,7 @@ fn options() -> WorkOptions {
 fn carry_out(data_dir: &Path, run: &RunSpec) -> (RunDir, Outcome, Vec<Event>) {
     let dir = RunDir::create(data_dir, run).unwrap();
     let outcome = work(&dir, &options());
-    let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
+    let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
     assert_declared(run.stage, &events);
     (dir, outcome, events)
 }
@@ -151,10 +151,10 @@ fn every_method_goes_through_every_stage_it_has() {
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         for alarm in method.alarms {
             assert!(
-                !metrics(&events, &format!("train/{}", alarm.term)).is_empty(),
+                !metrics(&events, &format!("train/{}", alarm.term.short())).is_empty(),
                 "{}: {}",
                 method.name,
-                alarm.term
+                alarm.term.short()
             );
         }
         let scored = if method.reconstructs { &[Stage::Psnr][..] } else { &[] };
@@ -291,7 +291,7 @@ fn tokenizers_with_gradients_are_learned_step_by_step_and_go_on_where_they_were(
         let cut: Vec<&str> = events.lines().filter(|line| !line.contains("\"finished\"")).collect();
         fs::write(again.events_file(), cut.join("\n") + "\n").unwrap();
         assert_eq!(work(&again, &options()), Outcome::Finished);
-        let events = EventReader::new(&again.events_file()).read(&Position::default()).unwrap().events;
+        let events = EventReader::new(&again.events_file()).read(&LogPosition::default()).unwrap().events;
         let resumed = |event: &Event| {
             matches!(
                 event.kind,

@@ -97,9 +97,9 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
 const LONGEST: usize = 400;
 
 /// A source file: where it is below the repository, and its text.
-struct Source {
-    path: String,
-    text: String,
+pub struct Source {
+    pub path: String,
+    pub text: String,
 }
 
 impl Source {
@@ -122,7 +122,7 @@ impl Source {
     }
 
     /// The code without comments and tests: a test may reach up for its material.
-    fn tested_code(&self) -> String {
+    pub fn tested_code(&self) -> String {
         let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
         let code = self.code();
         if is_test {
@@ -160,7 +160,7 @@ fn files(folder: &str, endings: &[&str]) -> Vec<Source> {
     found
 }
 
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let sources = files("src", &["rs"]);
     assert!(sources.len() > 10, "the sources were not found");
     sources

@@ -19,9 +19,9 @@ async fn open(data_dir: &Path, worker_memory: Option<u64>) -> (Store, Jobs) {
         grace: Duration::from_secs(20),
         worker_memory,
     };
-    let hold = jobs::lock_data_dir(data_dir).unwrap();
+    let lock = jobs::lock_data_dir(data_dir).unwrap();
     let store = Store::open(data_dir).await.unwrap();
-    (store.clone(), jobs::start(store, hold, config).await.unwrap())
+    (store.clone(), jobs::start(store, lock, config).await.unwrap())
 }
 
 async fn until(store: &Store, id: &RunId, what: &str, done: impl Fn(&Run) -> bool) -> Run {

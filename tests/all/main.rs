@@ -3,6 +3,7 @@
 mod architecture;
 mod browser;
 mod browser_playground;
+mod circles;
 mod commands;
 mod gl;
 mod jobs;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use umbra::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use umbra::methods::catalog;
-use umbra::run_dir::{Event, EventKind, EventReader, Position, RunDir};
+use umbra::run_dir::{Event, EventKind, EventReader, LogPosition, RunDir};
 
 /// The binary under test.
 pub const UMBRA: &str = env!("CARGO_BIN_EXE_umbra");
@@ -68,7 +68,7 @@ pub fn tiny_run(stage: Stage, method: &str, parent: Option<&RunSpec>, changes: &
 /// Every event of a run.
 pub fn events(dir: &RunDir) -> Vec<Event> {
     EventReader::new(&dir.events_file())
-        .read(&Position::default())
+        .read(&LogPosition::default())
         .expect("the log is readable")
         .events
 }

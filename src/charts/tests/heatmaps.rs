@@ -2,10 +2,10 @@
 
 use super::*;
 
-pub fn heatmap(rows: usize, columns: usize, scale: Scale, theme: Theme) -> Heatmap {
+pub fn heatmap(rows: usize, columns: usize, scale: ColorScale, theme: Theme) -> Heatmap {
     let value = |row: usize, column: usize| match scale {
-        Scale::Unit => 1.0 - (row * column) as f64 / (rows * columns) as f64,
-        Scale::Around(end) => end * ((row as f64 - column as f64) / rows as f64),
+        ColorScale::Unit => 1.0 - (row * column) as f64 / (rows * columns) as f64,
+        ColorScale::Around(end) => end * ((row as f64 - column as f64) / rows as f64),
     };
     let cell = |row: usize, column: usize| HeatCell {
         value: (row + column > 0).then(|| value(row, column)),
@@ -31,7 +31,7 @@ pub fn heatmap(rows: usize, columns: usize, scale: Scale, theme: Theme) -> Heatm
 #[test]
 fn a_heat_map_tells_every_number_and_what_is_undefined() {
     for theme in [Theme::Auto, Theme::Light, Theme::Dark] {
-        let svg = heatmap(12, 9, Scale::Unit, theme).svg();
+        let svg = heatmap(12, 9, ColorScale::Unit, theme).svg();
         check(&svg);
         assert_eq!(svg.matches("<title>block ").count(), 12 * 9);
         assert!(svg.contains("MAE &amp; friends") && svg.contains("<title>block 3, ratio 4</title>"));
@@ -39,14 +39,14 @@ fn a_heat_map_tells_every_number_and_what_is_undefined() {
         // The light end of the map, and the numbers at the ends of its bar.
         assert!(svg.contains("#F9ED52") || svg.contains("#f9ed52"), "{svg}");
     }
-    check(&heatmap(0, 0, Scale::Unit, Theme::Auto).svg());
-    check(&heatmap(60, 60, Scale::Around(0.2), Theme::Auto).svg());
+    check(&heatmap(0, 0, ColorScale::Unit, Theme::Auto).svg());
+    check(&heatmap(60, 60, ColorScale::Around(0.2), Theme::Auto).svg());
 }
 
 #[test]
 fn equal_numbers_have_equal_colors_whatever_the_others_are() {
     let one = |other: f64| {
-        let mut map = heatmap(1, 2, Scale::Unit, Theme::Light);
+        let mut map = heatmap(1, 2, ColorScale::Unit, Theme::Light);
         map.bar = false;
         map.cells[0][0].value = Some(0.4);
         map.cells[0][1].value = Some(other);
@@ -62,7 +62,7 @@ fn equal_numbers_have_equal_colors_whatever_the_others_are() {
 
 #[test]
 fn charts_beside_each_other_are_one_image() {
-    let map = || heatmap(4, 3, Scale::Unit, Theme::Light).svg();
+    let map = || heatmap(4, 3, ColorScale::Unit, Theme::Light).svg();
     let svg = grid("All \"models\"", &[map(), map(), map()], 2);
     assert!(svg.contains("viewBox=\"0 0 9280 6080\""), "{}", &svg[..300]);
     assert_eq!(svg.matches("<svg").count(), 4);
@@ -74,7 +74,7 @@ fn charts_beside_each_other_are_one_image() {
 
 #[test]
 fn a_png_has_the_colors_and_the_text_of_the_chart() {
-    let mut map = heatmap(2, 2, Scale::Unit, Theme::Light);
+    let mut map = heatmap(2, 2, ColorScale::Unit, Theme::Light);
     map.cells.iter_mut().flatten().for_each(|cell| cell.value = Some(1.0));
     let image = image::load_from_memory(&png(&map.svg()).unwrap()).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (920, 600));

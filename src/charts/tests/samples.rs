@@ -87,11 +87,15 @@ fn heats(theme: Theme) -> [(&'static str, String); 3] {
     let heat = |scale| heatmaps::heatmap(12, 9, scale, theme);
     let model = |_| {
         let bar = false;
-        Heatmap { bar, ..heat(Scale::Unit) }.svg()
+        Heatmap {
+            bar,
+            ..heat(ColorScale::Unit)
+        }
+        .svg()
     };
     [
-        ("heat", heat(Scale::Unit).svg()),
-        ("difference", heat(Scale::Around(0.5)).svg()),
+        ("heat", heat(ColorScale::Unit).svg()),
+        ("difference", heat(ColorScale::Around(0.5)).svg()),
         ("models", grid("Models", &(0..4).map(model).collect::<Vec<_>>(), 2)),
     ]
 }

@@ -15,7 +15,7 @@ pub struct Jitter {
     pub contrast: f32,
     /// Of the blend with the image in gray.
     pub saturation: f32,
-    /// Share of a full turn of the color wheel, at most 0.5.
+    /// Fraction of a full turn of the color wheel, at most 0.5.
     pub hue: f32,
 }
 

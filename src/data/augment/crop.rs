@@ -21,7 +21,7 @@ const ASPECT: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 pub enum Crop {
     /// A random rectangle, resized to the view.
     Resized {
-        /// Smallest area of the rectangle, as a share of the image's.
+        /// Smallest area of the rectangle, as a fraction of the image's.
         min_area: f64,
         /// Largest area, as the smallest.
         max_area: f64,

@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 
 /// Tries to place a rectangle before the view is left as it is (timm).
 const TRIES: usize = 10;
-/// Smallest and largest share of the view (timm).
+/// Smallest and largest fraction of the view (timm).
 const AREA: (f64, f64) = (0.02, 1.0 / 3.0);
 /// Smallest height over width; the largest is its inverse (timm).
 const ASPECT: f64 = 0.3;

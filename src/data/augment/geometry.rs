@@ -19,12 +19,12 @@ pub(super) fn shear_y(image: &mut Image, amount: f32, fill: [u8; 3]) {
     warp(image, [1.0, 0.0, 0.0, amount, 1.0, 0.0], fill);
 }
 
-/// Moves left by a share of the width.
+/// Moves left by a fraction of the width.
 pub(super) fn translate_x(image: &mut Image, share: f32, fill: [u8; 3]) {
     warp(image, [1.0, 0.0, share * image.width as f32, 0.0, 1.0, 0.0], fill);
 }
 
-/// Moves up by a share of the height.
+/// Moves up by a fraction of the height.
 pub(super) fn translate_y(image: &mut Image, share: f32, fill: [u8; 3]) {
     warp(image, [1.0, 0.0, 0.0, 0.0, 1.0, share * image.height as f32], fill);
 }

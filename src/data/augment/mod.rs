@@ -30,7 +30,7 @@ const SOLARIZE_FROM: u16 = 128;
 
 /// What may happen to one view. Every step but the crop has a chance in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
+pub struct AugmentRecipe {
     /// Which part of the image is seen.
     pub crop: Crop,
     /// Chance of a left-right flip.
@@ -51,9 +51,9 @@ pub struct Recipe {
     pub random_erasing: f64,
 }
 
-impl From<&AugmentSettings> for Recipe {
-    fn from(settings: &AugmentSettings) -> Recipe {
-        Recipe {
+impl From<&AugmentSettings> for AugmentRecipe {
+    fn from(settings: &AugmentSettings) -> AugmentRecipe {
+        AugmentRecipe {
             crop: match settings.crop.as_str() {
                 "resized" => Crop::Resized {
                     min_area: settings.crop_scale_min,
@@ -81,7 +81,7 @@ impl From<&AugmentSettings> for Recipe {
 /// Makes the views of images.
 #[derive(Clone, Debug)]
 pub struct Augment {
-    views: Vec<View>,
+    views: Vec<PlannedView>,
     image_size: usize,
     /// What a warped image shows beyond its border: the mean color of the data.
     fill: [u8; 3],
@@ -91,8 +91,8 @@ pub struct Augment {
 
 /// How one view is made.
 #[derive(Clone, Debug)]
-struct View {
-    recipe: Recipe,
+struct PlannedView {
+    recipe: AugmentRecipe,
     side: usize,
     /// The view whose crop, flip and RandAugment it has, often itself.
     geometry: usize,
@@ -126,8 +126,8 @@ impl Augment {
                 geometry == nth || plan[geometry].geometry_of.is_none(),
                 "view {geometry} shares its geometry itself"
             );
-            View {
-                recipe: Recipe::from(&view.augment),
+            PlannedView {
+                recipe: AugmentRecipe::from(&view.augment),
                 side: view.side,
                 geometry,
             }
@@ -164,7 +164,7 @@ impl Augment {
     /// # Panics
     /// When there is no such view or `out` has another length.
     pub fn view(&self, nth: usize, image: &Image, draws: &mut Draws, out: &mut [f32]) {
-        let View { recipe, side, geometry } = &self.views[nth];
+        let PlannedView { recipe, side, geometry } = &self.views[nth];
         let (shape, rng) = (&self.views[*geometry].recipe, &mut draws.geometry);
         let mut view = shape.crop.cut(image, *side, rng);
         if happens(shape.hflip, rng) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::ensure;
 
 pub use self::meter::{Made, Meter};
-use self::order::Order;
+use self::order::BatchOrder;
 use self::prefetch::Prefetch;
 use super::augment::Augment;
 use super::mix::Mix;
@@ -66,7 +66,7 @@ pub fn batches_per_epoch(images: usize, batch_size: usize) -> u64 {
 }
 
 /// Which images stand in a batch, and in which pass over the split each does.
-fn places(order: &Order, images: usize, plan: &LoaderPlan, step: u64) -> (Vec<u64>, Vec<u32>) {
+fn places(order: &BatchOrder, images: usize, plan: &LoaderPlan, step: u64) -> (Vec<u64>, Vec<u32>) {
     let size = plan.batch_size as u64;
     let first = if plan.repeated.is_some() {
         step * size
@@ -92,7 +92,7 @@ impl TrainLoader {
     /// Begins to make batches at once. A batch larger than a split that is not repeated gives none.
     pub fn new(split: Split, augment: Augment, mix: Option<Mix>, plan: LoaderPlan) -> TrainLoader {
         let per_epoch = plan.repeated.unwrap_or_else(|| batches_per_epoch(split.len(), plan.batch_size));
-        let order = Order::new(plan.seed, split.len());
+        let order = BatchOrder::new(plan.seed, split.len());
         let batches = plan.first_batch..per_epoch * plan.epochs;
         let make = move |step: u64, stop: &AtomicBool| {
             let (passes, indices) = places(&order, split.len(), &plan, step);

@@ -11,15 +11,15 @@ const KEPT: usize = 2;
 
 /// A permutation for each pass, shared by the threads of a loader.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct BatchOrder {
     seed: u64,
     len: usize,
     recent: Mutex<Vec<(u64, Arc<Vec<u32>>)>>,
 }
 
-impl Order {
-    pub(super) fn new(seed: u64, len: usize) -> Order {
-        Order {
+impl BatchOrder {
+    pub(super) fn new(seed: u64, len: usize) -> BatchOrder {
+        BatchOrder {
             seed,
             len,
             recent: Mutex::default(),
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_a_permutation_of_its_own_and_the_same_whenever_it_is_asked_for() {
-        let order = Order::new(5, 100);
+        let order = BatchOrder::new(5, 100);
         let first = order.of(0);
         let mut sorted = first.to_vec();
         sorted.sort_unstable();
@@ -58,7 +58,7 @@ mod tests {
             assert_ne!(order.of(epoch), first);
         }
         assert_eq!(order.of(0), first);
-        assert_eq!(Order::new(5, 100).of(0), first);
-        assert_ne!(Order::new(6, 100).of(0), first);
+        assert_eq!(BatchOrder::new(5, 100).of(0), first);
+        assert_ne!(BatchOrder::new(6, 100).of(0), first);
     }
 }

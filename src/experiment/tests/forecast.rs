@@ -1,7 +1,7 @@
 //! What studies need together, and how long it will take.
 
 use super::*;
-use crate::experiment::forecast::{Basis, Speed, Took, distinct, duration};
+use crate::experiment::forecast::{Basis, PastRun, Speed, distinct, duration};
 
 fn planned(study: &Study, scale: &Scale) -> Plan {
     plan(study, scale, &catalog(), &request(&[("data", "train_images", Value::Int(2048))])).unwrap()
@@ -45,7 +45,7 @@ fn a_time_is_expected_by_the_runs_that_are_most_alike() {
     let plan = planned(&study(), &scale(""));
     let [short, again, long] = [("mae", 0), ("mae", 1), ("mae_long", 0)].map(|(row, seed)| finetuned(&plan, row, seed));
     let other = finetuned(&plan, "random", 0);
-    let took = |run: &RunSpec, seconds| Took {
+    let took = |run: &RunSpec, seconds| PastRun {
         run: run.clone().into(),
         seconds,
     };

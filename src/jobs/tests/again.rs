@@ -86,7 +86,7 @@ async fn a_worker_that_has_not_stopped_when_its_server_ends_is_stopped_by_the_ne
     let jobs = bench.serve(&[BEGIN, FINISH].concat()).await;
     let reason = "cancelled by a person; the worker did not stop within 0.5 s and was killed";
     assert_eq!(jobs.until(&run, State::Cancelled).await.reason.as_deref(), Some(reason));
-    assert!(!bench.run_dir(&run).wish_file().exists());
+    assert!(!bench.run_dir(&run).cancel_file().exists());
 }
 
 #[tokio::test]

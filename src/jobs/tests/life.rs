@@ -73,7 +73,7 @@ async fn each_way_to_die_has_its_reason() {
         assert_eq!(jobs.until(&run, State::Failed).await.reason.as_deref(), Some(reason));
         assert_eq!(
             jobs.devices(),
-            [Slot {
+            [DeviceSlot {
                 device: "cpu".to_owned(),
                 run: None
             }],
@@ -86,7 +86,7 @@ async fn each_way_to_die_has_its_reason() {
 #[tokio::test]
 async fn a_worker_that_cannot_be_started_fails_its_run() {
     let bench = Bench::new();
-    let hold = lock_data_dir(bench.dir.path()).unwrap();
+    let lock = lock_data_dir(bench.dir.path()).unwrap();
     let store = Store::open(bench.dir.path()).await.unwrap();
     let worker = PathBuf::from("/nowhere/umbra");
     let (data_dir, devices) = (bench.dir.path().to_owned(), bench.devices.clone());
@@ -98,7 +98,7 @@ async fn a_worker_that_cannot_be_started_fails_its_run() {
         grace: bench.grace,
         worker_memory: None,
     };
-    let jobs = start(store, hold, config).await.unwrap();
+    let jobs = start(store, lock, config).await.unwrap();
     let run = spec(Stage::Pretrain, 0, None);
     jobs.submit(std::slice::from_ref(&run), 0).await.unwrap();
     let reason = jobs.until(&run, State::Failed).await.reason.unwrap();

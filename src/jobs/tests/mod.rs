@@ -82,9 +82,9 @@ impl Bench {
             grace: self.grace,
             worker_memory: None,
         };
-        let hold = lock_data_dir(self.dir.path()).unwrap();
+        let lock = lock_data_dir(self.dir.path()).unwrap();
         let store = Store::open(self.dir.path()).await.unwrap();
-        start_with(store, hold, config, executor).await.unwrap()
+        start_with(store, lock, config, executor).await.unwrap()
     }
 }
 

@@ -7,7 +7,8 @@ use burn::backend::Flex;
 use burn::tensor::activation::relu;
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 
-use super::backend::{F, Kernels, MlpTensors, NormTensors};
+use super::backend::Kernels;
+use super::tensors::{F, MlpTensors, NormTensors};
 use super::*;
 use plain::{HEADS, Inputs, factors};
 

@@ -8,7 +8,7 @@ use sqlx::{Row, Sqlite};
 
 use super::*;
 use crate::experiment::{RunId, RunSpec, Stage, Value};
-use crate::run_dir::{Axis, Event, EventKind, Matrix, Position, RunFile, State};
+use crate::run_dir::{Event, EventKind, LogPosition, Matrix, MatrixAxis, RunFile, State};
 
 /// A run of a test; runs with different seeds are different.
 pub(crate) fn spec(stage: Stage, seed: u64, parent: Option<&RunSpec>) -> RunSpec {
@@ -69,7 +69,7 @@ async fn shelf() -> Shelf {
 
 fn mark_at(seq: u64) -> Mark {
     Mark {
-        position: Position {
+        position: LogPosition {
             offset: seq * 10,
             seq,
             last_len: 10,
@@ -192,7 +192,7 @@ async fn what_the_events_say_is_what_the_store_answers() {
 async fn a_matrix_comes_back_as_it_was_and_goes_with_its_run() {
     let shelf = shelf().await;
     let (run, other) = (spec(Stage::Cka, 0, None), spec(Stage::Cka, 1, None));
-    let axis = |title: &str| Axis::new(title, 1..=2);
+    let axis = |title: &str| MatrixAxis::new(title, 1..=2);
     let values = vec![vec![vec![Some(0.1 + 0.2)], vec![None]]; 2];
     let matrix = Matrix::of(axis("block"), axis("ratio"), &values);
     let event = |name: &str| EventKind::Matrix {

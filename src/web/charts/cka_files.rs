@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use crate::charts::{HeatCell, Heatmap, LineChart, PALETTE, Scale, Series, Theme, grid};
+use crate::charts::{ColorScale, HeatCell, Heatmap, LineChart, PALETTE, Series, Theme, grid};
 use crate::experiment::RunId;
 use crate::experiment::measure::CKA_MATRIX;
 use crate::run_dir::Matrix;
@@ -124,7 +124,7 @@ pub struct Drawing<'a> {
     /// The run that others are compared with.
     pub base: Option<&'a Found>,
     /// Which color a number has, the same for all.
-    pub scale: Scale,
+    pub scale: ColorScale,
 }
 
 impl<'a> Drawing<'a> {
@@ -142,8 +142,8 @@ impl<'a> Drawing<'a> {
                 .filter_map(move |(one, row, column)| value(one, Some(base), row, column))
         });
         let scale = match view {
-            View::Difference => Scale::around(differences),
-            _ => Scale::Unit,
+            View::Difference => ColorScale::around(differences),
+            _ => ColorScale::Unit,
         };
         Drawing { view, base, scale }
     }

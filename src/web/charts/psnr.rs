@@ -261,15 +261,15 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
 
 #[cfg(test)]
 mod tests {
-    use crate::run_dir::Axis;
+    use crate::run_dir::MatrixAxis;
     use crate::web::charts::psnr::*;
 
     #[test]
     fn a_measure_of_plain_pixels_stands_in_for_that_of_normalized_ones() {
         let matrix = |labels: [&str; 2]| {
             Matrix::of(
-                Axis::new("measure", labels),
-                Axis::new("ratio", [0.5]),
+                MatrixAxis::new("measure", labels),
+                MatrixAxis::new("ratio", [0.5]),
                 &[vec![vec![Some(1.0)]], vec![vec![Some(2.0)]]],
             )
         };

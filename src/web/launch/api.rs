@@ -10,7 +10,7 @@ use crate::app::launch::{LaunchRequest, LaunchTarget, RunTarget, Start};
 use crate::experiment::{Stage, Values};
 use crate::web::App;
 use crate::web::error::{Error, Failure};
-use crate::web::guard::BODY_LIMIT;
+use crate::web::fields::BODY_LIMIT;
 
 /// What to queue: either `study`, or `method` and `stage`.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use crate::experiment::{Scale, Study};
-use crate::jobs::Slot;
+use crate::jobs::DeviceSlot;
 use crate::run_dir::State as RunState;
 use crate::store::{Run, RunFilter, Sort};
 use crate::web::error::Result;
@@ -34,7 +34,7 @@ struct HomePage<'a> {
     total: u64,
     running: Vec<Run>,
     recent: Vec<Run>,
-    devices: Vec<Slot>,
+    devices: Vec<DeviceSlot>,
 }
 
 /// A study and how far it is wherever it was begun.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::*;
 use crate::experiment::{Request as Wish, RunId, Value, single_run};
-use crate::run_dir::{Axis, Matrix};
+use crate::run_dir::{Matrix, MatrixAxis};
 
 /// A finished run of three blocks and two ratios that found `first` less a little for every block and ratio.
 fn compared(data_dir: &Path, method: &str, after: Stage, first: f64) -> RunId {
@@ -19,7 +19,7 @@ fn compared(data_dir: &Path, method: &str, after: Stage, first: f64) -> RunId {
     let draws = |block, ratio| vec![Some(value(block, ratio) - 0.01), Some(value(block, ratio) + 0.01)];
     let mut values: Vec<Vec<Vec<Option<f64>>>> = (0..3).map(|block| (0..2).map(|ratio| draws(block, ratio)).collect()).collect();
     values[2][1] = vec![None, None];
-    let matrix = Matrix::of(Axis::new("block", 1..=3), Axis::new("ratio", [0.1, 0.9]), &values);
+    let matrix = Matrix::of(MatrixAxis::new("block", 1..=3), MatrixAxis::new("ratio", [0.1, 0.9]), &values);
     let name = "cka".to_owned();
     let found = [EventKind::Matrix { name, matrix }, summary("cka.mean", first), finished()];
     write_run(data_dir, &run, [queued(), started()].into_iter().chain(found).collect());
@@ -131,7 +131,11 @@ async fn a_studys_runs_are_found_in_the_order_of_its_rows() {
     let plan = plan(&study, &Scale::built_in()[0], &catalog(), &Default::default()).unwrap();
     let site = Site::new(|dir| {
         for run in plan.runs.iter().filter(|run| run.stage == Stage::Cka && run.method != "cmae") {
-            let matrix = Matrix::of(Axis::new("block", 1..=1), Axis::new("ratio", [0.1]), &[vec![vec![Some(0.5)]]]);
+            let matrix = Matrix::of(
+                MatrixAxis::new("block", 1..=1),
+                MatrixAxis::new("ratio", [0.1]),
+                &[vec![vec![Some(0.5)]]],
+            );
             let name = "cka".to_owned();
             write_run(dir, run, vec![queued(), started(), EventKind::Matrix { name, matrix }, finished()]);
         }
@@ -157,7 +161,7 @@ async fn seeds_of_one_encoder_are_drawn_as_their_mean_unless_asked_for_one_by_on
     let site = Site::new(|dir| {
         for run in plan.runs.iter().filter(|run| run.stage == Stage::Cka && run.method == "rmae") {
             let draws = vec![Some(0.5 + 0.25 * run.seed as f64)];
-            let matrix = Matrix::of(Axis::new("block", 1..=1), Axis::new("ratio", [0.1]), &[vec![draws]]);
+            let matrix = Matrix::of(MatrixAxis::new("block", 1..=1), MatrixAxis::new("ratio", [0.1]), &[vec![draws]]);
             let name = "cka".to_owned();
             ids.push((run.seed, run.id.clone()));
             write_run(dir, run, vec![queued(), started(), EventKind::Matrix { name, matrix }, finished()]);

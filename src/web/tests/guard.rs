@@ -149,7 +149,7 @@ async fn every_answer_has_the_headers() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
     let site = Site::new(|_| ()).await;
-    let large = "x".repeat(super::super::guard::BODY_LIMIT + 1);
+    let large = "x".repeat(crate::web::fields::BODY_LIMIT + 1);
     for path in ["/studies/mae-vs-scratch/launch", "/launch"] {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         assert_eq!(

@@ -93,9 +93,9 @@ impl Site {
             grace: Duration::from_secs(1),
             worker_memory: None,
         };
-        let hold = jobs::lock_data_dir(dir.path()).unwrap();
+        let lock = jobs::lock_data_dir(dir.path()).unwrap();
         let store = Store::open(dir.path()).await.unwrap();
-        let jobs = jobs::start(store.clone(), hold, config).await.unwrap();
+        let jobs = jobs::start(store.clone(), lock, config).await.unwrap();
         let (library, scales, catalog) = (Library::new(dir.path()), Scale::built_in(), catalog());
         let router = router(AppState {
             store: store.clone(),

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::*;
 use crate::experiment::{Request as Wish, RunId, single_run};
-use crate::run_dir::{Axis, Matrix};
+use crate::run_dir::{Matrix, MatrixAxis};
 
 /// A finished run that scored two ratios, the model `gain` decibels above its controls.
 fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> RunId {
@@ -18,16 +18,20 @@ fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> 
         let values: Vec<Vec<Vec<Option<f64>>>> = (0..3).map(|row| (0..2).map(|column| value(row, column)).collect()).collect();
         EventKind::Matrix {
             name: name.to_owned(),
-            matrix: Matrix::of(Axis::new("measure", &measures), Axis::new("ratio", [0.5, 0.75]), &values),
+            matrix: Matrix::of(
+                MatrixAxis::new("measure", &measures),
+                MatrixAxis::new("ratio", [0.5, 0.75]),
+                &values,
+            ),
         }
     };
-    let images = Axis::new("image", ["<b>circle</b> 0", "square 64"]);
+    let images = MatrixAxis::new("image", ["<b>circle</b> 0", "square 64"]);
     let decibels = [21.26, 22.5, 19.0].map(|value| vec![Some(value)]).to_vec();
     let examples = EventKind::Matrix {
         name: "examples".to_owned(),
         matrix: Matrix::of(
             images,
-            Axis::new("measure", ["masked", "composite", "composite zero"]),
+            MatrixAxis::new("measure", ["masked", "composite", "composite zero"]),
             &[decibels.clone(), decibels],
         ),
     };

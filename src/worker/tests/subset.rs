@@ -140,7 +140,7 @@ fn a_run_that_goes_on_with_other_images_is_refused() {
     fs::write(dir.events_file(), unfinished.join("\n") + "\n").unwrap();
     fs::write(dir.subset_file(), "image\tclass\n#39\tcircle\n").unwrap();
     assert_eq!(work(&dir, &options()), Outcome::Failed);
-    let events = EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events;
+    let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
     let reason = reason(&events);
     assert!(
         reason.contains("subset.tsv") && reason.contains("others than those this run began with"),

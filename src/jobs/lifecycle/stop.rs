@@ -1,48 +1,17 @@
-//! Stopping a run because a person wants it.
-//!
-//! A worker that is asked to stop says `stopped`, whoever asked, and then its run waits again. That a person asked stands in a
-//! file beside its events until the server has added `cancelled`, so that the next server knows it too if this one ends first.
+//! Asking a worker to stop, because a person wants its run cancelled.
 
 use std::sync::Arc;
 
-use anyhow::Context;
-
 use crate::experiment::RunId;
-use crate::run_dir::{EventKind, Holder, Lock, RunDir, State, write_atomic};
+use crate::jobs::Error;
+use crate::jobs::executor::stop;
+use crate::jobs::inner::Inner;
+use crate::run_dir::{Holder, Lock};
 
-use super::executor::stop;
-use super::inner::Inner;
-use super::{Error, orders};
+use super::cancel_request;
 
-/// Cancels a run; see [`super::Jobs::cancel`].
-pub(super) async fn cancel(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
-    let turn = inner.turn.lock().await;
-    if inner.worker(run).is_some() {
-        return stop_worker(inner, run);
-    }
-    drop(turn);
-    orders::amend(inner, run, |history| match history.state {
-        State::Queued => Ok(EventKind::Cancelled {
-            reason: "cancelled by a person before it started".to_owned(),
-        }),
-        state => Err(orders::refused(run, state, "only a waiting or running run can be cancelled")),
-    })
-    .await
-}
-
-/// Why the worker of a run is to stop, if a person asked for it and nobody has written yet that it did.
-pub(super) fn wish(dir: &RunDir) -> Option<String> {
-    std::fs::read_to_string(dir.wish_file()).ok()
-}
-
-/// Removes the wish that the worker of a run stop: it did, or the run is wanted again.
-pub(super) fn forget_wish(dir: &RunDir) -> anyhow::Result<()> {
-    let path = dir.wish_file();
-    orders::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))
-}
-
-/// Writes the wish and carries it out, unless that was done already.
-fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
+/// Writes the request to cancel and carries it out, unless that was done already.
+pub fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
     let Some(mut worker) = inner.worker(run).filter(|worker| worker.stopped.is_none()) else {
         return Ok(());
     };
@@ -56,12 +25,13 @@ fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
         }
         Err(None) => return Err(Error::Refused(format!("the worker of run {run} is just ending: try again"))),
     };
-    let (reason, file) = ("cancelled by a person", inner.dir(run).wish_file());
+    let reason = "cancelled by a person";
+    let dir = inner.dir(run);
     // On a full disk, a worker that stops is worth more than one that is remembered.
-    write_atomic(&file, reason.as_bytes()).unwrap_or_else(|error| {
+    cancel_request::write(&dir, reason).unwrap_or_else(|error| {
         tracing::warn!(
             "{} cannot be written, so only this server knows that run {run} is cancelled: {error}",
-            file.display()
+            dir.cancel_file().display()
         );
     });
     worker.stopped = Some(reason.to_owned());
@@ -71,7 +41,7 @@ fn stop_worker(inner: &Arc<Inner>, run: &RunId) -> Result<(), Error> {
 }
 
 /// Asks the worker of a run that was cancelled, by an earlier server's word, once more to stop.
-pub(super) fn stop_again(inner: &Arc<Inner>, run: &RunId) {
+pub fn stop_again(inner: &Arc<Inner>, run: &RunId) {
     match pid_of(inner, run) {
         Ok(pid) => end(inner, run, pid),
         Err(Some(holder)) => tracing::warn!(
