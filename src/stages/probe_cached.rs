@@ -23,8 +23,7 @@ use crate::train::evaluation::Part;
 /// Images read at a time; ours.
 const BATCH: usize = 256;
 
-/// Probes the parent's encoder and reports `probe_cached.top1`, the pair that was chosen as `probe_cached.rate` and
-/// `probe_cached.weight_decay`, and the accuracy that chose it as `probe_cached.held_out_top1`.
+/// Probes the parent's encoder and reports accuracy, the selected pair and the accuracy that selected it.
 ///
 /// # Errors
 /// A parent without a fitting model, or an image that cannot be read.
@@ -65,9 +64,10 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         return Ok(Ended::Cancelled);
     };
     if is_largest(pair.rate, &pairs) {
-        let rate = pair.rate;
-        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
-        work.session.reporter.warning(message)?;
+        work.session.reporter.warning(format!(
+            "the best learning rate, {}, is the largest that was tried: add larger ones to cached.learning_rates",
+            pair.rate
+        ))?;
     }
     let mut model = head.save();
     model.extend(norm.save());
