@@ -11,14 +11,14 @@ use super::schema::{Kind, Value};
 /// Rows of a grid, at most: a larger one is a mistake more often than a wish.
 const MOST_ROWS: usize = 200;
 
-/// What can be measured: id, stage, measure.
-pub const MEASURES: [(&str, Stage, &str); 6] = [
-    ("finetune", Stage::Finetune, measure::FINETUNE_TOP1.name),
-    ("probe", Stage::Probe, measure::PROBE_TOP1.name),
-    ("probe_cached", Stage::ProbeCached, measure::PROBE_CACHED_TOP1.name),
-    ("psnr", Stage::Psnr, measure::PSNR_COMPOSITE.name),
-    ("cka", Stage::Cka, measure::CKA_MEAN.name),
-    ("cka_half", Stage::Cka, "cka.at_0.5"),
+/// What can be measured: id, measure, stage.
+pub const MEASURES: [(&str, &str, Stage); 6] = [
+    ("finetune", measure::FINETUNE_TOP1.name, Stage::Finetune),
+    ("probe", measure::PROBE_TOP1.name, Stage::Probe),
+    ("probe_cached", measure::PROBE_CACHED_TOP1.name, Stage::ProbeCached),
+    ("psnr", measure::PSNR_COMPOSITE.name, Stage::Psnr),
+    ("cka", measure::CKA_MEAN.name, Stage::Cka),
+    ("cka_half", "cka.at_0.5", Stage::Cka),
 ];
 
 /// What a person chooses.
@@ -67,7 +67,7 @@ impl Grid {
         }
         for id in &self.measures {
             let known = MEASURES.iter().find(|(known, ..)| known == id);
-            let (id, stage, measure) = known.ok_or_else(|| Invalid::new("measures", format!("`{id}` is not known")))?;
+            let (id, measure, stage) = known.ok_or_else(|| Invalid::new("measures", format!("`{id}` is not known")))?;
             let _ = write!(text, "\n[[column]]\nid = \"{id}\"\nstage = \"{stage}\"\nmeasure = \"{measure}\"\n");
         }
         self.write_rows(&mut text, catalog)?;

@@ -65,7 +65,7 @@ section! {
         color_jitter: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.8";
         /// How far the jitter moves the saturation, at strength 1.
         color_jitter_saturation: f64 = Literal::Float(0.4), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam; BYOL, MoCo v3 and DINO use 0.2";
-        /// Strength of the color_jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
+        /// Strength of the color jitter: a factor on brightness 0.4, contrast 0.4, the saturation and hue 0.1.
         color_jitter_strength: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 5.0 }, "SimSiam; SimCLR uses 2 on ImageNet";
         /// Chance of turning gray.
         grayscale: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "SimSiam uses 0.2";
@@ -87,7 +87,7 @@ section! {
         epochs: u64 = Literal::Int(100), Kind::Int { min: 0, max: 100_000 }, "paper section 5";
         /// Epochs of linear warm-up.
         warmup_epochs: f64 = Literal::Float(20.0), Kind::Float { min: 0.0, max: 100_000.0 }, "paper section 5";
-        /// Images in one step of one pass, before gradient_accumulation.
+        /// Images in one step of one pass, before gradient accumulation.
         batch_size: usize = Literal::Int(1024), Kind::Int { min: 1, max: 65_536 }, "paper section 5";
         /// Passes whose averaged gradients make one step.
         gradient_accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";

@@ -24,9 +24,7 @@ use crate::train::report::Reporter;
 use crate::train::{Ended, upload};
 use crate::weights;
 
-/// Compares the parent's features. Reports the matrix `cka`, block by ratio, and as numbers `cka.mean`, `cka.last_block`
-/// and `cka.at_RATIO`, its means; `cka.control`, the least over the blocks with nothing hidden, which is 1 to rounding; and
-/// `cka.images`, how many images there were.
+/// Compares the parent's features and reports the matrix of blocks and ratios, and the results of [`measure::CKA`].
 ///
 /// # Errors
 /// A parent without a fitting model or without a mask token where one is asked for, too few images, an image that

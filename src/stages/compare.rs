@@ -1,5 +1,6 @@
-//! The stage `compare`: how alike the features of two encoders of the same images are, every block of one with every block
-//! of the other. The two are of different runs, or of one run after different epochs.
+//! The stage `compare`: CKA between the features of two encoders, every block of one with every block of the other.
+//!
+//! The encoders are of different runs, or of one run after different epochs.
 
 use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
@@ -19,9 +20,7 @@ use crate::train::evaluation::{Accumulator, Part, Sums};
 use crate::train::report::Reporter;
 use crate::train::{Ended, upload};
 
-/// Compares the parent's encoder with the other. Reports the matrix `cka`, block by block, and as numbers `compare.mean`;
-/// `compare.last_blocks`, that of the last block of each; for encoders of one depth `compare.same_block`, the mean over
-/// blocks of the same place; and `compare.images`.
+/// Compares the parent's encoder with the other and reports the matrix of their blocks, and [`measure::COMPARE`].
 ///
 /// # Errors
 /// A run without a fitting model or snapshot, encoders of images of different size, too few images, an image that cannot

@@ -23,8 +23,7 @@ use crate::train::evaluation::Part;
 /// Images read at a time; ours.
 const BATCH: usize = 256;
 
-/// Probes the parent's encoder and reports `probe_cached.top1`, the pair that was chosen as `probe_cached.rate` and
-/// `probe_cached.weight_decay`, and the accuracy that chose it as `probe_cached.held_out_top1`.
+/// Probes the parent's encoder and reports accuracy, the selected pair and the accuracy that selected it.
 ///
 /// # Errors
 /// A parent without a fitting model, or an image that cannot be read.
@@ -64,11 +63,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let Some(head) = learn(work, &FINAL, &train, &[pair], classes, &settings)? else {
         return Ok(Ended::Cancelled);
     };
-    if is_largest(pair.rate, &pairs) {
-        let rate = pair.rate;
-        let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
-        work.session.reporter.warning(message)?;
-    }
+    warn_of_largest(work, pair.rate, &pairs)?;
     let mut model = head.save();
     model.extend(norm.save());
     model_file::write(work, &dataset, &model)?;
@@ -86,6 +81,14 @@ pub fn run(work: &mut Work) -> Result<Ended> {
 /// The place of the best; of equals the first, which has the smallest rate.
 fn best(found: &[f64]) -> usize {
     (0..found.len()).fold(0, |best, pair| if found[pair] > found[best] { pair } else { best })
+}
+
+fn warn_of_largest(work: &mut Work, rate: f64, pairs: &[Pair]) -> Result<()> {
+    if !is_largest(rate, pairs) {
+        return Ok(());
+    }
+    let message = format!("the best learning rate, {rate}, is the largest that was tried: add larger ones to cached.learning_rates");
+    work.session.reporter.warning(message)
 }
 
 /// Whether it is the largest of several rates, so that a larger one might be better.

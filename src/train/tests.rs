@@ -35,7 +35,7 @@ use crate::weights::{HostTensor, Weights};
 
 const SIDE: usize = 16;
 
-/// Settings of a tiny run: 6 epochs, batches of 4, no gradient_accumulation.
+/// Settings of a tiny run: 6 epochs, batches of 4, no gradient accumulation.
 pub(crate) fn settings() -> TrainSettings {
     tiny("mae").section("train").unwrap()
 }
@@ -187,15 +187,14 @@ impl Course for Toy<'_> {
             self.stop.store(true, Ordering::Relaxed);
         }
         *values.entry("looks".to_owned()).or_default() += 1.0;
-        reporter.metric(&LOOKS, at.step, values["looks"])
+        reporter.metric(&curve("looks"), at.step, values["looks"])
     }
 }
 
-/// How often the course looked.
-const LOOKS: Measure = Measure {
-    name: "looks",
-    ..measure::TRAIN_LR
-};
+/// A curve of a test.
+pub(crate) const fn curve(name: &'static str) -> Measure {
+    Measure { name, ..measure::TRAIN_LR }
+}
 
 /// Goes on writing the log of a run directory.
 pub(crate) fn reporter(root: &Path) -> Reporter {

@@ -67,7 +67,7 @@ mod tests {
         for (step, spread, entropy) in series {
             let (steps, epoch) = (100, None);
             let at = At { step: *step, steps, epoch };
-            let terms = [("entropy".to_owned(), *entropy), ("spread".to_owned(), *spread)];
+            let terms = [("teacher_entropy".to_owned(), *entropy), ("spread".to_owned(), *spread)];
             watch(ALARMS, &at, &terms, memory, &mut reporter).unwrap();
         }
         let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
@@ -83,7 +83,7 @@ mod tests {
         let told = warnings(&[(20, 0.5, 0.5), (40, 0.05, 0.5), (60, 0.04, 0.99)], &mut BTreeMap::new());
         assert_eq!(told, ["at step 40 spread was 0.050: outputs are the same."]);
         let told = warnings(&[(50, 0.5, 0.95)], &mut BTreeMap::new());
-        assert_eq!(told, ["at step 50 entropy was 0.950: the teacher is undecided."]);
+        assert_eq!(told, ["at step 50 teacher_entropy was 0.950: the teacher is undecided."]);
     }
 
     #[test]

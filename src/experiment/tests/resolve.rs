@@ -327,7 +327,9 @@ fn a_column_after_finetuning_reads_a_run_that_starts_from_the_finetuned_one() {
             run.label
         );
     }
-    let probe = text.replace("stage = \"cka\"", "stage = \"probe\"");
+    let probe = text
+        .replace("stage = \"cka\"", "stage = \"probe\"")
+        .replace("cka.mean", "probe.top1");
     assert_eq!(
         Study::parse("a.toml", &probe).unwrap_err(),
         "a.toml: column `cka_finetuned` has the stage probe after finetune: it must be after pretrain"

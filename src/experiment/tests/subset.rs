@@ -69,12 +69,13 @@ fn the_lists_of_a_cached_probe_are_numbers() {
 
 #[test]
 fn a_column_may_have_settings_of_its_own_which_a_row_overrules() {
-    let with = |stage: &str, set: &str| {
-        let column = format!("\n[[column]]\nid = \"tenth\"\ntitle = \"10 %\"\nstage = \"{stage}\"\nmeasure = \"finetune.top1\"\n{set}\n");
+    let with = |(stage, measure): (&str, &str), set: &str| {
+        let column = format!("\n[[column]]\nid = \"tenth\"\ntitle = \"10 %\"\nstage = \"{stage}\"\nmeasure = \"{measure}\"\n{set}\n");
         let study = Study::parse("a.toml", &STUDY.replacen("\n[[row]]", &(column + "\n[[row]]"), 1)).unwrap();
         plan(&study, &scale(""), &catalog(), &Request::default())
     };
-    let plan = with("finetune", "set.labels.fraction = 0.1\nset.train.epochs = 50").unwrap();
+    let finetune = ("finetune", "finetune.top1");
+    let plan = with(finetune, "set.labels.fraction = 0.1\nset.train.epochs = 50").unwrap();
     let run = |row: &str, column: &str| {
         let cell = plan.cells.iter().find(|cell| cell.row == row && cell.column == column).unwrap();
         plan.runs.iter().find(|run| run.id == cell.run).unwrap()
@@ -86,11 +87,11 @@ fn a_column_may_have_settings_of_its_own_which_a_row_overrules() {
     let epochs = |row| run(row, "tenth").value("train", "epochs").cloned();
     assert_eq!((epochs("mae"), epochs("mae_long")), (Some(Value::Int(50)), Some(Value::Int(200))));
     refused(
-        with("finetune", "set.labels.part = 0.1"),
+        with(finetune, "set.labels.part = 0.1"),
         "set.labels.part: no such setting: it must be one of fraction, list, seed (column `tenth`)",
     );
     refused(
-        with("pretrain", "set.train.epochs = 5"),
+        with(("pretrain", "pretrain.loss"), "set.train.epochs = 5"),
         "set: a column of stage pretrain has no settings of its own: they stand in the rows (column `tenth`)",
     );
 }

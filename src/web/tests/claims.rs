@@ -97,7 +97,7 @@ async fn fewer_seeds_can_be_chosen_and_verdicts_filtered() {
         .await
         .has(&["1 seed<", "Lacks two seeds each."]);
     let page = site.page("/claims?verdict=supported").await;
-    page.has(&["MAE rebuilds masked patches"]);
+    page.has(&["MAE reconstructs masked patches better than the predict-zero baseline"]);
     assert!(!page.text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""));
     assert_eq!(site.get("/claims?verdict=true").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(site.get("/claims?scale=huge").await.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -159,7 +159,7 @@ async fn a_study_shows_its_own_claims() {
     let page = site.page("/studies/mae-vs-scratch?scale=smoke&seeds=3").await;
     page.has(&[
         "id=\"claims\"",
-        "An encoder that MAE pretrained is better",
+        "MAE pretraining beats random initialization",
         "n = 3 pairs",
         "supported",
     ]);

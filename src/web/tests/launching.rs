@@ -261,10 +261,7 @@ async fn what_a_program_gets_wrong_is_said_in_json() {
         answer.has(&[part]);
     }
     let form = request(Method::POST, "/api/v1/launch", &[("content-type", "text/plain")], "{}");
-    assert_eq!(
-        site.send(form).await.status,
-        StatusCode::BAD_REQUEST,
-        "a form cannot pretend to be a program"
-    );
+    let refused = site.send(form).await.status;
+    assert_eq!(refused, StatusCode::BAD_REQUEST, "a form cannot pretend to be a program");
     assert!(site.all_runs().await.is_empty());
 }

@@ -112,7 +112,7 @@ async fn a_number_leads_to_its_runs_and_each_run_back_to_its_tables() {
     page.has(&["n=2 of 2 seeds", "60.0", "62.0", "paper 83.1", &first, &second, "/compare?runs="]);
     let back = "/studies/mae-vs-scratch?scale=smoke&#38;seeds=2#row-mae";
     page.has(&[back]);
-    site.page(&second).await.has(&[back, "Finetun"]);
+    site.page(&second).await.has(&[back, "Fine-tuned top-1"]);
     // The first seed is part of the table as it is without asking for seeds.
     site.page(&first).await.has(&["/studies/mae-vs-scratch?scale=smoke#row-mae"]);
     assert_eq!(
