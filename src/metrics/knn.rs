@@ -57,14 +57,29 @@ impl Knn {
     /// # Errors
     /// An image that cannot be read.
     pub fn top1(&self, encoder: Vit, device: &Device) -> Result<f64> {
-        let frozen = Frozen::new(encoder, &self.settings.feature);
+        let frozen = self.frozen(encoder);
         let read = |images: &Validation| -> Result<Features> {
             let mut reading = Reading::new(&frozen, device);
             images.batches().try_for_each(|batch| batch.map(|batch| reading.read(batch)))?;
             Ok(reading.features(0, images.split.labels()))
         };
         let (voters, questions) = (read(&self.voters)?, read(&self.questions)?);
-        Ok(top1(&voters, &questions, self.classes, &self.settings))
+        Ok(self.vote(&voters, &questions))
+    }
+
+    /// Top-1 accuracy in percent with features of the [images](Knn::splits) that were read.
+    pub fn vote(&self, voters: &Features, questions: &Features) -> f64 {
+        top1(voters, questions, self.classes, &self.settings)
+    }
+
+    /// What reads the features of `encoder`.
+    pub fn frozen(&self, encoder: Vit) -> Frozen {
+        Frozen::new(encoder, &self.settings.feature)
+    }
+
+    /// The images that vote, and those that are voted on.
+    pub fn splits(&self) -> [&Split; 2] {
+        [&self.voters.split, &self.questions.split]
     }
 }
 

@@ -19,6 +19,7 @@ pub mod pretrain;
 pub mod probe;
 pub mod probe_cached;
 pub mod psnr;
+pub mod reading;
 pub mod subset;
 pub mod tokenizer;
 

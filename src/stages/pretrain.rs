@@ -19,7 +19,7 @@ use crate::run_dir::RunDir;
 use crate::stages::examples::{Gallery, IMAGES};
 use crate::stages::parent::Parent;
 use crate::stages::subset::Seen;
-use crate::stages::{Work, model_file};
+use crate::stages::{Work, model_file, reading};
 use crate::train::learner::{Learner, Learning};
 use crate::train::optimizer::Optimizer;
 use crate::train::report::Reporter;
@@ -56,9 +56,11 @@ impl MethodVisitor for Pretrain<'_, '_> {
             return train(work, &dataset, model);
         }
         if let Some(knn) = knn(work, &dataset)? {
-            work.session.reporter.phase("evaluating")?;
-            let top1 = knn.top1(model.encoder().valid(), &work.session.device)?;
-            work.session.reporter.summary(&measure::KNN_TOP1, top1)?;
+            let frozen = knn.frozen(model.encoder().valid());
+            let Some([voters, questions]) = reading::features(work, &frozen, &dataset, knn.splits(), KNN_BATCH)? else {
+                return Ok(Ended::Cancelled);
+            };
+            work.session.reporter.summary(&measure::KNN_TOP1, knn.vote(&voters, &questions))?;
         }
         model_file::write(work, &dataset, &exported(&model))?;
         Ok(Ended::Done(BTreeMap::new()))

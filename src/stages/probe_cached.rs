@@ -7,16 +7,14 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::data::Dataset;
-use crate::data::loader::in_order;
 use crate::data::pick::{self, For};
 use crate::experiment::measure;
 use crate::experiment::settings::CachedSettings;
 use crate::metrics::batch_norm::BatchNorm;
-use crate::metrics::frozen::{Features, Frozen, Reading};
+use crate::metrics::frozen::{Features, Frozen};
 use crate::metrics::linear_heads::{HeadTraining, Heads, Pair, pairs};
 use crate::stages::parent::Parent;
-use crate::stages::{Work, model_file};
+use crate::stages::{Work, model_file, reading};
 use crate::train::Ended;
 use crate::train::evaluation::Part;
 
@@ -39,7 +37,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         settings.held_out
     );
     let frozen = Frozen::new(parent.encoder(work.run, &work.session.device.clone().inner())?, &settings.feature);
-    let Some((train, val)) = read(work, &frozen, &dataset)? else {
+    let Some([train, val]) = reading::features(work, &frozen, &dataset, [&dataset.train, &dataset.val], BATCH)? else {
         return Ok(Ended::Cancelled);
     };
     let norm = BatchNorm::of(&train.rows);
@@ -95,34 +93,6 @@ fn warn_of_largest(work: &mut Work, rate: f64, pairs: &[Pair]) -> Result<()> {
 fn is_largest(rate: f64, pairs: &[Pair]) -> bool {
     let others = || pairs.iter().map(|pair| pair.rate);
     others().any(|other| other < rate) && others().all(|other| other <= rate)
-}
-
-/// Features of the training and the validation images; nothing if somebody asked to stop.
-fn read(work: &mut Work, frozen: &Frozen, dataset: &Dataset) -> Result<Option<(Features, Features)>> {
-    let [train, val] = [&dataset.train, &dataset.val].map(|split| in_order(split.len(), BATCH));
-    let of_train = train.len() as u64;
-    let part = Part {
-        name: "features",
-        phase: "reading features",
-        batches: (train.len() + val.len()) as u64,
-        images: BATCH.min(dataset.train.len()),
-    };
-    let train = work.plain(dataset, &dataset.train, train)?;
-    let val = work.plain(dataset, &dataset.val, val)?;
-    let load = |first: u64| {
-        // What is made ahead of the second split waits for the end of the first.
-        let val = std::iter::once_with(move || val(first.saturating_sub(of_train))).flatten();
-        train(first.min(of_train)).chain(val)
-    };
-    let mut reading = Reading::new(frozen, &work.session.device);
-    let ended = work.session.evaluate(&part, &mut reading, load)?;
-    let features = || {
-        (
-            reading.features(0, dataset.train.labels()),
-            reading.features(dataset.train.len(), dataset.val.labels()),
-        )
-    };
-    Ok((ended != Ended::Cancelled).then(features))
 }
 
 /// Folder and phase of the heads of which one is chosen, and of the one that learns from all images.

@@ -1,5 +1,6 @@
 //! The loop, the optimizers and every method of the registry together, on tiny models.
 
+mod evaluation;
 mod optimizers;
 mod registry;
 

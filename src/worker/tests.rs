@@ -3,6 +3,7 @@
 mod cka;
 mod compositions;
 mod psnr;
+mod resume;
 mod subset;
 
 use std::fs;
