@@ -247,12 +247,4 @@ mod tests {
             "data.train_images is 1000001, but the built-in data has at most 1000000 images for it"
         );
     }
-
-    #[test]
-    #[ignore = "measures time: run alone and with optimization"]
-    fn twelve_thousand_images_take_less_than_two_seconds() {
-        let start = std::time::Instant::now();
-        open(&settings(32, 0, 0)).unwrap();
-        assert!(start.elapsed().as_secs_f64() < 2.0, "{:?}", start.elapsed());
-    }
 }

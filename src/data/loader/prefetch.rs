@@ -169,17 +169,20 @@ mod tests {
 
     #[test]
     fn no_more_than_the_allowed_number_is_made_ahead() {
-        let begun = Arc::new(AtomicU64::new(0));
-        let count = begun.clone();
+        let (begun, taken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (count, asked) = (begun.clone(), taken.clone());
         let mut items = Prefetch::new(0..100, 4, 3, move |n, _| {
-            count.fetch_add(1, Ordering::SeqCst);
-            Ok(n)
+            // Whoever takes an item says so before, so that none can be made too early and pass.
+            let ahead = count.fetch_add(1, Ordering::SeqCst) + 1 - asked.load(Ordering::SeqCst);
+            if ahead > 3 { Err(anyhow!("{ahead} ahead")) } else { Ok(n) }
         });
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(begun.load(Ordering::SeqCst), 3);
-        items.next();
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(begun.load(Ordering::SeqCst), 4);
+        while begun.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        for expected in 0..100 {
+            taken.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(items.next().unwrap().unwrap(), expected);
+        }
     }
 
     #[test]

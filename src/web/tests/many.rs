@@ -1,15 +1,10 @@
-//! Ten thousand runs, taken in as a server does at its start.
-
-use std::time::Instant;
+//! Ten thousand runs, taken in as a server does at its start. How fast the pages are then is for `benches/pages.rs`.
 
 use super::*;
 use crate::experiment::{Request, plan_seeds};
 use crate::run_dir::{Event, RunFile};
 
 const RUNS: u64 = 10_000;
-
-/// Generous for a debug build on a busy machine; an optimized one needs a tenth.
-const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 150 });
 
 /// Writes one of many runs like that one.
 fn write_like(data_dir: &Path, like: &RunSpec, number: u64) {
@@ -32,20 +27,8 @@ fn write_quickly(data_dir: &Path, run: RunSpec, number: u64) {
     std::fs::write(dir.events_file(), lines).unwrap();
 }
 
-/// Asks for the page some times and takes the best: what the page needs, not what else the machine does meanwhile.
-async fn is_quick(site: &Site, path: &str) {
-    let mut took = Duration::MAX;
-    for _ in 0..20 {
-        let start = Instant::now();
-        site.page(path).await;
-        took = took.min(start.elapsed());
-    }
-    eprintln!("{path}: {took:?}");
-    assert!(took < LIMIT, "{path} took {took:?}");
-}
-
 #[tokio::test]
-async fn pages_stay_quick_with_ten_thousand_runs() {
+async fn pages_answer_with_ten_thousand_runs() {
     let plan = smoke_plan();
     let like = |number: u64| &plan.runs[number as usize % plan.runs.len()];
     let site = Site::new(|dir| (0..RUNS).for_each(|number| write_like(dir, like(number), number))).await;
@@ -63,7 +46,7 @@ async fn pages_stay_quick_with_ten_thousand_runs() {
         "/launch?stage=finetune",
     ];
     for path in paths {
-        is_quick(&site, path).await;
+        site.page(path).await;
     }
     site.page("/runs?page=100")
         .await
@@ -72,7 +55,7 @@ async fn pages_stay_quick_with_ten_thousand_runs() {
 
 /// A study of two thousand finished runs with five hundred points each: sixteen rows, three columns, some forty seeds.
 #[tokio::test]
-async fn a_study_of_two_thousand_runs_stays_quick() {
+async fn a_study_of_two_thousand_runs_has_its_pages() {
     let (studies, scales) = (Study::built_in(), Scale::built_in());
     let study = studies.iter().find(|study| study.name == "methods").unwrap();
     let planned = |seeds| {
@@ -83,33 +66,27 @@ async fn a_study_of_two_thousand_runs_stays_quick() {
         plan(study, &scales[0], &catalog(), &request).unwrap().runs
     };
     let seeds = 2_000u64.div_ceil(planned(1).len() as u64);
-    let start = Instant::now();
     let runs = planned(seeds);
-    eprintln!("{} runs planned in {:?}", runs.len(), start.elapsed());
     let site = Site::new(|dir| runs.into_iter().zip(0..).for_each(|(run, number)| write_quickly(dir, run, number))).await;
     site.store.draw_curves(500).await;
     let study = format!("/studies/methods?scale=smoke&seeds={seeds}");
     for view in ["", "&sort=probe&show=seeds", "&against=quick"] {
-        is_quick(&site, &format!("{study}{view}")).await;
+        site.page(&format!("{study}{view}")).await;
     }
-    is_quick(
-        &site,
-        &format!("/studies/methods/number?scale=smoke&seeds={seeds}&row=mae&column=probe"),
-    )
-    .await;
+    site.page(&format!("/studies/methods/number?scale=smoke&seeds={seeds}&row=mae&column=probe"))
+        .await;
     let run = site.store.runs(&Default::default()).await.unwrap().remove(0);
-    is_quick(&site, &format!("/runs/{}", run.id)).await;
+    site.page(&format!("/runs/{}", run.id)).await;
 }
 
 /// The page looks for the tables of that seed alone: with all before it they would be hundreds of thousands of runs.
 #[tokio::test]
-async fn the_page_of_a_run_with_a_large_seed_stays_quick() {
+async fn the_page_of_a_run_with_a_large_seed_links_to_its_tables() {
     let (study, scale) = (&Study::built_in()[0], &Scale::built_in()[0]);
     let plan = plan_seeds(study, scale, &catalog(), &Request::default(), 999..1000).unwrap();
     let run = find(&plan, "mae", Stage::Finetune).clone();
     let path = format!("/runs/{}", run.id);
     let site = Site::new(|dir| write_quickly(dir, run, 0)).await;
-    is_quick(&site, &path).await;
     let back = format!("/studies/{}?scale=smoke&#38;seeds=1000#row-mae", study.name);
     site.page(&path).await.has(&[&back]);
 }
