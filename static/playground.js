@@ -96,7 +96,7 @@ function show(html) {
     under.src = fresh.dataset.original;
     under.hidden = false;
   }
-  // What a person chose is theirs; what was drawn is known only now.
+  // Selected patches stay; random ones are known only now.
   if (fresh.dataset.hidden && !isOwn()) tick(fresh.dataset.hidden);
 }
 
@@ -106,7 +106,7 @@ function tick(hidden) {
 
 // ---- The patches
 
-/** Lays out another number of patches when the model has another grid; what was chosen does not fit it. */
+/** Lays out another number of patches when the model has another grid; selected patches do not fit it. */
 function lay(grid) {
   const patches = document.getElementById("patches");
   if (Number(patches.dataset.grid) === grid) return;
@@ -185,10 +185,10 @@ function showSource() {
 async function handIn(file) {
   if (!file) return;
   if (file.size > 8 * 1024 * 1024) {
-    status.textContent = `${file.name} has ${(file.size / 1048576).toFixed(1)} MiB: at most 8 are allowed`;
+    status.textContent = `${file.name} has ${(file.size / 1048576).toFixed(1)} MiB: at most 8 MiB are allowed`;
     return;
   }
-  status.textContent = `handing in ${file.name}…`;
+  status.textContent = `uploading ${file.name}…`;
   const body = new FormData();
   body.append("file", file);
   try {

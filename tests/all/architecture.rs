@@ -96,6 +96,9 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
 /// A file that cannot be read in one sitting has two subjects.
 const LONGEST: usize = 400;
 
+/// Columns of a template's line.
+const WIDEST: usize = 160;
+
 /// A source file: where it is below the repository, and its text.
 pub struct Source {
     pub path: String,
@@ -281,6 +284,23 @@ fn pages_load_nothing_from_elsewhere() {
             let text = source.text.replace("http://www.w3.org/", "");
             wrong.extend(text.contains("://").then(|| format!("{} names another site", source.path)));
         }
+    }
+    none(wrong);
+}
+
+#[test]
+fn templates_have_lines_that_fit_a_screen() {
+    let mut wrong = Vec::new();
+    for source in files("templates", &["html", "css"]) {
+        let long = source.text.lines().enumerate().filter(|(_, line)| line.chars().count() > WIDEST);
+        wrong.extend(long.map(|(at, line)| {
+            format!(
+                "{}, line {}: {} columns, at most {WIDEST}",
+                source.path,
+                at + 1,
+                line.chars().count()
+            )
+        }));
     }
     none(wrong);
 }

@@ -160,7 +160,7 @@ async fn a_person_launches_the_smoke_study_and_watches_it_finish() {
     let server = Server::start(data_dir.path());
 
     browser.client.goto(&server.address).await.unwrap();
-    assert!(browser.text("#main").await.contains("Nothing has run here yet"));
+    assert!(browser.text("#main").await.contains("No runs yet"));
     let form = "form[action='/studies/mae-vs-scratch/launch']";
     browser.choose(&format!("{form} select[name=scale]"), "smoke").await;
     browser.click(&format!("{form} button.primary")).await;

@@ -1,4 +1,4 @@
-//! `/cka`: how alike features of whole and of masked images are, of several runs side by side.
+//! `/cka`: the similarity of features of full and of masked images, of several runs side by side.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ struct CkaPage<'a> {
     found: Vec<Found>,
     charts: Vec<ChartView>,
     address: String,
-    /// Finished runs to tick.
+    /// Finished runs to select from.
     offered: Vec<Run>,
     /// What is wrong with the choice, or missing.
     notice: Option<String>,
@@ -54,7 +54,7 @@ struct CkaPage<'a> {
 
 impl CkaPage<'_> {
     fn is_ticked(&self, run: &Run) -> bool {
-        self.found.iter().flat_map(|one| &one.runs).any(|ticked| ticked.id == run.id)
+        self.found.iter().flat_map(|one| &one.runs).any(|known| known.id == run.id)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/charts/cka.svg`, `.png`, `.csv`, `.json`: how alike features are, of one run or several side by side.
+//! `/charts/cka.svg`, `.png`, `.csv`, `.json`: the similarity of features, of one run or several side by side.
 
 use axum::Json;
 use axum::extract::State;
@@ -29,7 +29,7 @@ pub enum View {
     /// Blocks by ratios, in colors of one scale from 0 to 1.
     #[default]
     Heatmap,
-    /// Blocks from left to right, a line a ratio with the range over the draws of masks.
+    /// Blocks from left to right, one line per mask ratio with the range over masks.
     Lines,
     /// What is left when one run's numbers are taken off, in colors around 0.
     Difference,
@@ -99,7 +99,7 @@ pub async fn found(store: &Store, groups: Vec<Vec<Run>>) -> Result<Vec<Found>> {
         if own.is_empty() {
             continue;
         }
-        let different = || Error::BadRequest("runs: only runs of the same blocks and ratios can be taken together".to_owned());
+        let different = || Error::BadRequest("runs: only runs with the same blocks and mask ratios can be averaged".to_owned());
         let (matrix, title) = (Matrix::pooled(&own).ok_or_else(different)?, String::new());
         found.push(Found { runs, title, matrix });
     }
@@ -174,7 +174,7 @@ impl<'a> Drawing<'a> {
             .svg();
         }
         let title = match self.base {
-            Some(base) => format!("{} less {}", one.title, base.title),
+            Some(base) => format!("{} − {}", one.title, base.title),
             None => one.title.clone(),
         };
         let rows = 0..one.matrix.rows.labels.len();
@@ -207,7 +207,7 @@ impl<'a> Drawing<'a> {
         let place = format!("{} {}, {} {}", rows.title, rows.labels[row], columns.title, columns.labels[column]);
         let value = value(one, self.base, row, column);
         let number = match (value, low[row][column].zip(high[row][column])) {
-            (None, _) => "not defined".to_owned(),
+            (None, _) => "undefined".to_owned(),
             (Some(value), Some((low, high))) if self.base.is_none() && low < high => format!("{value:.4} ({low:.4} to {high:.4})"),
             (Some(value), _) => format!("{value:.4}"),
         };
@@ -272,7 +272,7 @@ async fn asked(app: &AppState, query: &Fields) -> Result<Vec<Found>> {
     let found = found(&app.store, groups(app, query, MOST).await?).await?;
     if found.is_empty() {
         return Err(Error::NotFound(
-            "runs: name at least one run that compared features, such as ?runs=0123456789abcdef".to_owned(),
+            "runs: name at least one run with CKA results, such as ?runs=0123456789abcdef".to_owned(),
         ));
     }
     Ok(found)

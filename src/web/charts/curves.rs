@@ -209,7 +209,7 @@ async fn draw(app: &AppState, runs: &[Run], metrics: &[String], look: &Look) -> 
     }
     let chart = LineChart {
         title: title(metrics),
-        x_label: if look.over_time { "seconds of training" } else { "step" }.to_owned(),
+        x_label: if look.over_time { "training time (s)" } else { "step" }.to_owned(),
         y_label: unit(metrics).to_string(),
         series,
         // A schedule has no noise.

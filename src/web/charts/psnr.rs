@@ -1,5 +1,4 @@
-//! `/psnr`: how good reconstructions are, of several runs: over the ratio of masked patches, over training, and image by
-//! image.
+//! `/psnr`: how good reconstructions are, of several runs: over the mask ratio, over training, and image by image.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -49,7 +48,7 @@ struct PsnrPage {
     ratios: Vec<String>,
     charts: Vec<ChartView>,
     examples: Option<Examples>,
-    /// Finished runs to tick.
+    /// Finished runs to select from.
     offered: Vec<Run>,
 }
 
@@ -82,7 +81,7 @@ impl PsnrPage {
         self.scored.iter().any(|one| one.run.id == run.id)
     }
 
-    /// Decibels of a run at a ratio: its own, and those of the controls.
+    /// PSNR of a run at a mask ratio: its own, and that of the baselines.
     fn numbers(&self, one: &Scored, ratio: &str) -> Option<[f64; 3]> {
         let [model, zero, mean] = [&one.model, &one.zero, &one.visible_mean].map(|matrix| {
             let column = matrix.columns.labels.iter().position(|label| label == ratio)?;
@@ -98,7 +97,7 @@ pub async fn svg_file(State(app): App, InQuery(query): InQuery) -> Result<File> 
     let look = Look::read(&query)?;
     if scored.is_empty() {
         return Err(Error::NotFound(
-            "runs: name at least one run that scored reconstructions, such as ?runs=0123456789abcdef".to_owned(),
+            "runs: name at least one run with PSNR results, such as ?runs=0123456789abcdef".to_owned(),
         ));
     }
     let measure = measure(&query, &measures(&scored))?;
@@ -183,7 +182,7 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
     }
     let ids = scored.iter().map(|one| one.run.id.as_str()).collect::<Vec<_>>().join(",");
     let mut views = vec![ChartView {
-        title: "PSNR over the ratio of masked patches".to_owned(),
+        title: "PSNR over the mask ratio".to_owned(),
         href: format!("/charts/psnr.svg?{}", query_of([("runs", ids), ("measure", measure.to_owned())])),
         svg: without_style(over_ratios(scored, measure, INLINE, Theme::Auto)),
     }];
@@ -216,7 +215,7 @@ pub fn usual_chart(scored: &[Scored], size: (u32, u32)) -> Option<String> {
     Some(over_ratios(scored, usual, size, Theme::Light))
 }
 
-/// A line a run, and dashed the controls of the first.
+/// A line per run, and dashed the baselines of the first.
 fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), theme: Theme) -> String {
     let line = |name: String, matrix: &Matrix, color: usize, dashed: bool| {
         let row = row(matrix, measure);
@@ -232,7 +231,7 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
     let models = scored
         .iter()
         .map(|one| line(one.title.clone(), &one.model, color_of(one.run.id.as_str()), false));
-    let controls = scored.iter().take(1).flat_map(|one| {
+    let baselines = scored.iter().take(1).flat_map(|one| {
         [
             line(PSNR_ZERO.title.to_owned(), &one.zero, color_of(PSNR_ZERO.name), true),
             line(
@@ -245,9 +244,9 @@ fn over_ratios(scored: &[Scored], measure: &str, (width, height): (u32, u32), th
     });
     LineChart {
         title: format!("PSNR, {measure}"),
-        x_label: "ratio of masked patches".to_owned(),
+        x_label: "mask ratio".to_owned(),
         y_label: Unit::Decibels.to_string(),
-        series: models.chain(controls).collect(),
+        series: models.chain(baselines).collect(),
         smooth: 0.0,
         log_y: false,
         log_x: false,

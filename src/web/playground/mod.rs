@@ -1,4 +1,4 @@
-//! What a model, or two, make of one image with patches masked.
+//! What one model, or two, make of an image with masked patches.
 
 pub(super) mod page;
 pub(super) mod setup;

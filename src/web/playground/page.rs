@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::charts::{LineChart, Series, Theme};
+use crate::experiment::measure::{PSNR_VISIBLE_MEAN, PSNR_ZERO};
 use crate::experiment::{RunId, Stage};
 use crate::jobs::Unanswered;
 use crate::playground::{Answer, Decibels, Patches, Reply, Request};
@@ -64,7 +65,7 @@ struct Side {
     answer: Option<Arc<Reply>>,
     /// Why there is none.
     trouble: String,
-    /// Whether its patches are another grid than those that were hidden.
+    /// Whether its patch grid is another one than the mask's.
     other_grid: bool,
 }
 
@@ -103,16 +104,16 @@ impl Side {
             composite: format!("{:.2}", decibels.composite),
         };
         vec![
-            line("prediction", "Peak signal-to-noise ratio of what the model predicts", model),
-            line("control: zero", "A model that predicts zero everywhere", zero),
+            line("model", "Peak signal-to-noise ratio of the prediction", model),
+            line(PSNR_ZERO.title, "A model that predicts zero everywhere", zero),
             line(
-                "control: visible mean",
+                PSNR_VISIBLE_MEAN.title,
                 "The mean color of the visible patches",
                 scores.visible_mean,
             ),
             Ratio {
                 name: "gain over zero",
-                meaning: "The prediction less the first control",
+                meaning: "The model's PSNR minus that of the first baseline",
                 masked: format!("{:+.2}", model.masked - zero.masked),
                 composite: format!("{:+.2}", model.composite - zero.composite),
             },
@@ -130,7 +131,7 @@ impl AnswerFragment {
         }
     }
 
-    /// What A's model sees and what is hidden from it.
+    /// What A's model sees, and the mask.
     fn first(&self) -> Option<&Answer> {
         self.sides.first().and_then(Side::answer)
     }
@@ -167,7 +168,7 @@ impl PlaygroundPage {
         self.seen.as_ref().and_then(AnswerFragment::first)
     }
 
-    /// The patches row by row: number, and whether it is hidden.
+    /// The patches row by row: number, and whether it is masked.
     fn rows(&self) -> Vec<Vec<(usize, bool)>> {
         let chosen = self
             .setup
@@ -221,7 +222,7 @@ pub async fn answer(State(app): App, State(uploads): State<Arc<Uploads>>, InQuer
     let a = setup
         .a
         .as_ref()
-        .ok_or_else(|| Error::BadRequest("a: name the run whose model is to look".to_owned()))?;
+        .ok_or_else(|| Error::BadRequest("a: name the run whose model to use".to_owned()))?;
     let grid = grid_of(&run_of(&app, a).await?).unwrap_or(1);
     Ok(match answers(&app, &uploads, &setup.fit(grid)?, BRIEF).await? {
         Seen::Answers(fragment) => Page(fragment).into_response(),
@@ -239,13 +240,13 @@ enum Seen {
 async fn answers(app: &AppState, uploads: &Uploads, setup: &Setup, patience: Duration) -> Result<Seen> {
     let a = match &setup.a {
         Some(a) => run_of(app, a).await?,
-        None => return Err(Error::BadRequest("a: name the run whose model is to look".to_owned())),
+        None => return Err(Error::BadRequest("a: name the run whose model to use".to_owned())),
     };
     let file = match &setup.upload {
         None => Arc::default(),
         Some(name) => uploads
             .get(name)
-            .ok_or_else(|| Error::NotFound("the image that was handed in is kept no longer: hand it in again".to_owned()))?,
+            .ok_or_else(|| Error::NotFound("the uploaded image is no longer kept: upload it again".to_owned()))?,
     };
     let grid = grid_of(&a).unwrap_or(1);
     let mut sides = vec![("A", a.clone())];

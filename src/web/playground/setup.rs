@@ -17,9 +17,9 @@ pub struct Setup {
     pub image: usize,
     /// The name of an image that was handed in; it goes before the other.
     pub upload: Option<String>,
-    /// Masked patches as digits, if a person chose them.
+    /// Masked patches as digits, if a person selected them.
     pub hide: Option<String>,
-    /// Ratio of the patches masked, if none were chosen.
+    /// The mask ratio, if none were selected.
     pub ratio: f64,
     /// Seed of that draw.
     pub seed: u64,
@@ -31,10 +31,10 @@ pub struct Setup {
     ticked: Vec<usize>,
 }
 
-/// What predictions of normalized patches may borrow: name and meaning.
+/// Where mean and standard deviation of normalized predictions may come from: name and meaning.
 pub const DENORMS: [(&str, &str); 2] = [
-    ("oracle", "of the true patch, as in MAE's demonstration"),
-    ("visible_stats", "mean of the visible patches: nothing leaks"),
+    ("oracle", "of the true patch, as in the MAE demo"),
+    ("visible_stats", "of the visible patches: nothing leaks"),
 ];
 
 impl Setup {
@@ -93,7 +93,7 @@ impl Setup {
         Ok(self)
     }
 
-    /// What is hidden, on the grid of run `a`.
+    /// The mask, on the grid of run `a`.
     pub fn mask(&self, grid: usize) -> Mask {
         let chosen = self.hide.as_ref().and_then(|digits| Patches::parse(digits, grid * grid).ok());
         let hidden = chosen.map_or(

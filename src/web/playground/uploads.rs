@@ -1,4 +1,4 @@
-//! Images that people hand in for the playground. They are kept in memory as they came, the latest few; only the process
+//! Images that people upload to the playground. They are kept in memory as they came, the latest few; only the process
 //! behind the playground decodes them.
 
 use std::collections::VecDeque;

@@ -35,9 +35,12 @@ const MARGIN: f64 = 14.0;
 const LISTED: usize = 24;
 
 /// What may stand for an image.
-const FEATURES: [(Feature, &str); 2] = [(Feature::MeanPatch, "mean of the patch tokens"), (Feature::Cls, "class token")];
+const FEATURES: [(Feature, &str); 2] = [(Feature::MeanPatch, "mean of patch tokens"), (Feature::Cls, "class token")];
 /// How features become points.
-const WAYS: [(Way, &str); 2] = [(Way::Pca, "PCA: the two main directions"), (Way::Tsne, "t-SNE: who is near whom")];
+const WAYS: [(Way, &str); 2] = [
+    (Way::Pca, "PCA: first two principal components"),
+    (Way::Tsne, "t-SNE: keeps neighbors together"),
+];
 
 #[derive(askama::Template)]
 #[template(path = "runs/embedding.html")]
@@ -201,7 +204,7 @@ fn marks(map: &Map) -> Vec<Mark> {
 
 fn note(way: Way, map: &Map) -> String {
     let shown = format!(
-        "{} of {} validation images, worked out in {:.1} s.",
+        "{} of {} validation images, computed in {:.1} s.",
         map.points.len(),
         map.images,
         map.milliseconds / 1000.0
@@ -209,9 +212,9 @@ fn note(way: Way, map: &Map) -> String {
     match (way, map.explained) {
         (Way::Pca, Some([across, up])) => {
             let (across, up) = (100.0 * across, 100.0 * up);
-            format!("{shown} Of the features' variance {across:.1} % is along the horizontal axis and {up:.1} % along the vertical one.")
+            format!("{shown} The horizontal axis explains {across:.1} % of the variance of the features, the vertical one {up:.1} %.")
         }
-        _ => format!("{shown} t-SNE keeps neighbors together; sizes of groups and distances between them mean nothing."),
+        _ => format!("{shown} Sizes of groups and distances between groups have no meaning in t-SNE."),
     }
 }
 
@@ -256,8 +259,8 @@ mod tests {
     fn the_note_says_what_the_axes_are() {
         assert!(
             note(Way::Pca, &map(&[(0.0, 0.0, 0)]))
-                .contains("1 of 100 validation images, worked out in 1.5 s. Of the features' variance 50.0 %")
+                .contains("1 of 100 validation images, computed in 1.5 s. The horizontal axis explains 50.0 %")
         );
-        assert!(note(Way::Tsne, &map(&[])).contains("mean nothing"));
+        assert!(note(Way::Tsne, &map(&[])).contains("no meaning"));
     }
 }

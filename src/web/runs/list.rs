@@ -39,6 +39,18 @@ struct RunsPage<'a> {
     measures: Vec<String>,
 }
 
+/// The heads of the table: name in the address, unless it cannot be sorted by, text, class.
+pub const HEADS: [(&str, &str, &str); 8] = [
+    ("label", "Run", ""),
+    ("state", "State", ""),
+    ("stage", "Stage", ""),
+    ("method", "Method", ""),
+    ("", "Scale", ""),
+    ("", "Dataset", ""),
+    ("duration", "Duration", "num"),
+    ("created", "Queued", "num"),
+];
+
 /// A head of the table: where a click leads, and how the list is sorted now.
 struct SortHead {
     href: String,
@@ -72,11 +84,7 @@ impl RunsPage<'_> {
     fn group_heads(&self) -> Vec<(&'static str, &str, &'static str)> {
         let mut heads = vec![("group", self.query.group.as_str(), ""), ("runs", "Runs", "num"), ("", "State", "")];
         if !self.query.measure.is_empty() {
-            heads.extend([
-                ("mean", self.query.measure.as_str(), "num"),
-                ("", "n", "num"),
-                ("", "Smallest to largest", "num"),
-            ]);
+            heads.extend([("mean", self.query.measure.as_str(), "num"), ("", "n", "num"), ("", "Range", "num")]);
         }
         heads
     }

@@ -108,7 +108,7 @@ impl Sessions {
         match bearer {
             Some(token) => self.check(token.trim(), caller),
             None => Err(Error::Unauthorized(
-                "this server asks for its token: log in, or send it as `Authorization: Bearer …`",
+                "this server requires a token: log in, or send it as `Authorization: Bearer …`",
             )),
         }
     }
@@ -153,7 +153,7 @@ impl Sessions {
             return Ok(());
         }
         inner.failures.entry(caller).or_default().push(Instant::now());
-        Err(Error::Unauthorized("that is not this server's token"))
+        Err(Error::Unauthorized("wrong token"))
     }
 
     fn is_open(&self, value: &str) -> bool {

@@ -142,7 +142,7 @@ impl NextView {
         let seeds: Vec<String> = next.seeds.iter().map(ToString::to_string).collect();
         let _ = write!(what, " of seed{} {}", plural(seeds.len()), seeds.join(", "));
         if !next.again.is_empty() {
-            let _ = write!(what, ", {} of them again", next.again.len());
+            let _ = write!(what, ", {} of them retried", next.again.len());
         }
         NextView {
             takes: past.expect_all(&runs).filter(|_| !runs.is_empty()).map(duration_text),

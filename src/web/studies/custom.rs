@@ -1,4 +1,4 @@
-//! `/studies/new`: a person's own study, from a grid of choices or as a copy of another one, checked while it is typed.
+//! `/studies/new`: a custom study, from a grid of choices or as a copy of another one, checked while it is typed.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -103,7 +103,7 @@ impl Draft {
         let study = app.library.read(&text)?;
         if app.library.is_own(&study.name) && study.name != self.replace {
             return Err(format!(
-                "there is a study `{}` of your own already: choose another name, or edit that one",
+                "there is a custom study `{}` already: choose another name, or edit that one",
                 study.name
             ));
         }
@@ -136,7 +136,7 @@ fn choice_of(app: &AppState, fields: &Fields) -> Choice {
 /// The page: empty, with a copy of the study `from`, or with the own study `edit`.
 pub async fn page(State(app): App, InQuery(query): InQuery) -> Result<Response> {
     let mut draft = Draft::default();
-    let missing = |name: &str| Error::NotFound(format!("there is no study `{name}` to begin with"));
+    let missing = |name: &str| Error::NotFound(format!("there is no study `{name}` to start from"));
     if let Some(name) = query.get("from") {
         draft.toml = Some(app.library.copy_of(name).ok_or_else(|| missing(name))?);
     } else if let Some(name) = query.get("edit") {
@@ -189,7 +189,7 @@ pub async fn save(State(app): App, InForm(form): InForm) -> Result<Response> {
 pub async fn delete(State(app): App, path: InPath) -> Result<Response> {
     let name = path.text("name")?;
     if !app.library.is_own(name) {
-        return Err(Error::NotFound(format!("there is no study `{name}` of your own")));
+        return Err(Error::NotFound(format!("there is no custom study `{name}`")));
     }
     let file = app.library.file(name).map_err(Error::BadRequest)?;
     std::fs::remove_file(&file).map_err(|e| Error::Internal(anyhow::Error::new(e).context(format!("cannot remove {}", file.display()))))?;

@@ -87,12 +87,12 @@ fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {
         });
         (row.title.clone(), cells.collect())
     });
-    let bold = if table.has_best() { " Bold: the best of ours." } else { "" };
+    let bold = if table.has_best() { " Bold: our best." } else { "" };
     let mut notes = vec![match usual {
-        0 => format!("{}. No number yet.", caption.setting),
-        1 => format!("{}: one seed (n=1) where nothing else is said.{bold}", caption.setting),
+        0 => format!("{}. No results yet.", caption.setting),
+        1 => format!("{}: one seed (n=1) unless noted.{bold}", caption.setting),
         n => format!(
-            "{}: mean ± standard deviation over n={n} seeds where nothing else is said.{bold}",
+            "{}: mean ± standard deviation over n={n} seeds unless noted.{bold}",
             caption.setting
         ),
     }];

@@ -87,7 +87,7 @@ pub async fn report(store: &Store, studies: &[Arc<Study>], scale: &Scale, catalo
         counts: Verdict::ALL.map(|verdict| (verdict, count(verdict))).to_vec(),
         devices: devices(&runs),
         scale,
-        data: request.data.clone().unwrap_or_else(|| "the scale's own images".to_owned()),
+        data: request.data.clone().unwrap_or_else(|| "the scale's default".to_owned()),
         seeds: request.seeds.unwrap_or(1),
         written: run_dir::now(),
         version: env!("CARGO_PKG_VERSION"),

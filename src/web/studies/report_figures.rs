@@ -31,7 +31,7 @@ pub async fn figures(store: &Store, study: &Study, plan: &Plan, runs: &HashMap<R
     let drawing = Drawing::new(View::Heatmap, &maps, None);
     if !maps.is_empty() {
         figures.push(Figure {
-            caption: "CKA between features of full images and of the same images with patches masked, by block and share hidden; the mean of all seeds, one scale from 0 to 1."
+            caption: "CKA between features of full images and of the same images with masked patches, by block and mask ratio; mean over seeds, one color scale from 0 to 1."
                 .to_owned(),
             charts: maps.iter().map(|one| drawing.svg(one, MAP, Theme::Light)).collect(),
         });
@@ -40,8 +40,7 @@ pub async fn figures(store: &Store, study: &Study, plan: &Plan, runs: &HashMap<R
     let first: Vec<Run> = first.filter_map(|group| group.into_iter().next()).take(LINES).collect();
     if let Some(chart) = usual_chart(&scored_runs(store, first).await?, CHART) {
         figures.push(Figure {
-            caption: "PSNR over the ratio of masked patches, one seed a row, beside two controls that no training is needed for."
-                .to_owned(),
+            caption: "PSNR over the mask ratio, one seed per row, next to two untrained baselines.".to_owned(),
             charts: vec![chart],
         });
     }

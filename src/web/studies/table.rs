@@ -120,7 +120,7 @@ impl Links<'_> {
         let mut parts = vec![part("ours", self.choice.title(), "", "")];
         if let Some((other, _)) = &sheet.other {
             parts.push(part("ours", other.title(), "beside", ".against"));
-            parts.push(part("difference", "second less first".to_owned(), "paper", ".difference"));
+            parts.push(part("difference", "second − first".to_owned(), "paper", ".difference"));
         } else if sheet.own.table.has_paper(index) {
             parts.push(part("paper", paper_scale(self.study).to_owned(), "paper", ".paper"));
         }
@@ -197,7 +197,7 @@ pub fn paper_scale(study: &Study) -> &str {
     study.paper.split_once(": ").map_or(study.paper.as_str(), |(_, scale)| scale)
 }
 
-/// The second mean less the first, with its sign.
+/// The second mean minus the first, with its sign.
 fn difference(first: &Entry, second: &Entry, decimals: usize) -> String {
     let both = first.mean().zip(second.mean());
     both.map(|(first, second)| format!("{:+.decimals$}", second - first))

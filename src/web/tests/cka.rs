@@ -1,4 +1,4 @@
-//! The page of features under occlusion, its charts and its files.
+//! The page of CKA, its charts and its files.
 
 use axum::http::StatusCode;
 
@@ -43,7 +43,7 @@ async fn three() -> (Site, [RunId; 3]) {
 async fn the_page_says_what_to_do_while_nothing_was_compared() {
     let site = Site::new(|_| ()).await;
     let page = site.page("/cka").await;
-    page.has(&["No run has compared features yet", "/studies/figure1", "/launch?stage=cka"]);
+    page.has(&["No CKA results yet", "/studies/figure1", "/launch?stage=cka"]);
     assert!(!page.text.contains("<svg class=\"umbra-chart\""));
     site.page("/studies/figure1?scale=smoke").await.has(&["0 of 24 runs done"]);
     site.page("/launch?stage=cka")
@@ -59,7 +59,7 @@ async fn runs_are_drawn_side_by_side_with_their_numbers_under_the_pointer() {
     page.has(&[
         "<title>MAE, block 1, ratio 0.1: 0.9000 (0.8900 to 0.9100)</title>",
         "<title>MAE · finetune, block 2, ratio 0.9: 0.4000 (0.3900 to 0.4100)</title>",
-        "<title>MAE, block 3, ratio 0.9: not defined</title>",
+        "<title>MAE, block 3, ratio 0.9: undefined</title>",
         "/charts/cka.png?runs=",
         "/charts/cka.csv?runs=",
     ]);
@@ -73,7 +73,7 @@ async fn runs_are_drawn_side_by_side_with_their_numbers_under_the_pointer() {
         2,
         "a run is not compared with itself"
     );
-    page.has(&["finetune less MAE", "<title>MAE · finetune, block 1, ratio 0.1: -0.2000</title>"]);
+    page.has(&["finetune − MAE", "<title>MAE · finetune, block 1, ratio 0.1: -0.2000</title>"]);
 
     let page = site.page(&format!("/cka?runs={mae}&view=lines")).await;
     page.has(&["ratio 0.9: CKA 0.6 at block 2", "<polygon"]);
@@ -81,7 +81,7 @@ async fn runs_are_drawn_side_by_side_with_their_numbers_under_the_pointer() {
     let page = site.page(&format!("/runs/{mae}")).await;
     assert_eq!(page.text.matches("class=\"umbra-chart\"").count(), 2);
     page.has(&[
-        "Likeness of features",
+        "Feature similarity (CKA)",
         &format!("/runs/{mae}/matrices/cka.csv"),
         &format!("/cka?runs={mae}"),
     ]);

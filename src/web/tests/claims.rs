@@ -35,7 +35,7 @@ pub fn fill_seeds(data_dir: &Path, seeds: u64) {
 async fn before_anything_ran_the_page_lists_all_claims_and_what_each_needs() {
     let site = Site::new(|_| ()).await;
     let page = site.page("/claims").await;
-    page.has(&["Nothing has run here yet", "not enough data", "not queued", "0 supported"]);
+    page.has(&["No runs yet", "not enough data", "not queued", "0 supported"]);
     let studies = Study::built_in();
     for (study, claim) in studies
         .iter()
@@ -95,7 +95,7 @@ async fn fewer_seeds_can_be_chosen_and_verdicts_filtered() {
     let site = Site::new(|dir| fill_seeds(dir, 4)).await;
     site.page("/claims?scale=smoke&seeds=1")
         .await
-        .has(&["1 seed<", "Lacks two seeds each."]);
+        .has(&["1 seed<", "Needs two seeds each."]);
     let page = site.page("/claims?verdict=supported").await;
     page.has(&["MAE reconstructs masked patches better than the predict-zero baseline"]);
     assert!(!page.text.contains("id=\"mae-vs-scratch-mae-beats-scratch\""));
@@ -122,7 +122,7 @@ async fn what_a_claim_needs_is_queued_from_the_page() {
     let waiting = site.store.queue().await.unwrap();
     assert!(waiting.iter().all(|run| run.seed == 2) && waiting.len() == 4);
     let page = site.page(answer.header("location").split('#').next().unwrap()).await;
-    page.has(&["4 runs queued", "4 runs under way"]);
+    page.has(&["4 runs queued", "4 runs in progress"]);
     // Asking again queues nothing twice.
     site.post("/claims/mae-vs-scratch/mae-beats-scratch/launch", "scale=smoke&data=builtin")
         .await;
@@ -146,7 +146,7 @@ async fn what_intervals_leave_out_is_said() {
     for path in ["/claims", "/report.html?scale=smoke"] {
         site.page(path).await.has(&[
             "An interval is over seeds alone",
-            "on the one draw of them that all seeds share",
+            "on the same subset, which all seeds share",
             "about 15 % instead of 5 %",
             "Deciding the number of seeds beforehand",
         ]);

@@ -214,7 +214,7 @@ async fn a_login_gives_a_session_that_is_not_the_token_and_ends_with_the_logout(
     let site = filled(Some("open sesame")).await;
     let wrong = site.post("/login", "token=nonsense&next=/queue").await;
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
-    wrong.has(&["not this server&#39;s token", "value=\"/queue\""]);
+    wrong.has(&["wrong token", "value=\"/queue\""]);
     let right = site.post("/login", "token=open+sesame&next=/queue").await;
     assert_eq!((right.status, right.header("location")), (StatusCode::SEE_OTHER, "/queue"));
     let cookie = right.header("set-cookie").to_owned();

@@ -124,7 +124,7 @@ async fn a_child_can_start_from_a_run_or_bring_its_pretraining() {
     let parent = find(&smoke_plan(), "mae", Stage::Pretrain).id.clone();
     site.page(&format!("/launch?stage=finetune&method=mae&parent={parent}"))
         .await
-        .has(&["Taken from the run it starts from", "disabled"]);
+        .has(&["Inherited from the parent run", "disabled"]);
     let base = SHOWN.replace("stage=pretrain", "stage=finetune");
     let child = site
         .run_at(

@@ -56,12 +56,19 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// Where lines break makes no difference, as on a page.
     #[track_caller]
     pub fn has(&self, parts: &[&str]) {
+        let text = words(&self.text);
         for part in parts {
-            assert!(self.text.contains(part), "{part:?} is not in:\n{}", self.text);
+            assert!(text.contains(&words(part)), "{part:?} is not in:\n{}", self.text);
         }
     }
+}
+
+/// Text with single blanks.
+pub fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Site {

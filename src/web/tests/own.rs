@@ -48,7 +48,7 @@ async fn a_study_is_made_shown_launched_edited_and_deleted() {
         "{}",
         page.text
     );
-    assert!(site.page("/").await.text.contains("your own"));
+    assert!(site.page("/").await.text.contains("custom</small>"));
     for address in [
         "/studies/ratios/export.csv?scale=smoke",
         "/api/v1/studies/ratios?scale=smoke",
@@ -62,11 +62,7 @@ async fn a_study_is_made_shown_launched_edited_and_deleted() {
 
     let again = site.post("/studies", GRID).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(
-        again.text.contains("there is a study `ratios` of your own already"),
-        "{}",
-        again.text
-    );
+    assert!(again.text.contains("there is a custom study `ratios` already"), "{}", again.text);
     let text = std::fs::read_to_string(site.dir.path().join("studies/ratios.toml")).unwrap();
     let edited = query_of([("toml", text.replace("How much", "How little")), ("replace", "ratios".to_owned())]);
     assert_eq!(site.post("/studies", &edited).await.status, StatusCode::SEE_OTHER);

@@ -15,13 +15,13 @@ fn id_of(method: &str, stage: Stage) -> RunId {
 async fn pages_say_what_to_do_while_nothing_has_run() {
     let site = Site::new(|_| ()).await;
     site.page("/").await.has(&[
-        "Nothing has run here yet",
+        "No runs yet",
         "MAE against training from scratch",
         "smoke: Seconds a run",
         "value=\"builtin\"",
     ]);
-    site.page("/runs").await.has(&["Nothing has run yet"]);
-    site.page("/queue").await.has(&["Nothing waits", "no device"]);
+    site.page("/runs").await.has(&["No runs yet"]);
+    site.page("/queue").await.has(&["The queue is empty", "no device"]);
     site.page("/studies/mae-vs-scratch")
         .await
         .has(&["not queued", "0 of 7 runs done", "83.1", "ViT-B, ImageNet"]);
@@ -73,7 +73,7 @@ async fn a_runs_page_has_curves_images_settings_log_and_lineage() {
         "step 2",
         "mask_ratio",
         "changed",
-        "the loader makes up to 5\u{2009}310 a second, training takes up to 812.50 and waits for them 0.4 % of its time",
+        "Data loader: up to 5\u{2009}310 images/s; training: up to 812.50 images/s, waiting for data 0.4 % of the time",
         "Data loader throughput, Training throughput",
     ]);
     page.has(&[
@@ -100,9 +100,11 @@ async fn a_runs_page_has_curves_images_settings_log_and_lineage() {
         site.get(&format!("/runs/{child}/model.safetensors")).await.status,
         StatusCode::NOT_FOUND
     );
-    site.page(&format!("/runs/{}", id_of("mae", Stage::Probe)))
-        .await
-        .has(&["running 43 %", "id=\"cancel\"", "under way"]);
+    site.page(&format!("/runs/{}", id_of("mae", Stage::Probe))).await.has(&[
+        "running 43 %",
+        "id=\"cancel\"",
+        "<td class=\"wrap\">running</td>",
+    ]);
     site.page(&format!("/runs/{}", id_of("random_init", Stage::Pretrain)))
         .await
         .has(&["id=\"retry\"", "the loss is not a number at step 3"]);
@@ -113,11 +115,11 @@ async fn the_list_of_a_runs_images_is_offered_where_there_is_one() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let (id, child) = (id_of("mae", Stage::Pretrain), id_of("mae", Stage::Finetune));
-    site.page(&format!("/runs/{id}")).await.has(&["Images it learned from"]);
+    site.page(&format!("/runs/{id}")).await.has(&["Training images (list)"]);
     let list = site.page(&format!("/runs/{id}/subset.tsv")).await;
     assert_eq!(list.text.lines().count(), 2);
     assert!(list.header("content-disposition").contains(id.as_str()));
-    assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Images it learned from"));
+    assert!(!site.page(&format!("/runs/{child}")).await.text.contains("Training images (list)"));
     let none = site.get(&format!("/runs/{child}/subset.tsv")).await;
     assert!(none.status == StatusCode::NOT_FOUND && none.text.contains("no list of images"));
 }

@@ -84,7 +84,7 @@ async fn what_is_asked_wrongly_is_refused() {
             StatusCode::BAD_REQUEST,
             "64 patches are 16 hexadecimal digits",
         ),
-        (&format!("a={mae}&upload=00"), StatusCode::NOT_FOUND, "hand it in again"),
+        (&format!("a={mae}&upload=00"), StatusCode::NOT_FOUND, "upload it again"),
     ] {
         let answer = site.get(&format!("/playground/answer?{query}")).await;
         assert_eq!(answer.status, status, "{query}: {}", answer.text);

@@ -6,7 +6,7 @@ use super::*;
 use crate::experiment::{Request as Wish, RunId, single_run};
 use crate::run_dir::{Matrix, MatrixAxis};
 
-/// A finished run that scored two ratios, the model `gain` decibels above its controls.
+/// A finished run that scored two ratios, the model `gain` decibels above its baselines.
 fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> RunId {
     let (scale, catalog) = (&Scale::built_in()[0], catalog());
     let single = |stage, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, &Wish::default(), seed, parent).unwrap();
@@ -60,14 +60,12 @@ fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> 
 #[tokio::test]
 async fn the_page_says_what_to_do_while_nothing_was_scored() {
     let site = Site::new(|_| ()).await;
-    site.page("/psnr")
-        .await
-        .has(&["No run has scored reconstructions yet", "/launch?stage=psnr"]);
+    site.page("/psnr").await.has(&["No PSNR results yet", "/launch?stage=psnr"]);
     assert_eq!(site.get("/charts/psnr.svg").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn runs_stand_beside_each_other_and_their_controls() {
+async fn runs_stand_beside_each_other_and_their_baselines() {
     let mut ids = None;
     let site = Site::new(|dir| {
         ids = Some([
@@ -86,12 +84,12 @@ async fn runs_stand_beside_each_other_and_their_controls() {
         ">16.00<",
         "predict-zero baseline",
         "/matrices/psnr_visible_mean.csv",
-        "0.75 hidden",
-        "seconds of training",
+        "ratio 0.75",
+        "training time (s)",
         "Validation PSNR",
         "22.5 dB (21.3)",
         "viewBox=\"64 32 32 32\"",
-        "Not shown, because other images or masks were given: MAE",
+        "Not shown, because they used other images or masks: MAE",
     ]);
     assert!(
         !page.text.contains("<b>circle") && !page.text.contains("<style"),
@@ -115,7 +113,7 @@ async fn curves_are_drawn_over_the_seconds_of_training() {
         .id
         .clone();
     let over = |x: &str| format!("/charts/curves.svg?runs={run}&metric=val/psnr&x={x}");
-    site.page(&over("time")).await.has(&["at seconds of training 12"]);
+    site.page(&over("time")).await.has(&["at training time (s) 12"]);
     site.page(&over("step")).await.has(&["at step 24"]);
     assert_eq!(site.get(&over("luck")).await.status, StatusCode::BAD_REQUEST);
 }

@@ -14,16 +14,16 @@ async fn the_report_has_every_table_and_every_claim() {
         }
     }
     report.has(&[
-        "What was measured at scale smoke",
-        "Images: builtin. 3 seeds.",
+        "Results at scale smoke",
+        "Dataset: builtin. 3 seeds.",
         "83.1",
         "n = 3 pairs",
         "class=\"interval\"",
         "train.layer_decay",
         "all: model.dim",
-        "No run warned of anything",
+        "No run has a warning",
         "cpu",
-        "Not begun",
+        "Not started",
         &format!("Written by Umbra {}", env!("CARGO_PKG_VERSION")),
     ]);
     let first = find(&super::claims::seeds_plan(3), "mae", Stage::Finetune).id.to_string();

@@ -138,12 +138,12 @@ async fn scales_with_runs_are_tabs_and_two_of_them_stand_side_by_side() {
         .page("/studies/mae-vs-scratch?scale=smoke&against=quick&sort=finetune.difference")
         .await;
     page.has(&[
-        "aria-label=\"Scales and images\"",
+        "aria-label=\"Scales and datasets\"",
         "1 of 7 done",
         "60.0",
         "64.5",
         "+4.5",
-        "second less first",
+        "second − first",
         "aria-sort=\"descending\"",
     ]);
     assert!(

@@ -1,4 +1,4 @@
-//! Features under occlusion, from the launch of the runs to the number under the pointer.
+//! CKA of features, from the launch of the runs to the number under the pointer.
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn a_person_compares_features_of_two_encoders_in_colors_lines_and_differen
     };
     let server = Server::start(data_dir.path());
     browser.client.goto(&format!("{}/cka", server.address)).await.unwrap();
-    assert!(browser.text("#main").await.contains("No run has compared features yet"));
+    assert!(browser.text("#main").await.contains("No CKA results yet"));
 
     let model = serde_json::json!({ "dim": 16, "depth": 3, "heads": 2, "decoder_dim": 16, "patch_size": 8 });
     let data = serde_json::json!({ "train_images": 64, "val_images": 40 });
@@ -33,7 +33,7 @@ async fn a_person_compares_features_of_two_encoders_in_colors_lines_and_differen
     let address = format!("{}/runs/{}", server.address, compared[0]);
     browser.client.goto(&address).await.unwrap();
     browser
-        .until("the run's own charts", "#cka-title", |text| text.contains("Likeness"))
+        .until("the run's own charts", "#cka-title", |text| text.contains("CKA"))
         .await;
     assert_eq!(browser.count("#cka figure svg").await, 2);
     browser.client.clone().close().await.unwrap();
@@ -72,12 +72,14 @@ async fn look_at_other_views(browser: &Browser) {
     browser.client.execute("window.mark = 1", vec![]).await.unwrap();
     browser.choose("#cka-view", "lines").await;
     browser
-        .until("the lines", "#cka .note", |text| text.contains("A line a ratio"))
+        .until("the lines", "#cka .note", |text| text.contains("One line per mask ratio"))
         .await;
     assert!(browser.count("#cka figure polyline").await > 4);
     browser.choose("#cka-view", "difference").await;
     browser
-        .until("the difference", "#cka .note", |text| text.contains("What remains"))
+        .until("the difference", "#cka .note", |text| {
+            text.contains("Difference from the chosen run")
+        })
         .await;
     assert_eq!(browser.count("#cka figure svg").await, 1);
     assert_eq!(

@@ -70,7 +70,7 @@ async fn a_person_sees_what_claims_are_worth_and_queues_what_one_needs() {
         .until("its runs in the queue", "#main", |text| text.contains("runs queued"))
         .await;
     browser
-        .until("them under way", "#claims", |text| text.contains("runs under way"))
+        .until("them under way", "#claims", |text| text.contains("runs in progress"))
         .await;
     let waiting = server.api("/queue", None)["queue"].as_array().unwrap().len();
     assert!(

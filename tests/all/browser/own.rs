@@ -11,11 +11,11 @@ async fn a_person_makes_a_study_changes_it_and_deletes_it() {
     let server = Server::start(data_dir.path());
     browser.client.goto(&server.address).await.unwrap();
     browser.click("a[href='/studies/new']").await;
-    browser.until("the form", "h1", |text| text.contains("study of your own")).await;
+    browser.until("the form", "h1", |text| text.contains("New custom study")).await;
 
     // What is typed is judged without a button.
     browser.fill("name", "ratios").await;
-    browser.fill("title", "How much to hide").await;
+    browser.fill("title", "Mask ratio").await;
     browser.click("input[name=method][value=mae]").await;
     browser.click("input[name=measure][value=finetune]").await;
     browser.fill("settings", "method.mask_ratio = 0.5, 1.5").await;
@@ -27,7 +27,7 @@ async fn a_person_makes_a_study_changes_it_and_deletes_it() {
         .until("the count", "#verdict", |text| text.contains("3 rows") && text.contains("6 runs"))
         .await;
     browser.click("form[data-check] button.primary").await;
-    browser.until("its page", "h1", |text| text == "How much to hide").await;
+    browser.until("its page", "h1", |text| text == "Mask ratio").await;
     browser.until("its rows", "#table", |text| text.contains("mask_ratio 0.9")).await;
     assert!(data_dir.path().join("studies/ratios.toml").exists());
 
@@ -43,12 +43,12 @@ async fn a_person_makes_a_study_changes_it_and_deletes_it() {
         })
         .await;
     browser.click("form[data-check] button.primary").await;
-    browser.until("its page", "h1", |text| text == "How much to hide").await;
+    browser.until("its page", "h1", |text| text == "Mask ratio").await;
 
     browser.click("details.menu summary").await;
     browser.click("#delete").await;
     browser.until("the first page", "#studies-title", |text| text == "Studies").await;
-    assert!(!browser.text("#main").await.contains("How much to hide"));
+    assert!(!browser.text("#main").await.contains("Mask ratio"));
     assert!(!data_dir.path().join("studies/ratios.toml").exists());
     browser.client.clone().close().await.unwrap();
 }

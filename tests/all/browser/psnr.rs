@@ -10,7 +10,7 @@ async fn a_person_compares_reconstructions_of_two_runs() {
     };
     let server = Server::start(data_dir.path());
     browser.client.goto(&format!("{}/psnr", server.address)).await.unwrap();
-    assert!(browser.text("#main").await.contains("No run has scored reconstructions yet"));
+    assert!(browser.text("#main").await.contains("No PSNR results yet"));
 
     let model = serde_json::json!({ "dim": 16, "depth": 2, "heads": 2, "decoder_dim": 16, "patch_size": 8 });
     let data = serde_json::json!({ "train_images": 64, "val_images": 24 });
