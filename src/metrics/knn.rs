@@ -57,7 +57,7 @@ impl Knn {
     /// # Errors
     /// An image that cannot be read.
     pub fn top1(&self, encoder: Vit, device: &Device) -> Result<f64> {
-        let frozen = Frozen::new(encoder, &self.settings.feature);
+        let frozen = Frozen::new(encoder, self.settings.feature);
         let read = |images: &Validation| -> Result<Features> {
             let mut reading = Reading::new(&frozen, device);
             images.batches().try_for_each(|batch| batch.map(|batch| reading.read(batch)))?;
@@ -113,6 +113,7 @@ fn elected(cosines: &[f32], labels: &[usize], classes: usize, settings: &KnnSett
 
 #[cfg(test)]
 mod tests {
+    use crate::experiment::choices::Feature;
     use crate::metrics::knn::*;
 
     fn settings(neighbors: usize, temperature: f64) -> KnnSettings {
@@ -120,7 +121,7 @@ mod tests {
             every: 1,
             k: neighbors,
             temperature,
-            feature: "cls".to_owned(),
+            feature: Feature::Cls,
             images: 100,
         }
     }
