@@ -10,6 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use crate::device;
+use crate::experiment::choices::Precision;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Values, single_run};
 use crate::kernels;
@@ -127,7 +128,7 @@ pub fn bench(wish: &Wish) -> Result<BenchReport> {
     };
     let run = single_run(Stage::Pretrain, wish.method, wish.scale, &methods::catalog(), &request, 0, None)?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
-    kernels::round_products(train.precision == "mixed");
+    kernels::round_products(train.precision == Precision::F16);
     let timed = Timed {
         run: &run,
         batch: wish.batch,

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::experiment::choices::Precision;
 use crate::experiment::settings::TrainSettings;
 use crate::run_dir::{EventKind, EventLog, EventReader, History, Holder, Lock, LockError, LogPosition, RunDir, RunFile, State};
 use crate::stages;
@@ -111,7 +112,7 @@ pub fn work(dir: &RunDir, options: &WorkOptions) -> Outcome {
     kernels::round_products(
         file.run
             .section::<TrainSettings>("train")
-            .is_ok_and(|train| train.precision == "f16"),
+            .is_ok_and(|train| train.precision == Precision::F16),
     );
     let began = Instant::now();
     let (mut reporter, checkpoints) = match begin(dir, options, history.attempt + 1) {

@@ -60,7 +60,9 @@ fn describe(section: &str, setting: &Setting) -> String {
     let (default, allowed) = (Value::from(setting.default), setting.kind.allowed());
     format!(
         "    {section}.{} = {default}   {} Allowed: {allowed}. Source: {}.",
-        setting.key, setting.meaning, setting.source
+        setting.key,
+        setting.explained(),
+        setting.source
     )
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::choose;
 pub use super::choose::For;
 use super::{Dataset, Split};
+use crate::experiment::choices::Selection;
 use crate::experiment::settings::{LabelsSettings, SubsetSettings};
 
 /// The list's first line, which a list need not have.
@@ -22,10 +23,7 @@ const HEADER: &str = "image\tclass";
 /// One sentence with the setting or the list at fault, and what is allowed.
 pub fn subset(dataset: &Dataset, subset: &SubsetSettings) -> Result<Option<Vec<usize>>> {
     let (train, classes, wanted, seed) = (&dataset.train, dataset.classes.len(), subset.images, subset.seed);
-    if subset.selection == "list" {
-        return listed(train, &subset.list, "subset.list").map(Some);
-    }
-    if wanted == 0 {
+    if wanted == 0 && subset.selection != Selection::List {
         return Ok(None);
     }
     ensure!(
@@ -33,10 +31,11 @@ pub fn subset(dataset: &Dataset, subset: &SubsetSettings) -> Result<Option<Vec<u
         "subset.images = {wanted} is more than there are: it must be at most {}, the number of training images",
         train.len()
     );
-    let places = match subset.selection.as_str() {
-        "one_class" => of_one_class(dataset, subset)?,
-        "random" => choose::random(train.len(), classes, wanted, seed),
-        _ => choose::even(train.labels(), classes, wanted, seed, For::Few),
+    let places = match subset.selection {
+        Selection::OnePerClass => choose::even(train.labels(), classes, wanted, seed, For::Few),
+        Selection::Random => choose::random(train.len(), classes, wanted, seed),
+        Selection::OneClass => of_one_class(dataset, subset)?,
+        Selection::List => listed(train, &subset.list, "subset.list")?,
     };
     Ok(Some(sorted(places)))
 }

@@ -20,10 +20,10 @@ fn opened(source: &str, train_images: usize) -> Dataset {
     super::super::open(&settings, cache.path(), &mut |_, _| {}).unwrap()
 }
 
-fn settings(images: usize, choice: &str) -> SubsetSettings {
+fn settings(images: usize, selection: Selection) -> SubsetSettings {
     SubsetSettings {
         images,
-        selection: choice.to_owned(),
+        selection,
         class: String::new(),
         list: String::new(),
         seed: 0,
@@ -54,26 +54,26 @@ fn chosen(dataset: &Dataset, settings: &SubsetSettings) -> Vec<usize> {
 #[test]
 fn each_way_of_choosing_covers_the_classes_it_should() {
     let dataset = builtin(400);
-    assert_eq!(subset(&dataset, &settings(0, "random")).unwrap(), None);
-    let even = counts(&dataset, &chosen(&dataset, &settings(20, "one_per_class")));
+    assert_eq!(subset(&dataset, &settings(0, Selection::Random)).unwrap(), None);
+    let even = counts(&dataset, &chosen(&dataset, &settings(20, Selection::OnePerClass)));
     assert_eq!(even, [2; 10]);
-    let fewer = counts(&dataset, &chosen(&dataset, &settings(4, "one_per_class")));
+    let fewer = counts(&dataset, &chosen(&dataset, &settings(4, Selection::OnePerClass)));
     assert_eq!((fewer.iter().sum::<usize>(), fewer.iter().max()), (4, Some(&1)));
-    let one = counts(&dataset, &chosen(&dataset, &settings(20, "one_class")));
+    let one = counts(&dataset, &chosen(&dataset, &settings(20, Selection::OneClass)));
     assert_eq!(one.iter().filter(|count| **count == 20).count(), 1);
     let named = SubsetSettings {
         class: dataset.classes[3].clone(),
-        ..settings(20, "one_class")
+        ..settings(20, Selection::OneClass)
     };
     assert_eq!(counts(&dataset, &chosen(&dataset, &named))[3], 20);
-    let random = counts(&dataset, &chosen(&dataset, &settings(20, "random")));
+    let random = counts(&dataset, &chosen(&dataset, &settings(20, Selection::Random)));
     assert!(random.iter().sum::<usize>() == 20 && random != even, "{random:?}");
 }
 
 #[test]
 fn a_choice_depends_on_its_seed_and_on_nothing_else_and_grows_from_the_smaller_one() {
     let dataset = builtin(400);
-    for choice in ["one_per_class", "random", "one_class"] {
+    for choice in [Selection::OnePerClass, Selection::Random, Selection::OneClass] {
         let places = chosen(&dataset, &settings(10, choice));
         assert_eq!(places, chosen(&dataset, &settings(10, choice)));
         let other = SubsetSettings {
@@ -101,7 +101,7 @@ fn a_share_of_the_labels_is_balanced_and_all_of_them_are_no_choice() {
 fn choices_for_different_purposes_share_no_more_images_than_chance_would() {
     let dataset = builtin(1000);
     let sets = [
-        chosen(&dataset, &settings(300, "one_per_class")),
+        chosen(&dataset, &settings(300, Selection::OnePerClass)),
         labeled(&dataset, &labels(0.3)).unwrap().unwrap(),
         always(&dataset.train, 10, 300, For::Voters),
         always(&dataset.train, 10, 300, For::HeldOut),
@@ -119,21 +119,21 @@ fn choices_for_different_purposes_share_no_more_images_than_chance_would() {
 fn what_cannot_be_chosen_is_refused_with_what_can() {
     let dataset = builtin(100);
     let refused = |settings: &SubsetSettings| format!("{:#}", subset(&dataset, settings).unwrap_err());
-    assert!(refused(&settings(101, "random")).contains("it must be at most 100"));
-    assert!(refused(&settings(11, "one_class")).contains("no class has as many"));
+    assert!(refused(&settings(101, Selection::Random)).contains("it must be at most 100"));
+    assert!(refused(&settings(11, Selection::OneClass)).contains("no class has as many"));
     let unknown = SubsetSettings {
         class: "cat".to_owned(),
-        ..settings(1, "one_class")
+        ..settings(1, Selection::OneClass)
     };
     assert!(refused(&unknown).contains("subset.class = `cat` is no class"));
     let small = SubsetSettings {
         class: dataset.classes[0].clone(),
-        ..settings(11, "one_class")
+        ..settings(11, Selection::OneClass)
     };
     assert!(refused(&small).contains("it must be at most 10"), "{}", refused(&small));
     let missing = SubsetSettings {
         list: "/no/such/list".to_owned(),
-        ..settings(0, "list")
+        ..settings(0, Selection::List)
     };
     assert!(refused(&missing).contains("subset.list is `/no/such/list`"));
 }
@@ -141,7 +141,7 @@ fn what_cannot_be_chosen_is_refused_with_what_can() {
 #[test]
 fn a_list_that_was_written_gives_the_same_images_again() {
     let dataset = builtin(100);
-    let places = chosen(&dataset, &settings(7, "random"));
+    let places = chosen(&dataset, &settings(7, Selection::Random));
     let text = list(&dataset, &dataset.train.only(&places));
     assert_eq!(text.lines().count(), 8);
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -149,7 +149,7 @@ fn a_list_that_was_written_gives_the_same_images_again() {
     let list = file.path().to_str().unwrap().to_owned();
     let by_list = SubsetSettings {
         list: list.clone(),
-        ..settings(0, "list")
+        ..settings(0, Selection::List)
     };
     assert_eq!(chosen(&dataset, &by_list), places);
     let labels = LabelsSettings { list, ..labels(1.0) };

@@ -1,6 +1,7 @@
 //! What settings may be: known names, allowed values, and what must hold between them.
 
 use super::catalog::{Catalog, sections};
+use super::choices::{Masking, Position, Selection};
 use super::invalid::Invalid;
 use super::renamed;
 use super::run::{RunId, RunSpec, Stage};
@@ -226,7 +227,7 @@ pub(super) fn check_together(run: &RunSpec) -> Result<(), Invalid> {
                 format!("a step of {step} images is larger than {what}: batch_size times gradient_accumulation must be at most {most}");
             return Err(Invalid::new("train.batch_size", message));
         }
-        if train.activation_checkpointing && model.position == "relative" {
+        if train.activation_checkpointing && model.position == Position::Relative {
             let message = "true is not allowed with model.position = relative: a block worked out again has no place for the bias";
             return Err(Invalid::new("train.activation_checkpointing", message));
         }
@@ -277,7 +278,7 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
         let message = format!("{images} is not allowed: it must be 0, for all, or at least {fewest}");
         return Err(Invalid::new("cka.images", message));
     }
-    if cka.masking == "mask_token" && cka.tokens.starts_with("matched") {
+    if cka.masking == Masking::MaskToken && cka.tokens.are_matched() {
         let message = format!(
             "{} is not allowed with cka.masking = mask_token: every patch stays there",
             cka.tokens
@@ -290,7 +291,7 @@ fn check_cka(cka: &CkaSettings, data: &DataSettings, model: &ModelSettings) -> R
 /// What of the choice of few images must fit together.
 fn check_subset(data: &DataSettings, subset: &SubsetSettings) -> Result<(), Invalid> {
     let refuse = |place, message: &str| Err(Invalid::new(place, message));
-    let by_list = subset.selection == "list";
+    let by_list = subset.selection == Selection::List;
     if data.train_images > 0 && subset.images > data.train_images {
         let (images, most) = (subset.images, data.train_images);
         let message = format!("{images} is not allowed: it must be at most data.train_images = {most}");
@@ -305,7 +306,7 @@ fn check_subset(data: &DataSettings, subset: &SubsetSettings) -> Result<(), Inva
     if by_list == subset.list.is_empty() {
         return refuse("subset.list", "a file of names is there exactly if subset.selection is list");
     }
-    if !subset.class.is_empty() && subset.selection != "one_class" {
+    if !subset.class.is_empty() && subset.selection != Selection::OneClass {
         return refuse("subset.class", "a class is there only if subset.selection is one_class");
     }
     Ok(())
@@ -331,7 +332,7 @@ fn check_model(data: &DataSettings, model: &ModelSettings) -> Result<(), Invalid
         }
     }
     for (dim, place) in [(model.dim, "model.dim"), (model.decoder_dim, "model.decoder_dim")] {
-        if model.position == "sincos" && !dim.is_multiple_of(4) {
+        if model.position == Position::SinCos && !dim.is_multiple_of(4) {
             let message = format!("{dim} is not allowed: a sine-cosine position table needs a multiple of 4");
             return Err(Invalid::new(place, message));
         }

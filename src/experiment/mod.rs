@@ -5,6 +5,7 @@
 mod arrange;
 pub mod catalog;
 mod check;
+pub mod choices;
 pub mod claim;
 pub mod forecast;
 pub mod grid;

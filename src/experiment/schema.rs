@@ -1,7 +1,8 @@
 //! Settings that describe themselves: type, range, default, meaning and source in one place.
 //!
 //! The `section!` macro makes, from one list, the typed struct that code reads and the table that the
-//! launch form, `umbra methods --json`, validation and the run's record are made from.
+//! launch form, `umbra methods --json`, validation and the run's record are made from. The `choice!` macro makes the enum of
+//! a setting that is one of a list, so that who reads it has to answer for every name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,10 +86,12 @@ pub enum Kind {
         /// Everything allowed is below.
         max: f64,
     },
-    /// One of a list.
+    /// One of a list: an enum that [`choice!`](crate::choice) declares.
     Choice {
-        /// The list.
+        /// The names.
         of: &'static [&'static str],
+        /// What each stands for, in one line.
+        meanings: &'static [&'static str],
     },
     /// Numbers from `min` to `max`, both allowed, as text with commas between them.
     Numbers {
@@ -111,7 +114,7 @@ impl Kind {
             Kind::Float { min, max } if *max == f64::MAX => format!("a number of at least {min}"),
             Kind::Float { min, max } => format!("a number from {min} to {max}"),
             Kind::Between { min, max } => format!("a number between {min} and {max}, neither included"),
-            Kind::Choice { of } => format!("one of {}", of.join(", ")),
+            Kind::Choice { of, .. } => format!("one of {}", of.join(", ")),
             Kind::Numbers { min, max } => format!("one or more numbers from {min} to {max} with commas between them"),
             Kind::Text => "text".to_owned(),
         }
@@ -126,7 +129,7 @@ impl Kind {
             // Adding zero turns -0 into 0, so that equal settings are written, and keyed, alike.
             (Kind::Float { min, max }, Value::Float(v)) => (min..=max).contains(&v).then(|| Value::Float(v + 0.0)),
             (Kind::Between { min, max }, Value::Float(v)) => (v > min && v < max).then(|| Value::Float(v + 0.0)),
-            (Kind::Choice { of }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
+            (Kind::Choice { of, .. }, Value::Text(v)) => of.contains(&v.as_str()).then(|| value.clone()),
             (Kind::Numbers { .. }, Value::Int(v)) => self.accept(&Value::Text(v.to_string())).ok(),
             (Kind::Numbers { .. }, Value::Float(v)) => self.accept(&Value::Text(v.to_string())).ok(),
             // Written in one way, so that equal lists are keyed alike.
@@ -177,6 +180,15 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// What it does, and what each of its names stands for if it is a choice.
+    pub fn explained(&self) -> String {
+        let Kind::Choice { of, meanings } = self.kind else {
+            return self.meaning.to_owned();
+        };
+        let names = of.iter().zip(meanings).map(|(name, meaning)| format!(" `{name}`: {meaning}"));
+        self.meaning.to_owned() + &names.collect::<String>()
+    }
+
     /// The value that stands for "as before", in the setting's kind.
     fn as_before(&self) -> Option<Value> {
         let value = Value::from(self.before?);
@@ -251,18 +263,25 @@ pub const fn first(literals: &[Literal]) -> Option<Literal> {
 ///         key: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "source";
 ///         /// A setting that came later: with it at false, runs are what they were.
 ///         later: bool = Literal::Bool(true), Kind::Bool, "source" before Literal::Bool(false);
+///         /// One of the names of `Position`, which `choice!` declares.
+///         position in Position = SinCos, "source";
 ///     }
 /// }
 /// ```
 #[macro_export]
 macro_rules! section {
     ($(#[doc = $about:literal])+ $name:ident = $table:literal {
-        $($(#[doc = $meaning:literal])+ $key:ident : $ty:ty = $default:expr, $kind:expr, $source:literal $(before $before:expr)?;)*
+        $(
+            $(#[doc = $meaning:literal])+
+            $key:ident
+                $(in $choice:ident = $chosen:ident, $origin:literal $(before $once:ident)?)?
+                $(: $ty:ty = $default:expr, $kind:expr, $source:literal $(before $before:expr)?)?;
+        )*
     }) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[doc = $meaning])+ pub $key: $ty,)* }
+        pub struct $name { $($(#[doc = $meaning])+ pub $key: $($ty)? $($choice)?,)* }
 
         impl $name {
             /// The description of this section.
@@ -273,11 +292,11 @@ macro_rules! section {
                     name: $table,
                     settings: &[$($crate::experiment::schema::Setting {
                         key: stringify!($key),
-                        kind: $kind,
-                        default: $default,
+                        kind: $($kind)? $($choice::KIND)?,
+                        default: $($default)? $($choice::$chosen.literal())?,
                         meaning: concat!($($meaning),+).trim_ascii(),
-                        source: $source,
-                        before: $crate::experiment::schema::first(&[$($before)?]),
+                        source: $($source)? $($origin)?,
+                        before: $crate::experiment::schema::first(&[$($($before)?)? $($($choice::$once.literal())?)?]),
                     },)*],
                 }
             };
@@ -285,6 +304,63 @@ macro_rules! section {
 
         impl $crate::experiment::schema::Described for $name {
             const SECTION: $crate::experiment::schema::Section = $name::SECTION;
+        }
+    };
+}
+
+/// Declares the enum of a setting that is one of a list, in the order that people see, with the names that records have.
+///
+/// ```text
+/// choice! {
+///     /// What is chosen.
+///     Position {
+///         /// One-line meaning.
+///         SinCos = "sincos",
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! choice {
+    ($(#[doc = $about:literal])+ $name:ident {
+        $($(#[doc = $meaning:literal])+ $variant:ident = $text:literal,)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[doc = $meaning])+ #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// What a setting of it may be.
+            pub const KIND: $crate::experiment::schema::Kind = $crate::experiment::schema::Kind::Choice {
+                of: &[$($text),+],
+                meanings: &[$(concat!($($meaning),+).trim_ascii()),+],
+            };
+
+            /// The name, as settings and records have it.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+
+            /// The name as a setting's default.
+            pub const fn literal(self) -> $crate::experiment::schema::Literal {
+                $crate::experiment::schema::Literal::Text(self.name())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok($name::$variant),)+
+                    _ => Err(format!("{text} is not allowed: it must be {}", $name::KIND.allowed())),
+                }
+            }
         }
     };
 }

@@ -2,6 +2,10 @@
 //!
 //! "Paper" is arXiv 2208.04164, "MAE" is arXiv 2111.06377 and its repository, "ours" a choice of Umbra.
 
+use super::choices::{
+    CropKind, Feature, Masking, PatchStatistics, Position, Precision, ProbeOptimizer, SameImageNegatives, Selection, StoppedSchedule,
+    TokenizerKind, Tokens,
+};
 use super::schema::numbers;
 use crate::section;
 
@@ -36,9 +40,8 @@ section! {
         heads: usize = Literal::Int(3), Kind::Int { min: 1, max: 64 }, "ViT-Ti";
         /// Hidden width of the MLP as a multiple of the width.
         mlp_ratio: f64 = Literal::Float(4.0), Kind::Float { min: 0.5, max: 16.0 }, "ViT";
-        /// How tokens know their place: a fixed 2-D sine-cosine table, a learned one, or a learned bias on the attention
-        /// for every distance, shared by all blocks.
-        position: String = Literal::Text("sincos"), Kind::Choice { of: &["sincos", "learned", "relative"] }, "MAE; BEiT is relative";
+        /// How tokens know their place.
+        position in Position = SinCos, "MAE; BEiT is relative";
         /// What the learned factors on every branch of a block start at (LayerScale); 0 is without.
         layer_scale: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 1.0 }, "MAE; BEiT and CAE use 0.1";
         /// Width of the decoder.
@@ -53,8 +56,8 @@ section! {
 section! {
     /// How images are varied before the model sees them.
     AugmentSettings = "augment" {
-        /// Crop: random area resized to the model's size, shifted after padding by an eighth, or none.
-        crop: String = Literal::Text("resized"), Kind::Choice { of: &["resized", "pad", "none"] }, "MAE";
+        /// Which part of the image is seen.
+        crop in CropKind = Resized, "MAE";
         /// Smallest area of a resized crop, as a share of the image.
         crop_scale_min: f64 = Literal::Float(0.2), Kind::Float { min: 0.01, max: 1.0 }, "MAE pretraining";
         /// Largest area of a resized crop, as a share of the image.
@@ -93,8 +96,8 @@ section! {
         gradient_accumulation: usize = Literal::Int(1), Kind::Int { min: 1, max: 4096 }, "ours";
         /// Whether blocks are worked out again for their gradients: far less memory for about a third more time.
         activation_checkpointing: bool = Literal::Bool(false), Kind::Bool, "ours";
-        /// Operands of matrix products on a GPU: float32, or rounded to f16; the CPU computes in float32 always.
-        precision: String = Literal::Text("float32"), Kind::Choice { of: &["float32", "f16"] }, "ours";
+        /// Operands of matrix products on a GPU; the CPU computes in float32 always.
+        precision in Precision = Float32, "ours";
         /// Learning rate at 256 images; the peak is this times images a step / 256.
         base_lr: f64 = Literal::Float(1.5e-4), Kind::Between { min: 0.0, max: 100.0 }, "paper section 5";
         /// Learning rate that the cosine ends at.
@@ -123,8 +126,8 @@ section! {
     SubsetSettings = "subset" {
         /// Training images that pretraining sees; 0 is all.
         images: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "paper tables 6 to 8" before Literal::Int(0);
-        /// Chosen as evenly over the classes as their numbers allow, at random, from one class, or named by a list.
-        selection: String = Literal::Text("one_per_class"), Kind::Choice { of: &["one_per_class", "random", "one_class", "list"] }, "paper table 7" before Literal::Text("one_per_class");
+        /// How they are chosen.
+        selection in Selection = OnePerClass, "paper table 7" before OnePerClass;
         /// The class of `one_class`; empty is one by chance that has as many images.
         class: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
         /// File of the selection `list`: an image's name on each line, as in the list that every such run keeps.
@@ -142,11 +145,10 @@ section! {
         epoch_samples: usize = Literal::Int(0), Kind::Int { min: 0, max: i64::MAX }, "open in the paper" before Literal::Int(0);
         /// Share of `train.epochs` after which training stops: 5 of 100 epochs are 0.05.
         stop: f64 = Literal::Float(1.0), Kind::Float { min: 1e-6, max: 1.0 }, "paper table 6" before Literal::Float(1.0);
-        /// Whether the schedule that is stopped was that of `train.epochs`, or ends where training does.
-        schedule: String = Literal::Text("stopped"), Kind::Choice { of: &["stopped", "rescaled"] }, "open in the paper" before Literal::Text("stopped");
-        /// Whether other views of the same image are left out where a loss takes the batch for negatives; `auto` leaves
-        /// them out where `subset` has fewer images than a batch.
-        mask_same_image_negatives: String = Literal::Text("auto"), Kind::Choice { of: &["auto", "on", "off"] }, "ours" before Literal::Text("auto");
+        /// Which schedule a training that stops before its end has.
+        schedule in StoppedSchedule = Stopped, "open in the paper" before Stopped;
+        /// Whether other views of the same image are left out where a loss takes the batch for negatives.
+        mask_same_image_negatives in SameImageNegatives = Auto, "ours" before Auto;
     }
 }
 
@@ -172,7 +174,7 @@ section! {
         /// Temperature of a vote's weight, `exp(cosine / temperature)`.
         temperature: f64 = Literal::Float(0.07), Kind::Between { min: 0.0, max: 100.0 }, "DINO, after arXiv 1805.01978" before Literal::Float(0.07);
         /// What is compared.
-        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "DINO" before Literal::Text("cls");
+        feature in Feature = Cls, "DINO" before Cls;
         /// Images of either split, at most, chosen evenly over the classes of all there are.
         images: usize = Literal::Int(2000), Kind::Int { min: 2, max: i64::MAX }, "ours" before Literal::Int(2000);
     }
@@ -181,8 +183,8 @@ section! {
 section! {
     /// What fine-tuning and supervised training add to the loop.
     ClassifySettings = "classify" {
-        /// What the head reads: the mean of the patch tokens through a new norm, or the class token.
-        pooling: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "MAE finetuning";
+        /// What the head reads; the mean of the patch tokens goes through a new norm.
+        pooling in Feature = MeanPatch, "MAE finetuning";
         /// Share of the target spread over all classes.
         label_smoothing: f64 = Literal::Float(0.1), Kind::Float { min: 0.0, max: 0.9 }, "MAE finetuning";
         /// Mixup's Beta parameter; 0 is off.
@@ -202,9 +204,9 @@ section! {
     /// Linear probing.
     ProbeSettings = "probe" {
         /// What the linear head reads.
-        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "MAE repository's command";
+        feature in Feature = Cls, "MAE repository's command";
         /// Optimizer of the head.
-        optimizer: String = Literal::Text("lars"), Kind::Choice { of: &["lars", "sgd"] }, "MAE";
+        optimizer in ProbeOptimizer = Lars, "MAE";
         /// Momentum of the head's optimizer.
         momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Epochs between evaluations on the validation split; the last epoch is always evaluated.
@@ -219,7 +221,7 @@ section! {
     /// on the rest of them then learns from all.
     CachedSettings = "cached" {
         /// What the linear head reads.
-        feature: String = Literal::Text("cls"), Kind::Choice { of: &["cls", "mean_patch"] }, "MAE repository's command";
+        feature in Feature = Cls, "MAE repository's command";
         /// Passes over the features.
         epochs: u64 = Literal::Int(100), Kind::Int { min: 1, max: 100_000 }, "ours";
         /// Images in one step, at most.
@@ -239,8 +241,8 @@ section! {
     /// The tokenizer whose tokens a method predicts, trained on the run's own training images as they are. It makes one
     /// token of each patch; runs that ask for the same tokenizer share it.
     TokenizerSettings = "tokenizer" {
-        /// Clusters of raw patches, a VQ-VAE, or a discrete VAE with BEiT's loss; each sees one patch at a time.
-        kind: String = Literal::Text("kmeans"), Kind::Choice { of: &["kmeans", "vq", "dvae"] }, "ours; BEiT's has 250 million images behind it";
+        /// What makes a token of a patch; each kind sees one patch at a time.
+        kind in TokenizerKind = KMeans, "ours; BEiT's has 250 million images behind it";
         /// Tokens that there are.
         vocabulary: usize = Literal::Int(256), Kind::Int { min: 2, max: 65_536 }, "ours; BEiT has 8192";
         /// Whether `kmeans` clusters patches less their mean and divided by their deviation.
@@ -279,8 +281,8 @@ section! {
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
         /// Shares of the patches masked for the table and the chart of quality by share; `mask_ratio` is always among them.
         ratios: String = Literal::Text("0.25, 0.5, 0.75, 0.9"), Kind::Numbers { min: 0.01, max: 0.99 }, "ours" before Literal::Text("0.75");
-        /// How normalized predictions become pixels: statistics of the true patch, of the visible patches, or none.
-        denorm: String = Literal::Text("oracle"), Kind::Choice { of: &["oracle", "visible_stats"] }, "open in the paper";
+        /// Whose mean and deviation turn normalized predictions into pixels; a model that predicts pixels needs none.
+        denorm in PatchStatistics = Oracle, "open in the paper";
         /// Images scored at a time.
         batch_size: usize = Literal::Int(100), Kind::Int { min: 1, max: 65_536 }, "ours";
     }
@@ -291,11 +293,10 @@ section! {
     CkaSettings = "cka" {
         /// Shares of the patches masked, each larger than the one before; at 0 nothing is, and the result is 1.
         ratios: String = Literal::Text("0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9"), Kind::Numbers { min: 0.0, max: 0.999 }, "paper figure 1";
-        /// What of the tokens is compared: the mean of the patches that are there; the class token; or, with one mask for
-        /// a whole batch, the patches that both images have, side by side or their mean.
-        tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls", "matched_flat", "matched_mean"] }, "open in the paper";
-        /// How patches are masked: left out of the sequence, or behind the token that the method learned for it.
-        masking: String = Literal::Text("drop"), Kind::Choice { of: &["drop", "mask_token"] }, "paper figure 1; C-MAE is pretrained with a token";
+        /// What of the tokens is compared.
+        tokens in Tokens = MeanPatch, "open in the paper";
+        /// How patches are masked.
+        masking in Masking = Drop, "paper figure 1; C-MAE is pretrained with a token";
         /// Masks of every image. The result is the mean over them, with its range.
         mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
         /// Validation images compared, chosen evenly over the split; 0 is all.
@@ -317,8 +318,8 @@ section! {
         other_epoch: u64 = Literal::Int(0), Kind::Int { min: 0, max: 100_000 }, "ours";
         /// Ratio of the patches left out, the same ones for both encoders.
         ratio: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 0.999 }, "ours";
-        /// What of the tokens is compared: the mean of the patches that are there, or the class token.
-        tokens: String = Literal::Text("mean_patch"), Kind::Choice { of: &["mean_patch", "cls"] }, "ours";
+        /// What of the tokens is compared.
+        tokens in Feature = MeanPatch, "ours";
         /// Draws of the patches that are left out.
         mask_seeds: u64 = Literal::Int(3), Kind::Int { min: 1, max: 1000 }, "ours";
         /// Validation images compared, chosen evenly over the split; 0 is all.

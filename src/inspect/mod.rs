@@ -98,7 +98,7 @@ impl Looker {
         })?;
         let grid = model.encoder.config().grid();
         let hidden = draw_mask(&question.mask, number)?.on_grid(question.mask.grid, grid);
-        let sight = see::see(model, view, &hidden, &question.denorm)?;
+        let sight = see::see(model, view, &hidden, question.denorm)?;
         Ok(Answer {
             grid,
             hidden,

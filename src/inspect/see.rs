@@ -4,6 +4,7 @@
 use anyhow::{Result, bail};
 use burn::tensor::{Tensor, TensorData};
 
+use crate::experiment::choices::PatchStatistics;
 use crate::inspect::draw;
 use crate::inspect::model::Model;
 use crate::methods::Masks;
@@ -24,11 +25,11 @@ pub(super) struct Sight {
     pub(super) cka: Vec<Option<f64>>,
 }
 
-/// Looks at a view `[3, side, side]`, normalized. `denorm` is as `psnr.denorm`.
+/// Looks at a view `[3, side, side]`, normalized. `statistics` are as `psnr.denorm`.
 ///
 /// # Errors
 /// If everything is hidden.
-pub(super) fn see(model: &Model, view: &[f32], hidden: &Patches, denorm: &str) -> Result<Sight> {
+pub(super) fn see(model: &Model, view: &[f32], hidden: &Patches, statistics: PatchStatistics) -> Result<Sight> {
     let config = model.encoder.config();
     if hidden.hidden() == config.patches() {
         bail!("all {} patches are masked: at least one must be visible", config.patches());
@@ -55,7 +56,7 @@ pub(super) fn see(model: &Model, view: &[f32], hidden: &Patches, denorm: &str) -
                 keep: visible.len(),
             };
             let predicted: Vec<f32> = predict(image, &masks).into_data().iter::<f32>().collect();
-            let denorm = Denorm::named(denorm, model.normalizes_targets);
+            let denorm = Denorm::new(statistics, model.normalizes_targets);
             Some(reconstruction(&space, &truth, &predicted, &hidden.0, denorm)?)
         }
         None => None,

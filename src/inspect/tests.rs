@@ -2,6 +2,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::experiment::choices::PatchStatistics;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::inspect::*;
 use crate::methods::{Method, MethodVisitor, catalog, exported, with_method};
@@ -64,7 +65,7 @@ pub(super) fn question(run: &RunSpec, index: usize) -> Question {
             grid: 4,
             hidden: Hidden::Drawn { ratio: 0.75, seed: 0 },
         },
-        denorm: "oracle".to_owned(),
+        denorm: PatchStatistics::Oracle,
     }
 }
 

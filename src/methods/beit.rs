@@ -13,6 +13,8 @@ use super::masking::hidden_tensor;
 use super::token_loss::{ALARMS, TokenLoss, hidden_rows};
 use super::tokenizer::Tokenizer;
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::choice;
+use crate::experiment::choices::Position;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
@@ -20,13 +22,23 @@ use crate::section;
 use crate::vit::{DropPath, Vit, initialize_as_beit};
 use crate::weights::Weights;
 
+choice! {
+    /// First weights.
+    Init {
+        /// BEiT's.
+        Beit = "beit",
+        /// MAE's, as every other method has.
+        Mae = "mae",
+    }
+}
+
 section! {
     /// What BEiT adds.
     BeitOptions = "method" {
         /// Ratio of the patches masked at most; 75 of 196.
         mask_ratio: f64 = Literal::Float(0.383), Kind::Between { min: 0.0, max: 1.0 }, "BEiT repository";
-        /// First weights: BEiT's, or MAE's as every other method has.
-        init: String = Literal::Text("beit"), Kind::Choice { of: &["beit", "mae"] }, "BEiT section 2.5";
+        /// First weights.
+        init in Init = Beit, "BEiT section 2.5";
     }
 }
 
@@ -70,7 +82,7 @@ impl Method for Beit {
         options: BeitOptions::SECTION,
         // 1.5e-3 at 2048 images. The moments are the paper's; the repository's snapshot has 0.98.
         recipe: &[
-            ("model", "position", Value::Text("relative")),
+            ("model", "position", Position::Relative.literal()),
             ("model", "layer_scale", Value::Float(0.1)),
             ("augment", "crop_scale_min", Value::Float(0.08)),
             ("train", "warmup_epochs", Value::Float(10.0)),
@@ -98,9 +110,9 @@ impl Method for Beit {
             blocks,
             drop_path: train.drop_path,
         };
-        Ok(match options.init.as_str() {
-            "beit" => initialize_as_beit(beit, run.seed),
-            _ => beit,
+        Ok(match options.init {
+            Init::Beit => initialize_as_beit(beit, run.seed),
+            Init::Mae => beit,
         })
     }
 

@@ -12,8 +12,9 @@ use super::contrast::byol;
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
-use super::teacher::{Momentum, Target};
+use super::teacher::{Momentum, MomentumSchedule, Target};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::choice;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -21,15 +22,25 @@ use crate::rng;
 use crate::section;
 use crate::vit::Vit;
 
+choice! {
+    /// The target's first weights.
+    FirstTarget {
+        /// A draw of its own.
+        Own = "own",
+        /// The student's.
+        Student = "student",
+    }
+}
+
 section! {
     /// What BYOL adds.
     ByolOptions = "method" {
         /// The target's momentum at the start.
         momentum: f64 = Literal::Float(0.99), Kind::Float { min: 0.0, max: 1.0 }, "BYOL, 100 to 300 epochs; 0.996 for 1000";
-        /// Whether the momentum rises to 1 on half a cosine or stays.
-        momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "BYOL";
-        /// The target's first weights: its own draw, or the student's.
-        first_target: String = Literal::Text("own"), Kind::Choice { of: &["own", "student"] }, "BYOL repository";
+        /// How the momentum goes on.
+        momentum_schedule in MomentumSchedule = Cosine, "BYOL";
+        /// The target's first weights.
+        first_target in FirstTarget = Own, "BYOL repository";
         /// Hidden width of projector and predictor; 0 is 4096, narrowed with an encoder narrower than ViT-S.
         head_hidden: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "BYOL";
         /// Width of the vectors compared; 0 is 256, narrowed likewise.
@@ -68,7 +79,7 @@ impl Trainable for Byol {
     }
 
     fn after_step(mut self, step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
-        let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule);
+        let momentum = Momentum::new(self.options.momentum, self.options.momentum_schedule);
         let momentum = momentum.at(step.step, step.steps);
         self.teacher = self.teacher.follow(&self.encoder, &self.projector, momentum);
         self
@@ -112,11 +123,12 @@ impl Method for Byol {
             (Vit::new(&config, seed, device), projector)
         };
         let (encoder, projector) = drawn(run.seed);
-        let teacher = if options.first_target == "own" {
-            let (encoder, projector) = drawn(run.seed ^ rng::place("target"));
-            Target::of(&encoder, &projector)
-        } else {
-            Target::of(&encoder, &projector)
+        let teacher = match options.first_target {
+            FirstTarget::Own => {
+                let (encoder, projector) = drawn(run.seed ^ rng::place("target"));
+                Target::of(&encoder, &projector)
+            }
+            FirstTarget::Student => Target::of(&encoder, &projector),
         };
         Ok(Byol {
             predictor: Head::new("predictor", head(out, hidden, out), run.seed, device),

@@ -6,6 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::{Inputs, Losses, Masks, StepInfo, Trainable};
+use crate::experiment::choices::Feature;
 use crate::experiment::settings::ClassifySettings;
 use crate::rng::{Purpose, place, stream};
 use crate::vit::{DropPath, Vit, layer_norm, linear, normalize, truncated_normal};
@@ -26,10 +27,13 @@ impl Classifier {
     pub fn new(encoder: Vit, classes: usize, settings: &ClassifySettings, drop_path: f64, seed: u64, device: &Device) -> Classifier {
         let dim = encoder.config().dim;
         let encoder = encoder.unfreeze_positions();
-        let pooled = settings.pooling == "mean_patch";
+        let (encoder, fc_norm) = match settings.pooling {
+            Feature::MeanPatch => (encoder.freeze_norm(), Some(layer_norm(dim, device))),
+            Feature::Cls => (encoder, None),
+        };
         Classifier {
-            encoder: if pooled { encoder.freeze_norm() } else { encoder },
-            fc_norm: pooled.then(|| layer_norm(dim, device)),
+            encoder,
+            fc_norm,
             head: new_head(dim, classes, settings.head_init, seed, device),
             drop_path,
             mask_ratio: 0.0,
@@ -133,9 +137,9 @@ mod tests {
     use crate::vit::{Position, VitConfig};
     use crate::weights::{collect, from_timm, to_timm};
 
-    fn settings(pooling: &str) -> ClassifySettings {
+    fn settings(pooling: Feature) -> ClassifySettings {
         ClassifySettings {
-            pooling: pooling.to_owned(),
+            pooling,
             label_smoothing: 0.1,
             mixup: 0.8,
             cutmix: 1.0,
@@ -145,7 +149,7 @@ mod tests {
         }
     }
 
-    fn classifier(pooling: &str, device: &Device) -> Classifier {
+    fn classifier(pooling: Feature, device: &Device) -> Classifier {
         let config = VitConfig {
             image_size: 8,
             patch_size: 4,
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn the_encoders_final_norm_is_read_by_the_class_token_only() {
         let device = Device::flex();
-        for (pooling, is_read) in [("mean_patch", false), ("cls", true)] {
+        for (pooling, is_read) in [(Feature::MeanPatch, false), (Feature::Cls, true)] {
             let model = classifier(pooling, &device);
             let mut weights = to_timm(&model);
             weights.get_mut("norm.bias").unwrap().data[0] = 3.0;
@@ -193,10 +197,10 @@ mod tests {
     #[test]
     fn a_pretrained_encoder_keeps_its_weights_under_a_new_head() {
         let device = Device::flex();
-        let encoder = classifier("cls", &device).encoder;
+        let encoder = classifier(Feature::Cls, &device).encoder;
         let (before, model) = (
             to_timm(&encoder),
-            Classifier::new(encoder, 7, &settings("mean_patch"), 0.0, 1, &device),
+            Classifier::new(encoder, 7, &settings(Feature::MeanPatch), 0.0, 1, &device),
         );
         let after = to_timm(&model);
         assert!(before.iter().all(|(name, tensor)| after[name] == *tensor));
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn positions_and_class_token_learn_but_do_not_decay() {
-        let model = classifier("mean_patch", &Device::flex().autodiff());
+        let model = classifier(Feature::MeanPatch, &Device::flex().autodiff());
         assert!(model.encoder.positions_learn());
         let decaying: Vec<String> = collect(&model)
             .into_iter()
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn layers_are_counted_from_the_embeddings_to_the_head() {
-        let model = classifier("mean_patch", &Device::flex());
+        let model = classifier(Feature::MeanPatch, &Device::flex());
         for (path, layer) in [
             ("encoder.cls_token", 0),
             ("encoder.pos_embed", 0),

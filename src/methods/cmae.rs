@@ -1,78 +1,34 @@
 //! C-MAE: masked image modeling as contrastive learning. arXiv 2208.04164, section 4, Eq. 9 to 11.
 //!
-//! Two views of one crop show complementary patches, in colors varied independently. What the online network makes of a
-//! token of the first view must tell the same token of the second view, as a slow copy of the network sees it, from
-//! other candidates. What the paper leaves open is an option.
+//! Two views `T1(x)`, `T2(x)` of one crop show complementary patches, in colors varied independently. The online network
+//! is an encoder `f`, a projector `p` and a predictor `q`; `f'` and `p'` are moving averages. For the n-th token
+//!
+//! `s(x1, x2) = cos(q(p(f(T1 x1)))_n, p'(f'(T2 x2))_n)`  (Eq. 9),
+//!
+//! the loss is `-log exp(s(x, x) / t) / sum over candidates x' of exp(s(x, x') / t)` (Eq. 10), and its mean over tokens is
+//! minimized (Eq. 11). What the paper leaves open is an option; [`Plan`] is what the options come to.
+
+mod plan;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use self::plan::{CmaeOptions, Compared, InfoNce, Loss, Plan};
 use super::contrast::{byol, negative_cosine};
 use super::copies::{excluded, masks_copies};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
-use super::masking::{check_ratio, keep_count};
 use super::paste::paste;
 use super::spread::{COLLAPSE, spread};
-use super::teacher::{Momentum, follow, frozen_copy};
-use super::token_contrast::{Negatives, token_info_nce};
+use super::teacher::{follow, frozen_copy};
+use super::token_contrast::token_info_nce;
 use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
 use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
 use crate::rng::{Purpose, place, stream};
-use crate::section;
 use crate::vit::{DropPath, TOKEN_STD, Vit, gather_tokens, truncated_normal};
 
-section! {
-    /// What C-MAE adds.
-    CmaeOptions = "method" {
-        /// Ratio of the patches masked from the first view, whose others are hidden from the second; at 0 both see all.
-        mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "paper section 5";
-        /// Whether a learned token stands at masked patches; without it they are left out.
-        mask_token: bool = Literal::Bool(true), Kind::Bool, "paper section 4";
-        /// Without a mask token the views share no patch. Compared are the means of what each sees; or common patches,
-        /// the second view then hiding a quarter of every image; or patches of a second view that sees everything.
-        no_mask_token_align: String = Literal::Text("pooled"), Kind::Choice { of: &["pooled", "overlap", "full_target"] }, "open in the paper";
-        /// InfoNCE, or BYOL's loss without negatives.
-        loss: String = Literal::Text("info_nce"), Kind::Choice { of: &["info_nce", "byol"] }, "paper Eq. 10, Table 4";
-        /// What is compared: every patch token; the class token as well, with the weight of a patch; the class token
-        /// alone; or the mean of the patch tokens.
-        measure: String = Literal::Text("tokens"), Kind::Choice { of: &["tokens", "tokens_and_class", "class", "mean"] }, "paper Table 3";
-        /// Which patches are compared: all, or those hidden from or visible to the first view, whose places differ from
-        /// image to image.
-        positions: String = Literal::Text("all"), Kind::Choice { of: &["all", "masked", "visible"] }, "open in the paper";
-        /// The candidates beside a token's own counterpart.
-        negatives: String = Literal::Text("same_position_batch"), Kind::Choice { of: &["same_position_batch", "same_image", "all_tokens", "sampled", "pooled_other_images"] }, "open in the paper";
-        /// Tokens drawn for sampled negatives.
-        sampled: usize = Literal::Int(1024), Kind::Int { min: 1, max: 1_000_000 }, "ours";
-        /// Temperature of InfoNCE.
-        temperature: f64 = Literal::Float(0.2), Kind::Between { min: 0.0, max: 10.0 }, "paper section 5";
-        /// Whether InfoNCE is multiplied by twice the temperature.
-        loss_scale_2tau: bool = Literal::Bool(false), Kind::Bool, "MoCo v3 does, the paper does not say";
-        /// Whether the loss is taken in both directions and averaged.
-        symmetric: bool = Literal::Bool(false), Kind::Bool, "paper Eq. 11 has one";
-        /// Momentum of the slow copy at the start.
-        momentum: f64 = Literal::Float(0.996), Kind::Float { min: 0.0, max: 1.0 }, "paper section 5";
-        /// Whether the momentum rises to 1 or stays.
-        momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "open in the paper";
-        /// Hidden width of projector and predictor; 0 is 2048, less for an encoder below ViT-S.
-        head_hidden: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "paper section 5";
-        /// Output width of projector and predictor; 0 is 768, less for an encoder below ViT-S.
-        head_out: usize = Literal::Int(0), Kind::Int { min: 0, max: 65_536 }, "paper section 5";
-        /// Norm after the hidden layers of the heads.
-        head_norm: String = Literal::Text("bn"), Kind::Choice { of: Norm::NAMES }, "open in the paper; MoCo v3 has bn";
-        /// Whether the heads end in a batch norm without weights.
-        last_norm: bool = Literal::Bool(false), Kind::Bool, "open in the paper; MoCo v3 does";
-        /// Whether the projection of the patches stays as it was drawn.
-        freeze_patch_embed: bool = Literal::Bool(false), Kind::Bool, "MoCo v3 does, the paper does not say";
-        /// Cutmix's Beta parameter for a patch of another image pasted into each view; 0 is off.
-        cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
-    }
-}
-
-/// Share of every image that a second view hides where the views overlap (arXiv 2208.04164, Table 1's dagger).
-const OVERLAP_HIDDEN: f64 = 0.25;
 /// Layers of projector and predictor (arXiv 2208.04164, section 5).
 const HEAD_LAYERS: usize = 2;
 
@@ -93,7 +49,7 @@ pub struct Cmae {
     predictor: Head,
     teacher: Target,
     #[module(skip)]
-    options: CmaeOptions,
+    plan: Plan,
     drop_path: f64,
     masks_copies: bool,
 }
@@ -106,10 +62,11 @@ struct View {
 }
 
 impl Trainable for Cmae {
+    /// Eq. 11.
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let [first, second] = self.masked(inputs, step);
         let there = self.one_way(&first, &second, step, 0);
-        if !self.options.symmetric {
+        if !self.plan.symmetric {
             return there;
         }
         let back = self.one_way(&second, &first, step, 1);
@@ -120,7 +77,7 @@ impl Trainable for Cmae {
     }
 
     fn after_step(mut self, step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
-        let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule).at(step.step, step.steps);
+        let momentum = self.plan.momentum.at(step.step, step.steps);
         self.teacher = Target {
             encoder: follow(self.teacher.encoder, &self.encoder, momentum),
             mask_token: follow(self.teacher.mask_token, &self.mask_token, momentum),
@@ -156,10 +113,7 @@ impl Method for Cmae {
     fn new(run: &RunSpec, _classes: usize, device: &Device) -> Result<Self, String> {
         let (options, train) = (run.section::<CmaeOptions>("method")?, run.section::<TrainSettings>("train")?);
         let vit = vit_config(run)?;
-        if options.mask_ratio > 0.0 {
-            check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
-        }
-        check_compared(&options, vit.patches())?;
+        let plan = Plan::new(&options, vit.patches())?;
         let head = |name: &str, input: usize| Head::new(name, head_config(&options, vit.dim, input), run.seed, device);
         let output = width(options.head_out, 768, vit.dim);
         let encoder = Vit::new(&vit, run.seed, device).freeze_patches_if(options.freeze_patch_embed);
@@ -175,7 +129,7 @@ impl Method for Cmae {
             mask_token,
             projector,
             predictor: head("predictor", output),
-            options,
+            plan,
             drop_path: train.drop_path,
             masks_copies: masks_copies(run)?,
         })
@@ -201,16 +155,7 @@ impl Method for Cmae {
     }
 
     fn rivals(&self) -> Rivals {
-        let options = &self.options;
-        let pooled = !options.mask_token && options.no_mask_token_align == "pooled";
-        let one_vector = pooled || matches!(options.measure.as_str(), "class" | "mean");
-        match options.negatives.as_str() {
-            _ if options.loss != "info_nce" => Rivals::None,
-            _ if one_vector => Rivals::Images,
-            "same_image" => Rivals::None,
-            "all_tokens" | "sampled" => Rivals::ImagesAndOwnTokens,
-            _ => Rivals::Images,
-        }
+        self.plan.loss.rivals()
     }
 
     fn normalizes_batch(&self) -> bool {
@@ -219,19 +164,12 @@ impl Method for Cmae {
 }
 
 impl Cmae {
-    /// Both views with their masks.
+    /// `T1(x)` and `T2(x)`: both views with their masks.
     fn masked(&self, inputs: &Inputs, step: &StepInfo) -> [View; 2] {
         let [batch, ..] = inputs.views[0].dims();
-        let patches = self.encoder.config().patches();
-        let first = Masks::random(step.seed, step.step, batch, patches, self.options.mask_ratio);
-        let second = match (self.options.mask_token, self.options.no_mask_token_align.as_str()) {
-            _ if self.options.mask_ratio == 0.0 => first.clone(),
-            (false, "overlap") => first.overlapping(OVERLAP_HIDDEN, step.seed, step.step),
-            (false, "full_target") => Masks::none(batch, patches),
-            _ => first.complement(),
-        };
+        let [first, second] = self.plan.masks(batch, self.encoder.config().patches(), step);
         let view = |place: usize, masks| View {
-            images: paste(inputs.views[place].clone(), self.options.cutmix, place as u64, step),
+            images: paste(inputs.views[place].clone(), self.plan.cutmix, place as u64, step),
             masks,
         };
         [view(0, first), view(1, second)]
@@ -239,114 +177,58 @@ impl Cmae {
 
     /// The loss of the online network on one view against the slow copy on the other.
     fn one_way(&self, online: &View, target: &View, step: &StepInfo, view: u64) -> Losses {
-        let compared = self.compared(online, target);
-        let tokens = encode(
-            &self.encoder,
-            self.mask_token.as_ref(),
-            online,
-            step.drop_path(self.drop_path, view).as_ref(),
-        );
-        let features = self.measured(tokens, &online.masks, &compared);
+        let patches = self.plan.compared.patches(&online.masks, &target.masks);
+        let drop = step.drop_path(self.drop_path, view);
+        let tokens = encode(&self.encoder, self.mask_token.as_ref(), online, drop.as_ref());
+        let features = self.compared(tokens, &online.masks, &patches);
         let projected = self.projector.forward(features.clone());
         let queries = self.predictor.forward(projected.clone());
-        let teacher = self.teacher.valid();
-        let target = View {
-            images: target.images.clone().inner(),
-            masks: target.masks.clone(),
-        };
-        let tokens = encode(&teacher.encoder, teacher.mask_token.as_ref(), &target, None);
-        let keys = teacher.projector.forward(self.measured(tokens, &target.masks, &compared));
+        let keys = self.keys(target, &patches);
         let alignment = negative_cosine(queries.clone().inner(), keys.clone()).neg();
-        let total = match self.options.loss.as_str() {
-            "byol" => byol(queries, keys),
-            _ => self.info_nce(queries, keys, step),
+        let total = match self.plan.loss {
+            Loss::Byol => byol(queries, keys),
+            Loss::InfoNce(how) => self.info_nce(how, queries, keys, step),
         };
         let mut terms = vec![(&measure::ALIGNMENT, alignment)];
         terms.extend(spread(&features, &projected));
         Losses::new(total, terms)
     }
 
-    fn info_nce(&self, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {
+    /// `p'(f'(T2 x2))`: what the slow copy makes of a view, without gradients.
+    fn keys(&self, target: &View, patches: &[Vec<usize>]) -> Tensor<3> {
+        let teacher = self.teacher.valid();
+        let target = View {
+            images: target.images.clone().inner(),
+            masks: target.masks.clone(),
+        };
+        let tokens = encode(&teacher.encoder, teacher.mask_token.as_ref(), &target, None);
+        teacher.projector.forward(self.compared(tokens, &target.masks, patches))
+    }
+
+    /// Eq. 10, the mean over all tokens.
+    fn info_nce(&self, how: InfoNce, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {
         let [_, tokens, _] = queries.dims();
-        let negatives = match self.options.negatives.as_str() {
-            // An image that is one vector has other images for candidates.
-            _ if tokens == 1 => Negatives::SamePositionBatch,
-            "same_image" => Negatives::SameImage,
-            "all_tokens" => Negatives::AllTokens,
-            "sampled" => Negatives::Sampled {
-                count: self.options.sampled,
-                seed: step.seed,
-                step: step.step,
-            },
-            "pooled_other_images" => Negatives::PooledOtherImages,
-            _ => Negatives::SamePositionBatch,
-        };
-        let temperature = self.options.temperature;
-        let scale = if self.options.loss_scale_2tau { 2.0 * temperature } else { 1.0 };
+        let negatives = how.negatives(tokens, step);
         let excluded = excluded(self.masks_copies, step, &queries.device());
-        token_info_nce(queries, keys, temperature, negatives, excluded).mul_scalar(scale)
+        token_info_nce(queries, keys, how.temperature, negatives, excluded).mul_scalar(how.scale)
     }
 
-    /// The patches of each image that are compared, in ascending order and of the same number for all.
-    fn compared(&self, online: &View, target: &View) -> Vec<Vec<usize>> {
-        let wanted = |hidden: bool, target_hidden: bool| match self.options.positions.as_str() {
-            _ if !self.options.mask_token => !hidden && !target_hidden,
-            "masked" => hidden,
-            "visible" => !hidden,
-            _ => true,
-        };
-        let images = online.masks.masked.iter().zip(&target.masks.masked);
-        let of = |(mine, theirs): (&Vec<bool>, &Vec<bool>)| {
-            let both = mine.iter().zip(theirs).enumerate();
-            both.filter(|(_, (mine, theirs))| wanted(**mine, **theirs))
-                .map(|(patch, _)| patch)
-                .collect()
-        };
-        images.map(of).collect()
-    }
-
-    /// What of the encoded tokens is compared.
+    /// What of a view's encoded tokens is compared; `patches` are those of each image.
     ///
     /// # Shapes
     /// tokens: `[batch, 1 + seen, dim]`; output: `[batch, compared, dim]`
-    fn measured(&self, tokens: Tensor<3>, seen: &Masks, compared: &[Vec<usize>]) -> Tensor<3> {
+    fn compared(&self, tokens: Tensor<3>, seen: &Masks, patches: &[Vec<usize>]) -> Tensor<3> {
         let [_, count, _] = tokens.dims();
-        let pooled = !self.options.mask_token && self.options.no_mask_token_align == "pooled";
-        match self.options.measure.as_str() {
-            _ if pooled => tokens.narrow(1, 1, count - 1).mean_dim(1),
-            "class" => tokens.narrow(1, 0, 1),
-            "mean" => tokens.narrow(1, 1, count - 1).mean_dim(1),
-            measure => {
-                let rows = rows(
-                    seen,
-                    compared,
-                    self.options.mask_token,
-                    measure == "tokens_and_class",
-                    &tokens.device(),
-                );
+        match self.plan.compared {
+            Compared::Class => tokens.narrow(1, 0, 1),
+            Compared::Mean => tokens.narrow(1, 1, count - 1).mean_dim(1),
+            Compared::Tokens { class, .. } => {
+                let rows = rows(seen, patches, self.mask_token.is_some(), class, &tokens.device());
                 gather_tokens(tokens, rows)
             }
         }
     }
 }
-
-/// Refuses settings under which no patch is compared.
-fn check_compared(options: &CmaeOptions, patches: usize) -> Result<(), String> {
-    let seen = keep_count(patches, options.mask_ratio);
-    if options.mask_token && options.positions == "masked" && seen == patches {
-        return Err("method.positions = hidden compares nothing, since nothing is hidden: method.mask_ratio must be above 0".to_owned());
-    }
-    let overlaps = !options.mask_token && options.no_mask_token_align == "overlap" && options.mask_ratio > 0.0;
-    if overlaps && keep_count(seen, OVERLAP_HIDDEN) == 0 {
-        return Err(format!(
-            "method.no_mask_token_align = overlap compares nothing, since the views share none of {patches} patches: \
-             method.mask_ratio = {} must be lower",
-            options.mask_ratio
-        ));
-    }
-    Ok(())
-}
-
 /// Every token of a view after the encoder, the class token first.
 fn encode(encoder: &Vit, mask_token: Option<&Param<Tensor<3>>>, view: &View, drop: Option<&DropPath>) -> Tensor<3> {
     let (images, device) = (view.images.clone(), view.images.device());
@@ -384,7 +266,7 @@ fn mask_token(dim: usize, seed: u64, device: &Device) -> Param<Tensor<3>> {
 /// Projector and predictor are alike but for their input.
 fn head_config(options: &CmaeOptions, dim: usize, input: usize) -> HeadConfig {
     let (hidden, output) = (width(options.head_hidden, 2048, dim), width(options.head_out, 768, dim));
-    let hidden_norm = Norm::named(&options.head_norm);
+    let hidden_norm = options.head_norm;
     HeadConfig {
         widths: HeadConfig::widths(HEAD_LAYERS, input, hidden, output),
         hidden_norm,

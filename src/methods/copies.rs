@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::StepInfo;
 use crate::experiment::RunSpec;
+use crate::experiment::choices::{SameImageNegatives, Selection};
 use crate::experiment::settings::{RepeatSettings, SubsetSettings, TrainSettings};
 
 /// Whether a run leaves out other views of the same image among negatives.
@@ -15,11 +16,14 @@ use crate::experiment::settings::{RepeatSettings, SubsetSettings, TrainSettings}
 /// Names the section that does not fit.
 pub fn masks_copies(run: &RunSpec) -> Result<bool, String> {
     let (subset, repeat) = (run.section::<SubsetSettings>("subset")?, run.section::<RepeatSettings>("repeat")?);
-    Ok(match repeat.mask_same_image_negatives.as_str() {
-        "on" => true,
-        "off" => false,
+    Ok(match repeat.mask_same_image_negatives {
+        SameImageNegatives::On => true,
+        SameImageNegatives::Off => false,
         // How many images a list names is not known yet; where all of a batch differ, nothing is left out.
-        _ => subset.selection == "list" || (1..run.section::<TrainSettings>("train")?.batch_size).contains(&subset.images),
+        SameImageNegatives::Auto => {
+            let batch = run.section::<TrainSettings>("train")?.batch_size;
+            subset.selection == Selection::List || (1..batch).contains(&subset.images)
+        }
     })
 }
 

@@ -11,13 +11,14 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::dino_head::{DinoHead, DinoWidths, Scored};
-use super::dino_options::DinoOptions;
+use super::dino_options::{DinoOptions, Evaluated};
 use super::distill::{Temperatures, distill, mean_scores, moved_center};
 use super::heads::width;
 use super::pairs::asymmetric;
 use super::spread::spread;
 use super::teacher::{Momentum, follow, frozen_copy};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::choices::Position;
 use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
@@ -119,7 +120,7 @@ impl Trainable for Dino {
     }
 
     fn after_step(mut self, step: &StepInfo, seen: Vec<Tensor<2>>) -> Self {
-        let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule).at(step.step, step.steps);
+        let momentum = Momentum::new(self.options.momentum, self.options.momentum_schedule).at(step.step, step.steps);
         self.teacher = Teacher {
             encoder: follow(self.teacher.encoder, &self.encoder, momentum),
             head: follow(self.teacher.head, &self.head, momentum),
@@ -146,7 +147,7 @@ impl Method for Dino {
         summary: "Predicts from crops, large and small, which made-up class a slowly moving copy of itself sees.",
         options: DinoOptions::SECTION,
         recipe: &[
-            ("model", "position", Value::Text("learned")),
+            ("model", "position", Position::Learned.literal()),
             ("train", "warmup_epochs", Value::Float(10.0)),
             ("train", "base_lr", Value::Float(5e-4)),
             ("train", "min_lr", Value::Float(1e-6)),
@@ -201,10 +202,9 @@ impl Method for Dino {
     }
 
     fn encoder(&self) -> &Vit {
-        if self.options.evaluated == "teacher" {
-            &self.teacher.encoder
-        } else {
-            &self.encoder
+        match self.options.evaluated {
+            Evaluated::Teacher => &self.teacher.encoder,
+            Evaluated::Student => &self.encoder,
         }
     }
 }
@@ -291,12 +291,11 @@ mod tests {
 
     #[test]
     fn later_stages_get_the_encoder_that_was_asked_for() {
-        for whose in ["teacher", "student"] {
-            let model = model(&[("method", "evaluated", Setting::Text(whose.to_owned()))]);
+        for (whose, expected) in [(Evaluated::Teacher, 0.0), (Evaluated::Student, 3.0)] {
+            let model = model(&[("method", "evaluated", whose.literal().into())]);
             let mut weights = collect(&model);
             weights.get_mut("encoder.norm.beta").unwrap().data[0] = 3.0;
             let model = restore(model, &weights).unwrap();
-            let expected = if whose == "teacher" { 0.0 } else { 3.0 };
             assert_eq!(exported(&model)["norm.bias"].data[0], expected, "{whose}");
             assert_eq!(to_timm(model.encoder())["norm.bias"].data[0], expected, "{whose}");
         }

@@ -1,9 +1,21 @@
 //! The options of DINO, and what follows from them for views and temperatures.
 
-use super::teacher::Momentum;
+use super::teacher::MomentumSchedule;
+use crate::choice;
 use crate::experiment::RunSpec;
+use crate::experiment::choices::CropKind;
 use crate::experiment::settings::{AugmentSettings, DataSettings, ModelSettings};
 use crate::section;
+
+choice! {
+    /// Whose encoder later stages use.
+    Evaluated {
+        /// The teacher's.
+        Teacher = "teacher",
+        /// The student's.
+        Student = "student",
+    }
+}
 
 section! {
     /// What DINO adds.
@@ -46,10 +58,10 @@ section! {
         center_momentum: f64 = Literal::Float(0.9), Kind::Float { min: 0.0, max: 1.0 }, "DINO";
         /// The teacher's momentum at the start.
         momentum: f64 = Literal::Float(0.996), Kind::Float { min: 0.0, max: 1.0 }, "DINO; 0.9995 for 256 images a step";
-        /// Whether the momentum rises to 1 on half a cosine or stays.
-        momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "DINO";
+        /// How the momentum goes on.
+        momentum_schedule in MomentumSchedule = Cosine, "DINO";
         /// Whose encoder later stages use.
-        evaluated: String = Literal::Text("teacher"), Kind::Choice { of: &["teacher", "student"] }, "DINO";
+        evaluated in Evaluated = Teacher, "DINO";
     }
 }
 
@@ -76,7 +88,7 @@ impl DinoOptions {
             ));
         }
         Ok(AugmentSettings {
-            crop: "resized".to_owned(),
+            crop: CropKind::Resized,
             crop_scale_min: min,
             crop_scale_max: max,
             blur: self.local_blur,

@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Masks;
-use super::mae::{Mae, MaeOptions};
+use super::mae::{ColorTarget, CutmixTarget, Mae, MaeOptions};
 use super::masked_decoder::DecoderConfig;
 use super::rmae::{Rmae, RmaeOptions};
 use crate::vit::{Position, Vit, VitConfig};
@@ -61,9 +61,9 @@ impl Golden {
         let options = MaeOptions {
             mask_ratio: 0.75,
             norm_pix_loss: true,
-            color_target: "jittered".to_owned(),
+            color_target: ColorTarget::Jittered,
             cutmix: 0.0,
-            cutmix_target: "original".to_owned(),
+            cutmix_target: CutmixTarget::Original,
         };
         from_timm(Mae::build(&config(), &decoder(), options, 0, device), &self.weights()).unwrap()
     }

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::choice;
 use crate::kernels::{self, NormWeights};
 use crate::rng::{self, Purpose, stream};
 use crate::vit::{TOKEN_STD, layer_norm, linear, normalize, truncated_normal, uniform};
@@ -18,28 +19,15 @@ const NARROWEST: usize = 32;
 /// The encoder from which on the published widths hold: ViT-S, the narrowest that MoCo v3 and DINO publish.
 const PUBLISHED_DIM: usize = 384;
 
-/// What stands between the linear layers of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norm {
-    /// Each number by its mean and deviation over the batch, then scaled and shifted.
-    Batch,
-    /// Each row by its own mean and deviation, then scaled and shifted.
-    Layer,
-    /// Nothing.
-    None,
-}
-
-impl Norm {
-    /// The values of a setting, for `Kind::Choice`.
-    pub const NAMES: &[&str] = &["bn", "ln", "none"];
-
-    /// The norm of such a name; every other name is none.
-    pub fn named(name: &str) -> Norm {
-        match name {
-            "bn" => Norm::Batch,
-            "ln" => Norm::Layer,
-            _ => Norm::None,
-        }
+choice! {
+    /// What stands between the linear layers of a head.
+    Norm {
+        /// Each number by its mean and deviation over the batch, then scaled and shifted.
+        Batch = "bn",
+        /// Each row by its own mean and deviation, then scaled and shifted.
+        Layer = "ln",
+        /// Nothing.
+        None = "none",
     }
 }
 

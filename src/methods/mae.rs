@@ -10,10 +10,31 @@ use super::masked_decoder::{DecoderConfig, MaskedDecoder};
 use super::masking::check_ratio;
 use super::paste::paste;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
+use crate::choice;
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
 use crate::section;
 use crate::vit::{DropPath, Vit, VitConfig, patchify};
+
+choice! {
+    /// The colors of the pixels to predict.
+    ColorTarget {
+        /// The varied ones that the encoder sees.
+        Jittered = "jittered",
+        /// The image's own.
+        Original = "original",
+    }
+}
+
+choice! {
+    /// The pixels to predict under a pasted rectangle.
+    CutmixTarget {
+        /// The image's own.
+        Original = "original",
+        /// The pasted ones.
+        Mixed = "mixed",
+    }
+}
 
 section! {
     /// What MAE adds.
@@ -22,12 +43,12 @@ section! {
         mask_ratio: f64 = Literal::Float(0.75), Kind::Float { min: 0.0, max: 0.999 }, "MAE";
         /// Whether each target patch is normalized to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
-        /// Whether the pixels to predict have the varied colors that the encoder sees, or the image's own.
-        color_target: String = Literal::Text("jittered"), Kind::Choice { of: &["jittered", "original"] }, "paper Table 4 has both";
+        /// The colors of the pixels to predict.
+        color_target in ColorTarget = Jittered, "paper Table 4 has both";
         /// Cutmix's Beta parameter for a rectangle of another image pasted into what the encoder sees; 0 is off.
         cutmix: f64 = Literal::Float(0.0), Kind::Float { min: 0.0, max: 10.0 }, "paper Table 5";
-        /// Whether the pixels to predict under that rectangle are the image's own, or the pasted ones.
-        cutmix_target: String = Literal::Text("original"), Kind::Choice { of: &["original", "mixed"] }, "open in the paper";
+        /// The pixels to predict under that rectangle.
+        cutmix_target in CutmixTarget = Original, "open in the paper";
     }
 }
 
@@ -48,10 +69,10 @@ impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
         let mixed = |images: &Tensor<4>| paste(images.clone(), self.options.cutmix, 0, step);
         let shown = mixed(&inputs.views[0]);
-        let target = match (inputs.views.as_slice(), self.options.cutmix_target.as_str()) {
-            ([_], "mixed") => shown.clone(),
-            ([.., own], "mixed") => mixed(own),
-            ([.., own], _) => own.clone(),
+        let target = match (inputs.views.as_slice(), self.options.cutmix_target) {
+            ([_], CutmixTarget::Mixed) => shown.clone(),
+            ([.., own], CutmixTarget::Mixed) => mixed(own),
+            ([.., own], CutmixTarget::Original) => own.clone(),
             ([], _) => unreachable!("an image has a view"),
         };
         let (batch, patches) = (shown.dims()[0], self.encoder.config().patches());
@@ -95,9 +116,9 @@ impl Method for Mae {
     fn views(run: &RunSpec) -> Result<Vec<ViewPlan>, String> {
         let (data, options) = (run.section::<DataSettings>("data")?, run.section::<MaeOptions>("method")?);
         let shown = ViewPlan::new(run.section("augment")?, data.image_size);
-        Ok(match options.color_target.as_str() {
-            "original" => vec![shown.clone(), shown.without_colors()],
-            _ => vec![shown],
+        Ok(match options.color_target {
+            ColorTarget::Jittered => vec![shown],
+            ColorTarget::Original => vec![shown.clone(), shown.without_colors()],
         })
     }
 

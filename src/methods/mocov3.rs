@@ -16,7 +16,7 @@ use super::copies::{excluded, masks_copies};
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
-use super::teacher::{Momentum, Target};
+use super::teacher::{Momentum, MomentumSchedule, Target};
 use super::{Inputs, Losses, Method, Rivals, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
@@ -35,8 +35,8 @@ section! {
         symmetric: bool = Literal::Bool(true), Kind::Bool, "MoCo v3";
         /// The teacher's momentum at the start.
         momentum: f64 = Literal::Float(0.99), Kind::Float { min: 0.0, max: 1.0 }, "MoCo v3";
-        /// Whether the momentum rises to 1 on half a cosine or stays.
-        momentum_schedule: String = Literal::Text("cosine"), Kind::Choice { of: Momentum::SCHEDULES }, "MoCo v3 repository";
+        /// How the momentum goes on.
+        momentum_schedule in MomentumSchedule = Cosine, "MoCo v3 repository";
         /// Whether the patch projection stays at its first weights.
         freeze_patch_embed: bool = Literal::Bool(true), Kind::Bool, "MoCo v3";
         /// Hidden width of projector and predictor; 0 is 4096, narrowed with an encoder narrower than ViT-S.
@@ -79,7 +79,7 @@ impl Trainable for MocoV3 {
     }
 
     fn after_step(mut self, step: &StepInfo, _seen: Vec<Tensor<2>>) -> Self {
-        let momentum = Momentum::new(self.options.momentum, &self.options.momentum_schedule);
+        let momentum = Momentum::new(self.options.momentum, self.options.momentum_schedule);
         let momentum = momentum.at(step.step + 1, step.steps);
         self.teacher = self.teacher.follow(&self.encoder, &self.projector, momentum);
         self

@@ -10,6 +10,7 @@ use super::mae::{masked_mean_square, target_patches};
 use super::masked_decoder::{DecoderConfig, MaskedDecoder};
 use super::masking::check_ratio;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
+use crate::choice;
 use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
@@ -17,22 +18,43 @@ use crate::experiment::{MethodInfo, RunSpec};
 use crate::section;
 use crate::vit::{DropPath, Vit, VitConfig};
 
+choice! {
+    /// What the second view sees.
+    SecondView {
+        /// Exactly the patches that the first does not.
+        Complement = "complement",
+        /// An independent draw (dagger).
+        Independent = "independent",
+        /// The full image (double dagger).
+        Full = "full",
+    }
+}
+
+choice! {
+    /// Where the constraint holds.
+    ConstraintRegion {
+        /// Where the distance is measured.
+        Distance = "distance",
+        /// On every patch.
+        All = "all",
+    }
+}
+
 section! {
     /// What R-MAE adds.
     RmaeOptions = "method" {
         /// Ratio of the patches masked from the first view.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "paper section 5";
-        /// The second view: exactly the patches that the first does not see; an independent draw (dagger); or the
-        /// full image (double dagger).
-        second_view: String = Literal::Text("complement"), Kind::Choice { of: &["complement", "independent", "full"] }, "paper Table 1";
+        /// What the second view sees.
+        second_view in SecondView = Complement, "paper Table 1";
         /// Ratio of the patches masked from an independent second view.
         second_mask_ratio: f64 = Literal::Float(0.25), Kind::Between { min: 0.0, max: 1.0 }, "paper Table 1";
         /// Weight of the constraint that holds the second view to the pixels.
         lambda: f64 = Literal::Float(1.0), Kind::Float { min: 0.0, max: 1000.0 }, "paper Eq. 8";
         /// Whether the second view is a fixed target of the first; Eq. 8 stops no gradient.
         detach_target: bool = Literal::Bool(false), Kind::Bool, "ours";
-        /// Where the constraint holds: where the distance is measured, or on every patch.
-        constraint_region: String = Literal::Text("distance"), Kind::Choice { of: &["distance", "all"] }, "ours";
+        /// Where the constraint holds.
+        constraint_region in ConstraintRegion = Distance, "ours";
         /// Whether each target patch is normalized to mean 0 and deviation 1.
         norm_pix_loss: bool = Literal::Bool(true), Kind::Bool, "paper section 5";
     }
@@ -87,7 +109,7 @@ impl Method for Rmae {
         let (options, train) = (run.section::<RmaeOptions>("method")?, run.section::<TrainSettings>("train")?);
         let (vit, decoder) = (vit_config(run)?, DecoderConfig::from_run(run)?);
         check_ratio("method.mask_ratio", options.mask_ratio, vit.patches())?;
-        if options.second_view == "independent" {
+        if options.second_view == SecondView::Independent {
             check_ratio("method.second_mask_ratio", options.second_mask_ratio, vit.patches())?;
         }
         Ok(Rmae {
@@ -129,10 +151,10 @@ impl Rmae {
     /// What the second view does not see.
     fn second_masks(&self, first: &Masks, step: &StepInfo) -> Masks {
         let (batch, patches) = (first.masked.len(), first.patches());
-        match self.options.second_view.as_str() {
-            "complement" => first.complement(),
-            "independent" => Masks::random_view(1, step.seed, step.step, batch, patches, self.options.second_mask_ratio),
-            _ => Masks::none(batch, patches),
+        match self.options.second_view {
+            SecondView::Complement => first.complement(),
+            SecondView::Independent => Masks::random_view(1, step.seed, step.step, batch, patches, self.options.second_mask_ratio),
+            SecondView::Full => Masks::none(batch, patches),
         }
     }
 
@@ -145,9 +167,9 @@ impl Rmae {
         let (d1, d2) = (predict(first, drop1), predict(second, drop2));
         let seen = second.hidden(&device).neg() + 1.0;
         let region = first.hidden(&device) * seen;
-        let constrained = match self.options.constraint_region.as_str() {
-            "all" => region.ones_like(),
-            _ => region.clone(),
+        let constrained = match self.options.constraint_region {
+            ConstraintRegion::Distance => region.clone(),
+            ConstraintRegion::All => region.ones_like(),
         };
         let goal = if self.options.detach_target {
             d2.clone().detach()
@@ -166,14 +188,14 @@ mod tests {
     use super::super::golden::{self, assert_close, gradients};
     use super::*;
 
-    fn options(second_view: &str) -> RmaeOptions {
+    fn options(second_view: SecondView) -> RmaeOptions {
         RmaeOptions {
             mask_ratio: 0.75,
-            second_view: second_view.to_owned(),
+            second_view,
             second_mask_ratio: 0.25,
             lambda: 1.0,
             detach_target: false,
-            constraint_region: "distance".to_owned(),
+            constraint_region: ConstraintRegion::Distance,
             norm_pix_loss: true,
         }
     }
@@ -189,9 +211,9 @@ mod tests {
         let device = Device::flex().autodiff();
         let (images, first) = (golden.images(&device), golden.masks());
         for (name, second_view, second) in [
-            ("rmae", "complement", first.complement()),
-            ("rmae_dagger", "independent", golden.second_masks()),
-            ("rmae_double_dagger", "full", Masks::none(3, 16)),
+            ("rmae", SecondView::Complement, first.complement()),
+            ("rmae_dagger", SecondView::Independent, golden.second_masks()),
+            ("rmae_double_dagger", SecondView::Full, Masks::none(3, 16)),
         ] {
             let rmae = golden.rmae(options(second_view), &device);
             let terms = rmae.terms(images.clone(), [&first, &second], [None; 2]);
@@ -221,7 +243,7 @@ mod tests {
             let rmae = golden.rmae(
                 RmaeOptions {
                     detach_target,
-                    ..options("complement")
+                    ..options(SecondView::Complement)
                 },
                 &device,
             );
@@ -248,8 +270,8 @@ mod tests {
         let golden = golden::load();
         let (images, first) = (golden.images(&device), golden.masks());
         let all = RmaeOptions {
-            constraint_region: "all".to_owned(),
-            ..options("complement")
+            constraint_region: ConstraintRegion::All,
+            ..options(SecondView::Complement)
         };
         let rmae = golden.rmae(all, &device);
         let found = rmae.terms(images.clone(), [&first, &first.complement()], [None; 2]).constraint;
@@ -263,7 +285,7 @@ mod tests {
     fn a_image_with_no_common_patch_gives_no_nan() {
         let golden = golden::load();
         let device = Device::flex();
-        let rmae = golden.rmae(options("independent"), &device);
+        let rmae = golden.rmae(options(SecondView::Independent), &device);
         let first = golden.masks();
         let terms = rmae.terms(golden.images(&device), [&first, &first], [None; 2]);
         assert_eq!(terms.distance.into_scalar::<f64>(), 0.0);
@@ -272,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_independent_second_view_is_another_draw_with_its_own_ratio() {
-        let rmae = golden::load().rmae(options("independent"), &Device::flex());
+        let rmae = golden::load().rmae(options(SecondView::Independent), &Device::flex());
         let step = StepInfo {
             seed: 3,
             step: 5,

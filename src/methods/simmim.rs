@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use super::masked_head::MaskedHead;
 use super::masking::{Masks, check_ratio, hidden_tensor};
 use super::{Inputs, Losses, Method, StepInfo, Trainable, vit_config};
+use crate::experiment::choices::Position;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec};
@@ -61,7 +62,7 @@ impl Method for Simmim {
         // The repository's configuration of ViT-B, `simmim_pretrain__vit_base__img224__800ep.yaml`, whose 1e-4 is at 512
         // images. Its rate falls once, at epoch 700 of 800; here it follows the cosine of every method.
         recipe: &[
-            ("model", "position", Value::Text("relative")),
+            ("model", "position", Position::Relative.literal()),
             ("model", "layer_scale", Value::Float(0.1)),
             ("augment", "crop_scale_min", Value::Float(0.67)),
             ("train", "warmup_epochs", Value::Float(10.0)),

@@ -11,34 +11,43 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
 use super::heads::Head;
+use crate::choice;
 use crate::vit::Vit;
+
+choice! {
+    /// How a teacher's momentum goes on.
+    MomentumSchedule {
+        /// It rises to 1 on half a cosine, as in MoCo v3, BYOL and DINO.
+        Cosine = "cosine",
+        /// It stays.
+        Constant = "constant",
+    }
+}
 
 /// How strongly a teacher holds on to what it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Momentum {
     /// At the start.
     pub first: f64,
-    /// Whether it rises to 1 on half a cosine, as in MoCo v3, BYOL and DINO, or stays.
-    pub rises: bool,
+    /// From then on.
+    pub schedule: MomentumSchedule,
 }
 
 impl Momentum {
-    /// The values of a setting that says how it goes on, for `Kind::Choice`.
-    pub const SCHEDULES: &[&str] = &["cosine", "constant"];
-
     /// As two settings say.
-    pub fn new(first: f64, schedule: &str) -> Momentum {
-        let rises = schedule == "cosine";
-        Momentum { first, rises }
+    pub fn new(first: f64, schedule: MomentumSchedule) -> Momentum {
+        Momentum { first, schedule }
     }
 
-    /// `m(t) = 1 - (1 - m0) (1 + cos(pi t / T)) / 2`, after `done` of `all` batches.
+    /// `m(t) = 1 - (1 - m0) (1 + cos(pi t / T)) / 2`, or `m0`, after `done` of `all` batches.
     pub fn at(&self, done: u64, all: u64) -> f64 {
-        if !self.rises {
-            return self.first;
+        match self.schedule {
+            MomentumSchedule::Constant => self.first,
+            MomentumSchedule::Cosine => {
+                let progress = done as f64 / all.max(1) as f64;
+                1.0 - (1.0 - self.first) * 0.5 * (1.0 + (PI * progress.min(1.0)).cos())
+            }
         }
-        let progress = done as f64 / all.max(1) as f64;
-        1.0 - (1.0 - self.first) * 0.5 * (1.0 + (PI * progress.min(1.0)).cos())
     }
 }
 
@@ -178,11 +187,11 @@ mod tests {
 
     #[test]
     fn the_momentum_rises_to_one_on_half_a_cosine_or_stays() {
-        let rising = Momentum::new(0.99, "cosine");
+        let rising = Momentum::new(0.99, MomentumSchedule::Cosine);
         for (done, expected) in [(0, 0.99), (50, 0.995), (100, 1.0), (120, 1.0)] {
             assert!((rising.at(done, 100) - expected).abs() < 1e-12, "{done}");
         }
-        assert_eq!(Momentum::new(0.996, "constant").at(70, 100), 0.996);
+        assert_eq!(Momentum::new(0.996, MomentumSchedule::Constant).at(70, 100), 0.996);
         assert!(rising.at(0, 0).is_finite());
     }
 

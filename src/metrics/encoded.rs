@@ -2,38 +2,11 @@
 
 use burn::tensor::{Int, Tensor};
 
+use crate::experiment::choices::Tokens;
 use crate::methods::Masks;
 use crate::vit::{Vit, gather_tokens};
 
-/// What of an image's tokens is compared: the setting `cka.tokens`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
-    /// The mean of the patches that are there.
-    MeanPatch,
-    /// The class token.
-    Class,
-    /// The patches that both images have, side by side.
-    MatchedFlat,
-    /// Their mean.
-    MatchedMean,
-}
-
 impl Tokens {
-    /// The value of the setting.
-    pub fn named(name: &str) -> Tokens {
-        match name {
-            "cls" => Tokens::Class,
-            "matched_flat" => Tokens::MatchedFlat,
-            "matched_mean" => Tokens::MatchedMean,
-            _ => Tokens::MeanPatch,
-        }
-    }
-
-    /// Whether the features of the full image depend on what is hidden from the other.
-    pub fn are_matched(self) -> bool {
-        matches!(self, Tokens::MatchedFlat | Tokens::MatchedMean)
-    }
-
     /// The rows of a batch, one after another, on the host.
     ///
     /// # Shapes
@@ -41,15 +14,15 @@ impl Tokens {
     fn rows(self, stream: Tensor<3>) -> Vec<f32> {
         let [_, count, _] = stream.dims();
         match self {
-            Tokens::Class => on_host(stream.narrow(1, 0, 1)),
-            _ => self.rows_of_patches(stream.narrow(1, 1, count - 1)),
+            Tokens::Cls => on_host(stream.narrow(1, 0, 1)),
+            Tokens::MeanPatch | Tokens::MatchedFlat | Tokens::MatchedMean => self.rows_of_patches(stream.narrow(1, 1, count - 1)),
         }
     }
 
     fn rows_of_patches(self, patches: Tensor<3>) -> Vec<f32> {
         match self {
             Tokens::MatchedFlat => on_host(patches),
-            _ => on_host(patches.mean_dim(1)),
+            Tokens::MeanPatch | Tokens::MatchedMean | Tokens::Cls => on_host(patches.mean_dim(1)),
         }
     }
 }

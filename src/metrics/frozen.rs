@@ -4,6 +4,7 @@ use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::loader::Batch;
+use crate::experiment::choices::Feature;
 use crate::train::evaluation::{Accumulator, Sums};
 use crate::train::report::Reporter;
 use crate::train::upload;
@@ -14,7 +15,7 @@ use crate::weights::HostTensor;
 #[derive(Debug)]
 pub struct Frozen {
     encoder: Vit,
-    pooled: bool,
+    feature: Feature,
 }
 
 /// Features of a split, in the order of its images.
@@ -27,12 +28,9 @@ pub struct Features {
 }
 
 impl Frozen {
-    /// Reads `feature`: `cls`, the class token after the final norm, or `mean_patch`, the mean of the others.
-    pub fn new(encoder: Vit, feature: &str) -> Frozen {
-        Frozen {
-            encoder,
-            pooled: feature == "mean_patch",
-        }
+    /// Reads `feature` of `encoder`.
+    pub fn new(encoder: Vit, feature: Feature) -> Frozen {
+        Frozen { encoder, feature }
     }
 
     /// # Shapes
@@ -40,10 +38,9 @@ impl Frozen {
     pub fn of(&self, images: Tensor<4>) -> Tensor<2> {
         let tokens = self.encoder.encode(self.encoder.embed(images), None);
         let [_, count, _] = tokens.dims();
-        let token = if self.pooled {
-            tokens.narrow(1, 1, count - 1).mean_dim(1)
-        } else {
-            tokens.narrow(1, 0, 1)
+        let token = match self.feature {
+            Feature::Cls => tokens.narrow(1, 0, 1),
+            Feature::MeanPatch => tokens.narrow(1, 1, count - 1).mean_dim(1),
         };
         token.squeeze_dim(1)
     }

@@ -74,7 +74,7 @@ impl Knn {
 
     /// What reads the features of `encoder`.
     pub fn frozen(&self, encoder: Vit) -> Frozen {
-        Frozen::new(encoder, &self.settings.feature)
+        Frozen::new(encoder, self.settings.feature)
     }
 
     /// The images that vote, and those that are voted on.
@@ -128,6 +128,7 @@ fn elected(cosines: &[f32], labels: &[usize], classes: usize, settings: &KnnSett
 
 #[cfg(test)]
 mod tests {
+    use crate::experiment::choices::Feature;
     use crate::metrics::knn::*;
 
     fn settings(neighbors: usize, temperature: f64) -> KnnSettings {
@@ -135,7 +136,7 @@ mod tests {
             every: 1,
             k: neighbors,
             temperature,
-            feature: "cls".to_owned(),
+            feature: Feature::Cls,
             images: 100,
         }
     }

@@ -208,11 +208,12 @@ impl Heads {
 mod tests {
     use burn::tensor::Device;
 
+    use crate::experiment::choices::Feature;
     use crate::metrics::linear_heads::*;
 
     fn settings() -> CachedSettings {
         CachedSettings {
-            feature: "cls".to_owned(),
+            feature: Feature::Cls,
             epochs: 60,
             batch_size: 16,
             momentum: 0.9,

@@ -4,7 +4,7 @@
 //! patch normalized by its own mean and deviation; to undo that, statistics of patches the model never saw
 //! are needed. Where they come from is [`Denorm`], and the number it changes most is the PSNR.
 
-use crate::experiment::settings::PsnrSettings;
+use crate::experiment::choices::PatchStatistics;
 
 /// Where the statistics of a masked patch come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +30,18 @@ impl Denorm {
     /// The name, as `psnr.denorm` has it; `none` if there is nothing to undo.
     pub fn name(self) -> &'static str {
         match self {
-            Denorm::Oracle => "oracle",
-            Denorm::VisibleStats => "visible_stats",
+            Denorm::Oracle => PatchStatistics::Oracle.name(),
+            Denorm::VisibleStats => PatchStatistics::VisibleStats.name(),
             Denorm::Raw => "none",
         }
     }
 
-    /// What fits a model and the run's setting.
-    pub fn new(settings: &PsnrSettings, normalizes_targets: bool) -> Self {
-        Denorm::named(&settings.denorm, normalizes_targets)
-    }
-
-    /// What fits a model and a name as `psnr.denorm` has it.
-    pub fn named(name: &str, normalizes_targets: bool) -> Self {
-        match name {
-            _ if !normalizes_targets => Denorm::Raw,
-            "visible_stats" => Denorm::VisibleStats,
-            _ => Denorm::Oracle,
+    /// What fits a model and the setting `psnr.denorm`.
+    pub fn new(statistics: PatchStatistics, normalizes_targets: bool) -> Self {
+        match statistics {
+            PatchStatistics::Oracle if normalizes_targets => Denorm::Oracle,
+            PatchStatistics::VisibleStats if normalizes_targets => Denorm::VisibleStats,
+            PatchStatistics::Oracle | PatchStatistics::VisibleStats => Denorm::Raw,
         }
     }
 }

@@ -6,14 +6,14 @@ use burn::tensor::{Int, Tensor};
 use crate::data::Split;
 use crate::data::augment::Augment;
 use crate::data::loader::{Batch, EvalLoader};
+use crate::experiment::choices::CropKind;
 use crate::experiment::settings::AugmentSettings;
 
 /// An augmentation that leaves images as they are, for stages that only evaluate.
 pub fn plain_views() -> AugmentSettings {
-    let (crop, crop_scale_min) = ("none".to_owned(), 1.0);
     AugmentSettings {
-        crop,
-        crop_scale_min,
+        crop: CropKind::None,
+        crop_scale_min: 1.0,
         crop_scale_max: 1.0,
         hflip: 0.0,
         color_jitter: 0.0,

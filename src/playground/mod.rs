@@ -11,6 +11,7 @@ mod png;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::RunId;
+use crate::experiment::choices::PatchStatistics;
 
 pub use map::{Feature, Map, Mapping, Point, Way};
 pub use patches::Patches;
@@ -49,8 +50,8 @@ pub struct Question {
     pub image: Chosen,
     /// What is hidden from the model.
     pub mask: Mask,
-    /// How predictions of normalized pixels become pixels: `oracle` or `visible_stats`, as `psnr.denorm`.
-    pub denorm: String,
+    /// How predictions of normalized pixels become pixels, as `psnr.denorm`.
+    pub denorm: PatchStatistics,
 }
 
 /// Which image.

@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use crate::data::Dataset;
 use crate::data::loader::Batch;
 use crate::experiment::Stage;
+use crate::experiment::choices::Masking;
 use crate::experiment::measure;
 use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram};
-use crate::metrics::encoded::{Encoded, Rows, Tokens};
+use crate::metrics::encoded::{Encoded, Rows};
 use crate::run_dir::{Matrix, MatrixAxis};
 use crate::stages::Work;
 use crate::stages::parent::Parent;
@@ -37,7 +38,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let encoded = Encoded {
         encoder: parent.encoder(work.run, &device)?,
         mask_token: mask_token(&settings, &parent, &dataset, &device)?,
-        tokens: Tokens::named(&settings.tokens),
+        tokens: settings.tokens,
     };
     let batches = dealt(dataset.val.len(), settings.images, settings.batch_size);
     if dataset.val.len() < FEWEST {
@@ -64,8 +65,9 @@ pub fn run(work: &mut Work) -> Result<Ended> {
 
 /// The token that the parent's method puts at masked patches, if the settings ask for it.
 fn mask_token(settings: &CkaSettings, parent: &Parent, dataset: &Dataset, device: &Device) -> Result<Option<Tensor<3>>> {
-    if settings.masking != "mask_token" {
-        return Ok(None);
+    match settings.masking {
+        Masking::Drop => return Ok(None),
+        Masking::MaskToken => {}
     }
     let (run, title) = (&parent.run, &parent.run.method);
     if run.stage != Stage::Pretrain {

@@ -11,7 +11,7 @@ use crate::experiment::measure;
 use crate::experiment::settings::CompareSettings;
 use crate::methods::Masks;
 use crate::metrics::cka::{CkaMatrix, FEWEST, Gram};
-use crate::metrics::encoded::{Encoded, Tokens};
+use crate::metrics::encoded::Encoded;
 use crate::run_dir::{Matrix, MatrixAxis, RunDir};
 use crate::stages::Work;
 use crate::stages::cka::{dealt, grams_of};
@@ -40,7 +40,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         Ok(Encoded {
             encoder: parent.encoder(&parent.run, &device)?,
             mask_token: None,
-            tokens: Tokens::named(&settings.tokens),
+            tokens: settings.tokens.into(),
         })
     };
     let sides = [encoded(&first)?, encoded(&second)?];

@@ -96,7 +96,7 @@ impl Gallery {
         reporter: &mut Reporter,
     ) -> Result<()> {
         let Some(predicted) = self.predict(model) else { return Ok(()) };
-        let denorm = Denorm::new(settings, model.normalizes_targets());
+        let denorm = Denorm::new(settings.denorm, model.normalizes_targets());
         let (mut bytes, mut decibels) = (Vec::new(), Vec::new());
         for row @ (image, predicted, masked) in self.rows(&predicted) {
             let [original, masked_out, _, composite] = self.versions(row, denorm);

@@ -8,6 +8,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use crate::data::loader::Batch;
+use crate::experiment::choices::ProbeOptimizer;
 use crate::experiment::measure;
 use crate::experiment::settings::{ProbeSettings, TrainSettings};
 use crate::methods::classifier::{new_head, soft_cross_entropy};
@@ -44,7 +45,10 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let head = Head {
         head: new_head(dim, dataset.classes.len(), HEAD_INIT, work.run.seed, &device),
     };
-    let trust = (settings.optimizer == "lars").then_some(TRUST);
+    let trust = match settings.optimizer {
+        ProbeOptimizer::Lars => Some(TRUST),
+        ProbeOptimizer::Sgd => None,
+    };
     let optimizer = Optimizer::new(
         Rule::Lars(Lars {
             momentum: settings.momentum,
@@ -61,7 +65,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
             batch_size: train.batch_size.min(512),
             threads: work.loader_threads(),
         },
-        features: Frozen::new(encoder, &settings.feature),
+        features: Frozen::new(encoder, settings.feature),
         norm: BatchNorm::new(dim, &device.clone().inner()),
         learning: Learning::new(head, optimizer, device),
         eval_every: settings.eval_every,

@@ -36,7 +36,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
         "cached.held_out = {} leaves none of {images} training images on one side",
         settings.held_out
     );
-    let frozen = Frozen::new(parent.encoder(work.run, &work.session.device.clone().inner())?, &settings.feature);
+    let frozen = Frozen::new(parent.encoder(work.run, &work.session.device.clone().inner())?, settings.feature);
     let Some([train, val]) = reading::features(work, &frozen, &dataset, [&dataset.train, &dataset.val], BATCH)? else {
         return Ok(Ended::Cancelled);
     };

@@ -66,7 +66,7 @@ impl MethodVisitor for Score<'_, '_> {
             images: settings.batch_size.min(val.len()),
         };
         let load = work.plain(&dataset, val, in_order(val.len(), settings.batch_size))?;
-        let denorm = Denorm::new(&settings, model.normalizes_targets());
+        let denorm = Denorm::new(settings.denorm, model.normalizes_targets());
         let mut scores = Scores {
             totals: Totals::new(ratios, Denorm::all(model.normalizes_targets())),
             gallery: Gallery::of(work, &dataset, &augment, IMAGES)?,

@@ -11,6 +11,7 @@ use rand::RngExt;
 
 use crate::data::Dataset;
 use crate::data::loader::{Batch, in_order};
+use crate::experiment::choices::{Precision, TokenizerKind};
 use crate::experiment::measure;
 use crate::experiment::settings::{DataSettings, TokenizerSettings, TrainSettings};
 use crate::methods::tokenizer::kmeans::clustered;
@@ -45,20 +46,20 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     let settings: TokenizerSettings = work.section("tokenizer")?;
     let space = space_of(work, &dataset)?;
     let device = work.session.device.clone();
-    let trained = match settings.kind.as_str() {
-        "vq" => train(
+    let trained = match settings.kind {
+        TokenizerKind::Vq => train(
             work,
             &dataset,
             &settings,
             Vq::new(&settings, space.patch_size, work.run.seed, &device),
         )?,
-        "dvae" => train(
+        TokenizerKind::Dvae => train(
             work,
             &dataset,
             &settings,
             Dvae::new(&settings, space.patch_size, work.run.seed, &device),
         )?,
-        _ => cluster(work, &dataset, &settings, &space)?.map(|means| to_timm(&means)),
+        TokenizerKind::KMeans => cluster(work, &dataset, &settings, &space)?.map(|means| to_timm(&means)),
     };
     let Some(trained) = trained else {
         return Ok(Ended::Cancelled);
@@ -190,7 +191,7 @@ fn loop_settings(settings: &TokenizerSettings, images: usize) -> TrainSettings {
         beta2: 0.999,
         clip_grad_norm: 0.0,
         clip_grad_norm_per_parameter: 0.0,
-        precision: "float32".to_owned(),
+        precision: Precision::Float32,
         layer_decay: 1.0,
         drop_path: 0.0,
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::experiment::choices::StoppedSchedule;
 use crate::experiment::settings::{RepeatSettings, TrainSettings};
 
 /// How many batches make a step, and how many of them an epoch.
@@ -72,7 +73,7 @@ impl Length {
     pub fn ending(self, repeat: &RepeatSettings) -> Length {
         let end = End {
             share: repeat.stop,
-            rescaled: repeat.schedule == "rescaled",
+            rescaled: repeat.schedule == StoppedSchedule::Rescaled,
         };
         Length { end, ..self }
     }
@@ -135,6 +136,7 @@ impl Length {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::choices::SameImageNegatives;
 
     #[test]
     fn steps_are_counted_over_the_ends_of_epochs() {
@@ -181,8 +183,8 @@ mod tests {
         let repeat = |stop| RepeatSettings {
             epoch_samples: 0,
             stop,
-            schedule: "stopped".to_owned(),
-            mask_same_image_negatives: "auto".to_owned(),
+            schedule: StoppedSchedule::Stopped,
+            mask_same_image_negatives: SameImageNegatives::Auto,
         };
         let whole = Length::repeated(&train, 100).unwrap();
         assert_eq!((whole.ending(&repeat(1.0)).steps(), whole.ending(&repeat(0.25)).steps()), (12, 3));

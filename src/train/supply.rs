@@ -165,6 +165,7 @@ mod tests {
     use crate::data::Split;
     use crate::data::augment::Augment;
     use crate::data::loader::{LoaderPlan, TrainLoader};
+    use crate::experiment::choices::CropKind;
     use crate::experiment::settings::AugmentSettings;
     use crate::run_dir::{EventKind, EventLog, EventReader, LogPosition, RunDir};
 
@@ -237,7 +238,7 @@ mod tests {
 
     fn augmentation() -> AugmentSettings {
         AugmentSettings {
-            crop: "resized".to_owned(),
+            crop: CropKind::Resized,
             crop_scale_min: 0.9,
             crop_scale_max: 1.0,
             hflip: 0.5,

@@ -1,28 +1,7 @@
 //! The sizes of a Vision Transformer, read from a run's settings.
 
+pub use crate::experiment::choices::Position;
 use crate::experiment::settings::{DataSettings, ModelSettings};
-
-/// How tokens know their place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// A fixed 2-D sine-cosine table, in MAE's order: the column's half first.
-    SinCos,
-    /// A learned table.
-    Learned,
-    /// No table of places: a learned bias on the scores for every distance, shared by all blocks, as BEiT has.
-    Relative,
-}
-
-impl Position {
-    /// Reads `model.position`.
-    fn of(name: &str) -> Position {
-        match name {
-            "sincos" => Position::SinCos,
-            "relative" => Position::Relative,
-            _ => Position::Learned,
-        }
-    }
-}
 
 /// Sizes of a Vision Transformer.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +39,7 @@ impl VitConfig {
             depth: model.depth,
             heads: model.heads,
             mlp_ratio: model.mlp_ratio,
-            position: Position::of(&model.position),
+            position: model.position,
             layer_scale: model.layer_scale,
             activation_checkpointing,
         };
@@ -98,7 +77,7 @@ impl VitConfig {
                 "model.position = relative is not allowed here: the method encodes visible patches alone, which stand elsewhere in every image"
                     .to_owned(),
             ),
-            _ => Ok(()),
+            Position::SinCos | Position::Learned => Ok(()),
         }
     }
 
@@ -137,7 +116,7 @@ mod tests {
             depth: 1,
             heads: 4,
             mlp_ratio: 4.0,
-            position: "sincos".to_owned(),
+            position: Position::SinCos,
             layer_scale: 0.0,
             decoder_dim: 32,
             decoder_depth: 1,
@@ -150,7 +129,7 @@ mod tests {
     fn relative_positions_need_the_whole_sequence_and_blocks_that_are_remembered() {
         let (data, model) = settings();
         let relative = ModelSettings {
-            position: "relative".to_owned(),
+            position: Position::Relative,
             ..model.clone()
         };
         let config = VitConfig::from_settings(&data, &relative, false).unwrap();

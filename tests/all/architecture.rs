@@ -1,7 +1,11 @@
 //! Who may name whom, held by reading the sources.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use umbra::experiment::catalog::sections;
+use umbra::experiment::{Kind, Stage};
 
 /// Each module and the modules of ours that it may name, lowest first. What is not listed is not allowed.
 const MAY_NAME: &[(&str, &[&str])] = &[
@@ -274,6 +278,31 @@ fn every_file_can_be_read_in_one_sitting() {
             })
             .collect(),
     );
+}
+
+#[test]
+fn a_choice_is_an_enum_and_nobody_compares_its_name() {
+    let catalog = umbra::methods::catalog();
+    let of = |method| Stage::ALL.into_iter().flat_map(move |stage| sections(stage, method));
+    let settings = catalog.methods.iter().flat_map(of).flat_map(|section| section.settings);
+    let choices = settings.filter(|setting| matches!(setting.kind, Kind::Choice { .. }));
+    let keys: BTreeSet<&str> = choices.map(|setting| setting.key).collect();
+    assert!(keys.contains("position") && keys.contains("negatives"), "{keys:?}");
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let code = source.tested_code();
+        let by_hand = code.contains("Kind::Choice { of:");
+        wrong.extend(by_hand.then(|| format!("{}: `choice!` declares choices", source.path)));
+        let computes = ["methods", "stages", "metrics", "vit", "data", "train"].contains(&source.module());
+        for key in keys.iter().filter(|_| computes) {
+            let ends = [" == \"", " != \"", ".as_str()", ".name()", ".to_string()", ".starts_with("];
+            let compared = ends.iter().any(|end| code.contains(&format!(".{key}{end}")));
+            let read = format!("\"{key}\")");
+            let read = code.lines().any(|line| line.contains(".value(") && line.contains(&read));
+            wrong.extend((compared || read).then(|| format!("{}: the choice `{key}` is read as text", source.path)));
+        }
+    }
+    none(wrong);
 }
 
 #[test]

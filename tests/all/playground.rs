@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use umbra::experiment::choices::PatchStatistics;
 use umbra::experiment::{RunSpec, Stage};
 use umbra::playground::frame::Frame;
 use umbra::playground::{Answer, Chosen, Hidden, Mask, Question, Reply, Request};
@@ -76,7 +77,7 @@ fn question(run: &RunSpec, index: usize) -> Question {
             grid: 8,
             hidden: Hidden::Drawn { ratio: 0.75, seed: 0 },
         },
-        denorm: "oracle".to_owned(),
+        denorm: PatchStatistics::Oracle,
     }
 }
 

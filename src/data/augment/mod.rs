@@ -20,6 +20,7 @@ pub use self::color::Jitter;
 pub use self::crop::Crop;
 use super::Image;
 use crate::experiment::ViewPlan;
+use crate::experiment::choices::CropKind;
 use crate::experiment::settings::AugmentSettings;
 use crate::rng::{Purpose, stream};
 
@@ -54,13 +55,13 @@ pub struct AugmentRecipe {
 impl From<&AugmentSettings> for AugmentRecipe {
     fn from(settings: &AugmentSettings) -> AugmentRecipe {
         AugmentRecipe {
-            crop: match settings.crop.as_str() {
-                "resized" => Crop::Resized {
+            crop: match settings.crop {
+                CropKind::Resized => Crop::Resized {
                     min_area: settings.crop_scale_min,
                     max_area: settings.crop_scale_max,
                 },
-                "pad" => Crop::Padded,
-                _ => Crop::Center,
+                CropKind::Pad => Crop::Padded,
+                CropKind::None => Crop::Center,
             },
             hflip: settings.hflip,
             rand_augment: settings.rand_augment,

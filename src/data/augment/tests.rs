@@ -15,7 +15,7 @@ fn image(width: usize, height: usize) -> Image {
 /// Settings that leave an image as evaluation sees it.
 pub(in crate::data) fn still() -> AugmentSettings {
     AugmentSettings {
-        crop: "none".to_owned(),
+        crop: CropKind::None,
         crop_scale_min: 0.2,
         crop_scale_max: 1.0,
         hflip: 0.0,
@@ -82,7 +82,7 @@ fn half_the_views_are_flipped_at_a_half() {
 #[test]
 fn a_view_is_fixed_by_its_stream_alone_and_every_step_makes_finite_numbers() {
     let all = AugmentSettings {
-        crop: "resized".to_owned(),
+        crop: CropKind::Resized,
         hflip: 0.5,
         crop_scale_min: 0.08,
         color_jitter: 0.8,
@@ -133,7 +133,7 @@ fn planned(plan: &[ViewPlan], nth: usize, image: &Image) -> Vec<f32> {
 fn every_view_has_its_own_recipe_and_side() {
     let flipped = AugmentSettings { hflip: 1.0, ..still() };
     let local = AugmentSettings {
-        crop: "resized".to_owned(),
+        crop: CropKind::Resized,
         crop_scale_min: 0.05,
         crop_scale_max: 0.4,
         ..still()
@@ -151,7 +151,7 @@ fn every_view_has_its_own_recipe_and_side() {
 #[test]
 fn views_that_share_crop_and_flip_differ_in_their_colors_alone() {
     let cropped = AugmentSettings {
-        crop: "resized".to_owned(),
+        crop: CropKind::Resized,
         hflip: 0.5,
         rand_augment: 9.0,
         ..still()
@@ -185,7 +185,7 @@ fn crops_keep_to_their_largest_area() {
         pixels: (0..10_000).flat_map(|i| [(i % 100) as u8; 3]).collect(),
     };
     let small = AugmentSettings {
-        crop: "resized".to_owned(),
+        crop: CropKind::Resized,
         crop_scale_min: 0.05,
         crop_scale_max: 0.1,
         ..still()

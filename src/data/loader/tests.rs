@@ -6,6 +6,7 @@ use super::*;
 use crate::data::augment::tests::still;
 use crate::data::source::{Item, Reader};
 use crate::experiment::ViewPlan;
+use crate::experiment::choices::CropKind;
 use crate::experiment::settings::AugmentSettings;
 
 const SIZE: usize = 16;
@@ -19,7 +20,7 @@ fn split(n: usize) -> Split {
 /// The recipe of MAE pretraining.
 fn mae() -> AugmentSettings {
     AugmentSettings {
-        crop: "resized".to_owned(),
+        crop: CropKind::Resized,
         hflip: 0.5,
         ..still()
     }

@@ -23,7 +23,17 @@ mod verdict;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::section;
+use crate::{choice, section};
+
+choice! {
+    /// What the toy MAE predicts.
+    ToyTarget {
+        /// Pixels, normalized patch by patch.
+        NormPix = "norm_pix",
+        /// Pixels.
+        Pixels = "pixels",
+    }
+}
 
 section! {
     /// What the toy MAE lets people choose.
@@ -31,7 +41,7 @@ section! {
         /// Ratio of the patches masked.
         mask_ratio: f64 = Literal::Float(0.75), Kind::Between { min: 0.0, max: 1.0 }, "MAE";
         /// What is predicted.
-        target: String = Literal::Text("norm_pix"), Kind::Choice { of: &["norm_pix", "pixels"] }, "MAE";
+        target in ToyTarget = NormPix, "MAE";
     }
 }
 

@@ -125,7 +125,7 @@ fn different(setting: &Setting) -> Value {
             _ if value == max => (min + max) / 2.0, // Of a largest share, the smallest share is below.
             _ => min,
         }),
-        (Kind::Choice { of }, Value::Text(value)) => text(of.iter().find(|other| **other != value).unwrap()),
+        (Kind::Choice { of, .. }, Value::Text(value)) => text(of.iter().find(|other| **other != value).unwrap()),
         (_, value) => text(&format!("another {value}")),
     }
 }

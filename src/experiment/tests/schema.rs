@@ -3,7 +3,10 @@ use super::*;
 const RATIO: Kind = Kind::Between { min: 0.0, max: 1.0 };
 const EPOCHS: Kind = Kind::Int { min: 1, max: 100 };
 const SHARE: Kind = Kind::Float { min: 0.0, max: 1.0 };
-const CROP: Kind = Kind::Choice { of: &["resized", "pad"] };
+const CROP: Kind = Kind::Choice {
+    of: &["resized", "pad"],
+    meanings: &["A part.", "The whole."],
+};
 
 #[track_caller]
 fn refused(kind: Kind, value: Value, sentence: &str) {

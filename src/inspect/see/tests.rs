@@ -29,7 +29,7 @@ fn space(model: &Model) -> PixelSpace {
     }
 }
 
-fn scores(model: &Model, denorm: &str) -> Scores {
+fn scores(model: &Model, denorm: PatchStatistics) -> Scores {
     see(model, &view(), &mask(), denorm)
         .unwrap()
         .reconstruction
@@ -41,10 +41,15 @@ fn scores(model: &Model, denorm: &str) -> Scores {
 #[test]
 fn the_ratios_are_those_of_the_psnr_stage() {
     for (method, set, denorm, kind) in [
-        ("mae", vec![], "oracle", Denorm::Oracle),
-        ("mae", vec![], "visible_stats", Denorm::VisibleStats),
-        ("mae", vec![("method", "norm_pix_loss", Value::Bool(false))], "oracle", Denorm::Raw),
-        ("simmim", vec![], "oracle", Denorm::Raw),
+        ("mae", vec![], PatchStatistics::Oracle, Denorm::Oracle),
+        ("mae", vec![], PatchStatistics::VisibleStats, Denorm::VisibleStats),
+        (
+            "mae",
+            vec![("method", "norm_pix_loss", Value::Bool(false))],
+            PatchStatistics::Oracle,
+            Denorm::Raw,
+        ),
+        ("simmim", vec![], PatchStatistics::Oracle, Denorm::Raw),
     ] {
         let model = model(method, &set);
         let masks = Masks::given(vec![mask().0]).unwrap();
@@ -71,7 +76,7 @@ fn the_control_of_the_visible_mean_is_the_value_worked_by_hand() {
             view[channel * 256 + row * 16..][..4].fill(1.0);
         }
     }
-    let scores = see(&model, &view, &masked, "oracle")
+    let scores = see(&model, &view, &masked, PatchStatistics::Oracle)
         .unwrap()
         .reconstruction
         .unwrap()
@@ -85,7 +90,7 @@ fn the_control_of_the_visible_mean_is_the_value_worked_by_hand() {
 #[test]
 fn with_nothing_hidden_alignment_is_one_and_there_is_nothing_to_score() {
     for method in ["mae", "beit", "dino"] {
-        let sight = see(&model(method, &[]), &view(), &Patches(vec![false; 16]), "oracle").unwrap();
+        let sight = see(&model(method, &[]), &view(), &Patches(vec![false; 16]), PatchStatistics::Oracle).unwrap();
         assert_eq!(sight.masked, sight.original);
         assert!(
             sight.cka.iter().all(|cka| (cka.unwrap() - 1.0).abs() < 1e-9),
@@ -99,11 +104,11 @@ fn with_nothing_hidden_alignment_is_one_and_there_is_nothing_to_score() {
 #[test]
 fn alignment_falls_below_one_when_something_is_hidden_and_needs_four_patches() {
     let model = model("mae", &[]);
-    let cka = see(&model, &view(), &mask(), "oracle").unwrap().cka;
+    let cka = see(&model, &view(), &mask(), PatchStatistics::Oracle).unwrap().cka;
     assert!(cka.iter().all(|cka| cka.is_some_and(|cka| cka < 0.999_999)), "{cka:?}");
     let mut few = Patches(vec![true; 16]);
     few.0[..3].fill(false);
-    assert_eq!(see(&model, &view(), &few, "oracle").unwrap().cka, [None, None]);
+    assert_eq!(see(&model, &view(), &few, PatchStatistics::Oracle).unwrap().cka, [None, None]);
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn attention_to_itself_and_to_all_visible_patches_is_everything() {
         let model = model(method, &[]);
         let image = Tensor::from_data(TensorData::new(view(), [1, 3, 16, 16]), &Device::flex());
         let seen = model.encoder.look(image, &mask().visible());
-        let sight = see(&model, &view(), &mask(), "oracle").unwrap();
+        let sight = see(&model, &view(), &mask(), PatchStatistics::Oracle).unwrap();
         for (block, heads) in seen.iter().zip(&sight.attention) {
             let shares = HostTensor::from_tensor(&block.attention).data;
             for (shares, head) in shares.chunks(1 + mask().visible().len()).zip(heads) {
@@ -136,7 +141,7 @@ fn what_is_hidden_changes_neither_prediction_nor_attention() {
         }
     }
     // Statistics of visible patches alone, or the oracle would tell of the hidden ones.
-    let [one, two] = [view(), other].map(|view| see(&model, &view, &mask(), "visible_stats").unwrap());
+    let [one, two] = [view(), other].map(|view| see(&model, &view, &mask(), PatchStatistics::VisibleStats).unwrap());
     assert_ne!(one.original, two.original);
     assert_eq!(one.masked, two.masked);
     let (one_made, two_made) = (one.reconstruction.unwrap(), two.reconstruction.unwrap());

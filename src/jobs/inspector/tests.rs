@@ -2,6 +2,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::experiment::choices::PatchStatistics;
 use crate::jobs::inspector::*;
 use crate::playground::{Answer, Chosen, Hidden, Mask, Patches, Png, Question};
 
@@ -15,7 +16,7 @@ fn question(index: usize) -> Request {
             grid: 4,
             hidden: Hidden::Drawn { ratio: 0.75, seed: 0 },
         },
-        denorm: "oracle".to_owned(),
+        denorm: PatchStatistics::Oracle,
     })
 }
 

@@ -103,7 +103,14 @@ fn the_views_are_complementary_unless_they_have_to_overlap() {
     assert_eq!((first.keep, second.keep), (4, 16));
     let model = cmae(&[without, ("no_mask_token_align", text("overlap"))], &device);
     let [first, second] = model.masked(&inputs(&device), &step(0));
-    assert!(model.compared(&first, &second).iter().all(|patches| patches.len() == 3));
+    assert!(
+        model
+            .plan
+            .compared
+            .patches(&first.masks, &second.masks)
+            .iter()
+            .all(|patches| patches.len() == 3)
+    );
 }
 
 #[test]

@@ -126,7 +126,7 @@ mod tests {
     fn the_temperature_falls_by_the_same_factor_from_one_to_its_end() {
         let settings = TokenizerSettings {
             temperature: 1.0 / 16.0,
-            ..super::super::tests::settings("dvae")
+            ..super::super::tests::settings(crate::experiment::choices::TokenizerKind::Dvae)
         };
         let dvae = Dvae::new(&settings, 1, 1, &Device::flex());
         for (step, temperature) in [(0, 1.0), (25, 0.5), (50, 0.25), (100, 0.0625)] {

@@ -12,6 +12,7 @@ pub mod vq;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::experiment::RunSpec;
+use crate::experiment::choices::TokenizerKind;
 use crate::experiment::settings::TokenizerSettings;
 use crate::vit::patchify;
 use crate::weights::{Weights, from_timm, to_timm};
@@ -47,10 +48,10 @@ impl Tokenizer {
         let settings: TokenizerSettings = run.section("tokenizer")?;
         let patch_size = patch_size(run)?;
         let device = device.clone().inner();
-        let kind = match settings.kind.as_str() {
-            "vq" => Kind::Vq(Vq::new(&settings, patch_size, run.seed, &device)),
-            "dvae" => Kind::Dvae(Dvae::new(&settings, patch_size, run.seed, &device)),
-            _ => Kind::KMeans(KMeans::new(&settings, patch_size * patch_size * 3, run.seed, &device)),
+        let kind = match settings.kind {
+            TokenizerKind::Vq => Kind::Vq(Vq::new(&settings, patch_size, run.seed, &device)),
+            TokenizerKind::Dvae => Kind::Dvae(Dvae::new(&settings, patch_size, run.seed, &device)),
+            TokenizerKind::KMeans => Kind::KMeans(KMeans::new(&settings, patch_size * patch_size * 3, run.seed, &device)),
         };
         Ok(Tokenizer { kind, patch_size })
     }
@@ -198,9 +199,9 @@ mod tests {
     use super::*;
 
     /// Small settings of one kind.
-    pub(super) fn settings(kind: &str) -> TokenizerSettings {
+    pub(super) fn settings(kind: TokenizerKind) -> TokenizerSettings {
         TokenizerSettings {
-            kind: kind.to_owned(),
+            kind,
             vocabulary: 8,
             normalize: false,
             sample: 100,

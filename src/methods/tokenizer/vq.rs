@@ -202,7 +202,7 @@ mod tests {
             restart,
             vocabulary: 2,
             code_dim: 2,
-            ..super::super::tests::settings("vq")
+            ..super::super::tests::settings(crate::experiment::choices::TokenizerKind::Vq)
         }
     }
 

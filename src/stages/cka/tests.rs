@@ -1,6 +1,7 @@
 use burn::tensor::Int;
 
 use crate::data::loader::Batch;
+use crate::experiment::choices::Tokens;
 use crate::stages::cka::*;
 use crate::vit::{Position, Vit, VitConfig};
 
@@ -35,22 +36,22 @@ fn batch(images: usize) -> Batch {
     }
 }
 
-fn settings(tokens: &str, ratios: &str) -> CkaSettings {
+fn settings(tokens: Tokens, ratios: &str) -> CkaSettings {
     CkaSettings {
         ratios: ratios.to_owned(),
-        tokens: tokens.to_owned(),
-        masking: "drop".to_owned(),
+        tokens,
+        masking: Masking::Drop,
         mask_seeds: 2,
         images: 0,
         batch_size: 8,
     }
 }
 
-fn compare(encoder: Vit, mask_token: Option<Tensor<3>>, tokens: &str, ratios: &str) -> Comparison {
+fn compare(encoder: Vit, mask_token: Option<Tensor<3>>, tokens: Tokens, ratios: &str) -> Comparison {
     let encoded = Encoded {
         encoder,
         mask_token,
-        tokens: Tokens::named(tokens),
+        tokens,
     };
     let mut comparison = Comparison::new(encoded, &settings(tokens, ratios), 5, Device::flex());
     let dir = tempfile::tempdir().unwrap();
@@ -62,9 +63,9 @@ fn compare(encoder: Vit, mask_token: Option<Tensor<3>>, tokens: &str, ratios: &s
 
 #[test]
 fn with_nothing_hidden_the_features_are_the_same_whatever_is_compared() {
-    let kinds = ["mean_patch", "cls", "matched_flat", "matched_mean"];
+    let kinds = [Tokens::MeanPatch, Tokens::Cls, Tokens::MatchedFlat, Tokens::MatchedMean];
     for (tokens, position) in kinds
-        .iter()
+        .into_iter()
         .zip([Position::SinCos, Position::Relative, Position::SinCos, Position::Relative])
     {
         let comparison = compare(encoder(position), None, tokens, "0, 0.9");
@@ -86,7 +87,7 @@ fn with_nothing_hidden_the_features_are_the_same_whatever_is_compared() {
 #[test]
 fn the_numbers_are_those_of_the_definition_worked_out_at_length() {
     let vit = encoder(Position::SinCos);
-    let mut comparison = compare(vit.clone(), None, "mean_patch", "0.5");
+    let mut comparison = compare(vit.clone(), None, Tokens::MeanPatch, "0.5");
     let images = upload(batch(12), &Device::flex()).views[0].clone();
     let mean = |stream: &Tensor<3>, from: usize, count: usize| -> Vec<f64> {
         let values: Vec<f64> = stream.clone().narrow(1, from, count).into_data().iter::<f64>().collect();
@@ -117,8 +118,8 @@ fn the_numbers_are_those_of_the_definition_worked_out_at_length() {
 #[test]
 fn a_token_at_masked_patches_is_another_way_to_hide_them() {
     let token = Tensor::<1, Int>::arange(0..16, &Device::flex()).float().sin().reshape([1, 1, 16]);
-    let with_token = compare(encoder(Position::SinCos), Some(token), "mean_patch", "0, 0.5").matrix();
-    let dropped = compare(encoder(Position::SinCos), None, "mean_patch", "0, 0.5").matrix();
+    let with_token = compare(encoder(Position::SinCos), Some(token), Tokens::MeanPatch, "0, 0.5").matrix();
+    let dropped = compare(encoder(Position::SinCos), None, Tokens::MeanPatch, "0, 0.5").matrix();
     assert!((with_token.mean[2][0].unwrap() - 1.0).abs() < 1e-5);
     assert_ne!(with_token.mean[2][1], dropped.mean[2][1]);
 }

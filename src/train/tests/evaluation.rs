@@ -41,7 +41,7 @@ impl Accumulator for Toy<'_> {
     }
 
     fn begin(&mut self, reporter: &mut Reporter) -> Result<()> {
-        reporter.metric("begun", 0, 1.0)
+        reporter.metric(&curve("begun"), 0, 1.0)
     }
 
     fn ready(&self, batch: u64) -> Result<u64> {
@@ -60,7 +60,7 @@ impl Accumulator for Toy<'_> {
         if self.stop_at == Some((*batch, pass)) {
             self.stop.store(true, Ordering::Relaxed);
         }
-        reporter.metric("added", 2 * batch + pass, sums[0])
+        reporter.metric(&curve("added"), 2 * batch + pass, sums[0])
     }
 
     fn is_done(&self) -> bool {
@@ -182,7 +182,7 @@ fn progress_is_told_and_sums_of_another_size_are_refused() {
     let (root, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
     evaluate_in(root.path(), "toy", &mut Toy::new(&stop), None).unwrap();
     let events = EventReader::new(&root.path().join("events.jsonl"))
-        .read(&Position::default())
+        .read(&LogPosition::default())
         .unwrap()
         .events;
     let told =

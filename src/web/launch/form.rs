@@ -50,7 +50,7 @@ pub struct Field {
     /// Taken from the parent, so it cannot be changed here.
     inherited: bool,
     allowed: String,
-    meaning: &'static str,
+    meaning: String,
     source: String,
     fault: Option<String>,
 }
@@ -175,7 +175,7 @@ fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, sett
     let edit = draft.edits.get(&place).filter(|_| !inherited);
     let input = match setting.kind {
         Kind::Bool => Input::Select(vec!["true", "false"]),
-        Kind::Choice { of } => Input::Select(of.to_vec()),
+        Kind::Choice { of, .. } => Input::Select(of.to_vec()),
         Kind::Int { .. } => Input::Number { whole: true },
         Kind::Float { .. } | Kind::Between { .. } => Input::Number { whole: false },
         Kind::Numbers { .. } | Kind::Text => Input::Text,
@@ -187,7 +187,7 @@ fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, sett
         changed: edit.is_some(),
         inherited,
         allowed: setting.kind.allowed(),
-        meaning: setting.meaning,
+        meaning: setting.explained(),
         source: String::new(),
         fault: faults.get(&place).cloned(),
         default,

@@ -1,6 +1,7 @@
 //! What the playground is asked for: read from the address, written into its links, turned into questions.
 
 use crate::experiment::RunId;
+use crate::experiment::choices::PatchStatistics;
 use crate::playground::{Chosen, Hidden, Mask, Patches, Question};
 use crate::store::Run;
 use crate::web::error::{Error, Result};
@@ -24,17 +25,17 @@ pub struct Setup {
     /// Seed of that draw.
     pub seed: u64,
     /// As `psnr.denorm`.
-    pub denorm: String,
+    pub denorm: PatchStatistics,
     /// Whether the page is to wait for the answers, as browsers without script need it.
     pub show: bool,
     /// Patches ticked one by one, as browsers without script send them.
     ticked: Vec<usize>,
 }
 
-/// Where mean and standard deviation of normalized predictions may come from: name and meaning.
-pub const DENORMS: [(&str, &str); 2] = [
-    ("oracle", "of the true patch, as in the MAE demo"),
-    ("visible_stats", "of the visible patches: nothing leaks"),
+/// Where mean and standard deviation of normalized predictions may come from, and its meaning.
+pub const DENORMS: [(PatchStatistics, &str); 2] = [
+    (PatchStatistics::Oracle, "of the true patch, as in the MAE demo"),
+    (PatchStatistics::VisibleStats, "of the visible patches: nothing leaks"),
 ];
 
 impl Setup {
@@ -48,10 +49,6 @@ impl Setup {
             return Err(Error::BadRequest(format!(
                 "ratio: {ratio} is not allowed: it must be a number from 0 to 0.99"
             )));
-        }
-        let denorm = fields.get("denorm").unwrap_or(DENORMS[0].0);
-        if !DENORMS.iter().any(|(name, _)| *name == denorm) {
-            return Err(Error::BadRequest("denorm: it must be oracle or visible_stats".to_owned()));
         }
         let image = fields.parse::<usize>("image")?.unwrap_or(0).min(u32::MAX as usize - 1);
         let ticks = fields.0.iter().filter(|(name, _)| name == "p");
@@ -70,7 +67,7 @@ impl Setup {
             hide: own.then(|| fields.get("hide").unwrap_or_default().to_owned()),
             ratio,
             seed: fields.parse("seed")?.unwrap_or(0),
-            denorm: denorm.to_owned(),
+            denorm: fields.parse("denorm")?.unwrap_or(DENORMS[0].0),
             show: fields.get("show").is_some() || fields.get("go").is_some(),
             ticked,
         })
@@ -120,7 +117,7 @@ impl Setup {
             written,
             image,
             mask: self.mask(grid),
-            denorm: self.denorm.clone(),
+            denorm: self.denorm,
         }
     }
 
@@ -128,7 +125,7 @@ impl Setup {
     pub fn href(&self) -> String {
         let id = |run: &Option<RunId>| run.as_ref().map(RunId::to_string).unwrap_or_default();
         let drawn = |value: String| if self.hide.is_some() { String::new() } else { value };
-        let unless_usual = |value: &str, usual: &str| if value == usual { String::new() } else { value.to_owned() };
+        let denorm = Some(self.denorm).filter(|denorm| *denorm != DENORMS[0].0);
         let image = if self.upload.is_some() {
             String::new()
         } else {
@@ -142,7 +139,7 @@ impl Setup {
             ("hide", self.hide.clone().unwrap_or_default()),
             ("ratio", drawn(self.ratio.to_string())),
             ("seed", drawn(self.seed.to_string())),
-            ("denorm", unless_usual(&self.denorm, DENORMS[0].0)),
+            ("denorm", denorm.map(|denorm| denorm.to_string()).unwrap_or_default()),
         ]);
         format!("/playground?{query}")
     }

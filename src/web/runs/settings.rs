@@ -25,7 +25,7 @@ pub struct SettingLine {
     /// What it would have been, where that differs.
     pub default: Option<String>,
     /// What it does.
-    pub meaning: &'static str,
+    pub meaning: String,
     /// Where the default comes from.
     pub source: &'static str,
 }
@@ -62,7 +62,7 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Va
             key: setting.key.to_owned(),
             value: value.to_string(),
             default: changed,
-            meaning: setting.meaning,
+            meaning: setting.explained(),
             source: setting.source,
         })
     });
@@ -73,7 +73,7 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Va
         key: key.clone(),
         value: value.to_string(),
         default: None,
-        meaning: "",
+        meaning: String::new(),
         source: "another version of Umbra",
     });
     known.chain(strange).collect()

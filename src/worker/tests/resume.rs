@@ -11,7 +11,7 @@ fn every_step() -> WorkOptions {
 }
 
 fn read_events(dir: &RunDir) -> Vec<Event> {
-    EventReader::new(&dir.events_file()).read(&Position::default()).unwrap().events
+    EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events
 }
 
 /// What a run found out, in its order.
