@@ -2,6 +2,7 @@
 
 mod cka;
 mod compositions;
+mod declared;
 mod psnr;
 mod resume;
 mod subset;
@@ -9,7 +10,7 @@ mod subset;
 use std::fs;
 use std::path::Path;
 
-use crate::experiment::{Measure, Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
 use crate::methods::catalog;
 use crate::run_dir::Event;
 use crate::stages::features::features;
@@ -48,26 +49,8 @@ fn carry_out(data_dir: &Path, run: &RunSpec) -> (RunDir, Outcome, Vec<Event>) {
     let dir = RunDir::create(data_dir, run).unwrap();
     let outcome = work(&dir, &options());
     let events = EventReader::new(&dir.events_file()).read(&LogPosition::default()).unwrap().events;
-    assert_declared(run.stage, &events);
+    declared::check(run.stage, &events);
     (dir, outcome, events)
-}
-
-/// Whatever a run writes is among what its stage measures.
-fn assert_declared(stage: Stage, events: &[Event]) {
-    let of = stage.measures();
-    for event in events {
-        let (name, declared): (_, Vec<&Measure>) = match &event.kind {
-            EventKind::Summary { name, .. } => (name, of.results().collect()),
-            EventKind::Metric { name, .. } => (name, of.curves().collect()),
-            EventKind::Matrix { name, .. } => (name, of.matrices().collect()),
-            EventKind::Image { name, .. } => (name, of.images().collect()),
-            _ => continue,
-        };
-        assert!(
-            declared.iter().any(|measure| measure.parameter(name).is_some()),
-            "{stage} does not declare `{name}`"
-        );
-    }
 }
 
 fn summaries(events: &[Event]) -> Vec<(&str, f64)> {
