@@ -9,15 +9,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::architecture::sources;
 
-/// Circles that stay: their files, and why.
+/// Circles that stay: files that may name each other, and why.
 const STAY: &[(&[&str], &str)] = &[
     (
         &["src/experiment/claim.rs", "src/experiment/study.rs"],
         "a study has claims, and whether a claim is well formed depends on the rows and columns of its study",
     ),
     (
+        &["src/stages/examples.rs", "src/stages/psnr.rs"],
+        "the stage `psnr` draws examples, which are scored as the stage scores",
+    ),
+    (
         &["src/web/charts/psnr.rs", "src/web/charts/psnr_examples.rs"],
         "the page of the scores shows the examples, whose columns are scores",
+    ),
+    (
+        &[
+            "src/web/error.rs",
+            "src/web/fields.rs",
+            "src/web/guard.rs",
+            "src/web/page.rs",
+            "src/web/playground/uploads.rs",
+            "src/web/session/tokens.rs",
+            "src/web/state.rs",
+            "src/web/studies/index.rs",
+        ],
+        "an error is a page with the frame of all pages, and what the pages share can refuse a request with an error",
+    ),
+    (
+        &[
+            "src/cli/claims.rs",
+            "src/cli/export.rs",
+            "src/cli/images.rs",
+            "src/cli/listing.rs",
+            "src/cli/mod.rs",
+            "src/cli/plan.rs",
+            "src/cli/serve.rs",
+            "src/cli/study.rs",
+        ],
+        "the table of the commands stands in one file with what they share",
     ),
 ];
 
@@ -243,9 +273,15 @@ fn files_stand_in_no_circles_but_those_that_have_a_reason() {
         .collect();
     let found = circles(&modules);
     let stays: Vec<BTreeSet<&str>> = STAY.iter().map(|(files, _)| files.iter().copied().collect()).collect();
-    let new: Vec<_> = found.iter().filter(|files| !stays.contains(files)).collect();
+    let new: Vec<_> = found
+        .iter()
+        .filter(|files| !stays.iter().any(|stay| files.is_subset(stay)))
+        .collect();
     assert!(new.is_empty(), "files that name each other: {new:#?}");
-    let gone: Vec<_> = stays.iter().filter(|files| !found.contains(files)).collect();
+    let gone: Vec<_> = stays
+        .iter()
+        .filter(|stay| !found.iter().any(|files| files.is_subset(stay)))
+        .collect();
     assert!(gone.is_empty(), "no circles any more, so they leave the list: {gone:#?}");
 }
 
