@@ -13,8 +13,6 @@ pub trait RunView {
     fn seconds(&self) -> Option<f64>;
     /// The class that colors the state.
     fn state_class(&self) -> &'static str;
-    /// A sign for the state, so that color is not the only cue.
-    fn sign(&self) -> &'static str;
     /// Whether it can be stopped.
     fn can_cancel(&self) -> bool;
     /// Whether it can go on.
@@ -43,10 +41,6 @@ impl RunView for Run {
 
     fn state_class(&self) -> &'static str {
         if self.is_blocked() { "blocked" } else { self.state.name() }
-    }
-
-    fn sign(&self) -> &'static str {
-        sign_of(self.state_class())
     }
 
     fn can_cancel(&self) -> bool {

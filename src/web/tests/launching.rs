@@ -42,7 +42,7 @@ async fn one_click_queues_a_study_and_a_second_shares_its_runs() {
         "{}",
         first.header("location")
     );
-    site.page(first.header("location")).await.has(&["7 runs queued", "◷"]);
+    site.page(first.header("location")).await.has(&[">7 runs queued.", "◷"]);
     assert_eq!(site.all_runs().await.len(), 7);
     let second = site.post("/studies/mae-vs-scratch/launch", "scale=smoke&data=builtin").await;
     assert!(
@@ -112,7 +112,7 @@ async fn another_scale_brings_its_own_settings_and_keeps_the_edits() {
     page.has(&[
         &format!("id=\"train.epochs\" name=\"train.epochs\" inputmode=\"numeric\" value=\"{laptop}\""),
         "value=\"0.5\"",
-        "1 changed",
+        ">1 changed</span>",
     ]);
     assert!(site.all_runs().await.is_empty(), "an update queues nothing");
 }
@@ -158,7 +158,7 @@ async fn a_copy_of_a_run_has_its_settings() {
         .await;
     site.page(&format!("/launch?from={}", run.id))
         .await
-        .has(&["value=\"0.6\"", "1 changed"]);
+        .has(&["value=\"0.6\"", ">1 changed</span>"]);
     assert_eq!(site.get("/launch?from=0123456789abcdef").await.status, StatusCode::NOT_FOUND);
 }
 

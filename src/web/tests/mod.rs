@@ -66,6 +66,23 @@ impl Answer {
     }
 }
 
+/// What a person reads of the element of that id, up to that closing tag: a line per row, a bar between cells.
+pub fn read(page: &str, id: &str, end: &str) -> String {
+    let start = page
+        .find(&format!("id=\"{id}\""))
+        .unwrap_or_else(|| panic!("{id} is not in:\n{page}"));
+    let element = page[start..].split(end).next().unwrap_or_default();
+    let rows = element.replace("</td>", " |").replace("</th>", " |").replace("</p>", "</tr>");
+    let row = |row: &str| {
+        let pieces = row.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+        words(&pieces.collect::<Vec<_>>().join(" "))
+    };
+    // The element itself begins inside its tag.
+    let rows = format!("<{rows}");
+    let rows: Vec<String> = rows.split("</tr>").map(row).filter(|row| !row.is_empty()).collect();
+    rows.join("\n")
+}
+
 /// Text with single blanks.
 pub fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -21,7 +21,7 @@ async fn pages_say_what_to_do_while_nothing_has_run() {
         "value=\"builtin\"",
     ]);
     site.page("/runs").await.has(&["No runs yet"]);
-    site.page("/queue").await.has(&["The queue is empty", "no device"]);
+    site.page("/queue").await.has(&["The queue is empty", "This server has no device"]);
     site.page("/studies/mae-vs-scratch")
         .await
         .has(&["not queued", "0 of 7 runs done", "83.1", "ViT-B, ImageNet"]);
@@ -37,17 +37,8 @@ async fn the_study_shows_numbers_and_the_state_of_every_missing_run() {
     let mut lock = None;
     let site = Site::new(|dir| lock = Some(fill_study(dir))).await;
     let page = site.page("/studies/mae-vs-scratch?scale=smoke").await;
-    page.has(&[
-        "61.2",
-        "n=1",
-        "running 43 %",
-        "queued",
-        "failed</span>",
-        "the loss is not a number",
-        "not queued",
-        "2 of 7 runs done",
-        "paper",
-    ]);
+    insta::assert_snapshot!("study_done", read(&page.text, "done", "</p>"));
+    insta::assert_snapshot!("study_table", read(&page.text, "table", "</table>"));
     page.has(&[&format!("href=\"/runs/{}\"", id_of("mae", Stage::Probe))]);
     // The largest scale that was begun is what the address without a scale shows.
     site.page("/studies/mae-vs-scratch").await.has(&["61.2"]);
