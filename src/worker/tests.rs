@@ -151,10 +151,10 @@ fn every_method_goes_through_every_stage_it_has() {
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         for alarm in method.alarms {
             assert!(
-                !metrics(&events, &format!("train/{}", alarm.term)).is_empty(),
+                !metrics(&events, &format!("train/{}", alarm.term.short())).is_empty(),
                 "{}: {}",
                 method.name,
-                alarm.term
+                alarm.term.short()
             );
         }
         let scored = if method.reconstructs { &[Stage::Psnr][..] } else { &[] };
