@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use umbra::experiment::settings::DataSettings;
 
+#[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 fn main() {
     let settings = DataSettings {
         source: "builtin".to_owned(),
