@@ -1,6 +1,8 @@
 //! How long the built-in images take to draw, twelve thousand of 32 by 32 pixels:
 //! `cargo bench --no-default-features --features cpu --bench builtin`. It should be less than two seconds.
 
+#![allow(clippy::print_stdout, reason = "a bench prints what it measures")]
+
 use std::time::Instant;
 
 use umbra::experiment::settings::DataSettings;

@@ -5,6 +5,8 @@
 //! fastest answer counts: what the page needs, not what else the machine does meanwhile. Fails if a page takes longer than
 //! [`LIMIT`].
 
+#![allow(clippy::print_stdout, reason = "a bench prints what it measures")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

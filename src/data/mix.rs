@@ -36,7 +36,7 @@ enum Mixing {
         lambda: f64,
     },
     /// The rectangle that comes from the partner.
-    Paste {
+    Cutmix {
         rows: Range<usize>,
         columns: Range<usize>,
     },
@@ -83,7 +83,7 @@ impl Mix {
         let side = (size as f64 * (1.0 - lambda).sqrt()) as usize;
         let rows = clipped(rng.random_range(0..size), side, size);
         let columns = clipped(rng.random_range(0..size), side, size);
-        Mixing::Paste { rows, columns }
+        Mixing::Cutmix { rows, columns }
     }
 
     fn targets(&self, labels: &[u32], lambda: f64) -> Vec<f32> {
@@ -104,7 +104,7 @@ impl Mixing {
     fn scaled(&self, from: usize, to: usize) -> Mixing {
         let scaled = |part: &Range<usize>| part.start * to / from..part.end * to / from;
         match self {
-            Mixing::Paste { rows, columns } => Mixing::Paste {
+            Mixing::Cutmix { rows, columns } => Mixing::Cutmix {
                 rows: scaled(rows),
                 columns: scaled(columns),
             },
@@ -117,7 +117,7 @@ impl Mixing {
         match self {
             Mixing::None => 1.0,
             Mixing::Blend { lambda } => *lambda,
-            Mixing::Paste { rows, columns } => 1.0 - (rows.len() * columns.len()) as f64 / (size * size) as f64,
+            Mixing::Cutmix { rows, columns } => 1.0 - (rows.len() * columns.len()) as f64 / (size * size) as f64,
         }
     }
 }
@@ -136,7 +136,7 @@ fn mix(view: &mut [f32], size: usize, mixing: &Mixing) {
         match mixing {
             Mixing::None => {}
             Mixing::Blend { lambda } => blend(own, partner, *lambda as f32),
-            Mixing::Paste { rows, columns } => {
+            Mixing::Cutmix { rows, columns } => {
                 for start in (0..3).flat_map(|plane| rows.clone().map(move |row| (plane * size + row) * size)) {
                     let cut = start + columns.start..start + columns.end;
                     own[cut.clone()].swap_with_slice(&mut partner[cut]);
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(clipped(1, 6, 8), 0..4);
         assert_eq!(clipped(7, 4, 8), 5..8);
         assert_eq!(clipped(3, 5, 8), 1..5, "an odd side loses a pixel, as in timm");
-        let mixing = Mixing::Paste { rows: 0..4, columns: 5..8 };
+        let mixing = Mixing::Cutmix { rows: 0..4, columns: 5..8 };
         assert_eq!(mixing.lambda(8), 1.0 - 12.0 / 64.0);
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let (mut cuts, mut blends) = (0, Vec::new());
         for step in 0..4000 {
             match MAE.draw(224, &mut stream(1, Purpose::Mix, step, 0)) {
-                Mixing::Paste { .. } => cuts += 1,
+                Mixing::Cutmix { .. } => cuts += 1,
                 Mixing::Blend { lambda } => blends.push(lambda),
                 Mixing::None => panic!("the chance is 1"),
             }

@@ -8,7 +8,6 @@ pub mod augment;
 mod bench;
 mod builtin;
 mod cache;
-mod choose;
 mod cifar;
 mod clean;
 mod colors;
@@ -20,13 +19,14 @@ mod layout;
 pub mod loader;
 mod locate;
 pub mod mix;
-pub mod pick;
 mod prepare;
 mod resizer;
+mod sampling;
 mod shapes;
 mod sheet;
 mod source;
 mod split;
+pub mod subset;
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::cache::{Cache, Contents, Description, Writer};
 use super::colors::Colors;
 use super::source::{Item, Pools, Reader, Source};
-use super::{Dataset, Image, Sizes, Split, SplitName, choose, decode};
+use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
@@ -182,7 +182,7 @@ fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Resu
     let source = &settings.source;
     let (train, val) = match pools {
         Pools::Divided { train, val } => (train, val),
-        Pools::Whole(items) => match choose::divide(items, classes, settings.val_fraction) {
+        Pools::Whole(items) => match sampling::divide(items, classes, settings.val_fraction) {
             Some(halves) => halves,
             None => bail!("`{source}` has a single image: at least two are needed, one for training and one for validation"),
         },
@@ -195,7 +195,7 @@ fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Resu
                 name.as_str()
             )
         };
-        choose::subset(items, classes, wanted, name).with_context(sentence)
+        sampling::subset(items, classes, wanted, name).with_context(sentence)
     };
     Ok((
         subset(train, settings.train_images, SplitName::Train)?,

@@ -15,13 +15,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use self::plan::{CmaeOptions, Compared, InfoNce, Loss, Plan};
 use super::contrast::{byol, negative_cosine};
-use super::copies::{excluded, masks_copies};
+use super::cutmix::cutmix;
+use super::duplicates::{excluded, masks_duplicates};
 use super::heads::{Activation, FirstWeights, Head, HeadConfig, Norm, width};
-use super::paste::paste;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{follow, frozen_copy};
 use super::token_contrast::token_info_nce;
-use super::{Inputs, Losses, Masks, Method, Rivals, StepInfo, Trainable, vit_config};
+use super::{BatchNegatives, Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::measure;
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::{DataSettings, TrainSettings};
@@ -51,7 +51,7 @@ pub struct Cmae {
     #[module(skip)]
     plan: Plan,
     drop_path: f64,
-    masks_copies: bool,
+    masks_duplicates: bool,
 }
 
 /// A view and what is hidden from it.
@@ -131,7 +131,7 @@ impl Method for Cmae {
             predictor: head("predictor", output),
             plan,
             drop_path: train.drop_path,
-            masks_copies: masks_copies(run)?,
+            masks_duplicates: masks_duplicates(run)?,
         })
     }
 
@@ -154,8 +154,8 @@ impl Method for Cmae {
         self.mask_token.as_ref().map(Param::val)
     }
 
-    fn rivals(&self) -> Rivals {
-        self.plan.loss.rivals()
+    fn negatives(&self) -> BatchNegatives {
+        self.plan.loss.negatives()
     }
 
     fn normalizes_batch(&self) -> bool {
@@ -169,7 +169,7 @@ impl Cmae {
         let [batch, ..] = inputs.views[0].dims();
         let [first, second] = self.plan.masks(batch, self.encoder.config().patches(), step);
         let view = |place: usize, masks| View {
-            images: paste(inputs.views[place].clone(), self.plan.cutmix, place as u64, step),
+            images: cutmix(inputs.views[place].clone(), self.plan.cutmix, place as u64, step),
             masks,
         };
         [view(0, first), view(1, second)]
@@ -209,7 +209,7 @@ impl Cmae {
     fn info_nce(&self, how: InfoNce, queries: Tensor<3>, keys: Tensor<3>, step: &StepInfo) -> Tensor<1> {
         let [_, tokens, _] = queries.dims();
         let negatives = how.negatives(tokens, step);
-        let excluded = excluded(self.masks_copies, step, &queries.device());
+        let excluded = excluded(self.masks_duplicates, step, &queries.device());
         token_info_nce(queries, keys, how.temperature, negatives, excluded).mul_scalar(how.scale)
     }
 

@@ -138,7 +138,7 @@ pub(super) mod tests {
     #[test]
     fn what_is_excluded_has_no_part_in_the_loss() {
         let images = [9, 1, 2, 9, 4, 5];
-        let pairs = super::super::copies::copies(&images, &Device::flex());
+        let pairs = super::super::duplicates::duplicates(&images, &Device::flex());
         let (q, k) = pair();
         let rows = |x: &Tensor<2>| l2_normalize(x.clone()).into_data().iter::<f64>().collect::<Vec<_>>();
         let (queries, keys) = (rows(&q), rows(&k));

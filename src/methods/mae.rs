@@ -6,9 +6,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::cutmix::cutmix;
 use super::masked_decoder::{DecoderConfig, MaskedDecoder};
 use super::masking::check_ratio;
-use super::paste::paste;
 use super::{Inputs, Losses, Masks, Method, StepInfo, Trainable, vit_config};
 use crate::choice;
 use crate::experiment::settings::{DataSettings, TrainSettings};
@@ -67,7 +67,7 @@ pub struct Mae {
 
 impl Trainable for Mae {
     fn loss(&self, inputs: &Inputs, step: &StepInfo) -> Losses {
-        let mixed = |images: &Tensor<4>| paste(images.clone(), self.options.cutmix, 0, step);
+        let mixed = |images: &Tensor<4>| cutmix(images.clone(), self.options.cutmix, 0, step);
         let shown = mixed(&inputs.views[0]);
         let target = match (inputs.views.as_slice(), self.options.cutmix_target) {
             ([_], CutmixTarget::Mixed) => shown.clone(),
@@ -296,7 +296,7 @@ mod tests {
             let sides: Vec<usize> = Mae::views(&run).unwrap().iter().map(|view| view.side).collect();
             let (batch, step) = (inputs(&sides, &device), step(0));
             let (jittered, own) = (batch.views[0].clone(), batch.views[batch.views.len() - 1].clone());
-            let pasted = |images: &Tensor<4>| paste(images.clone(), 1.0, 0, &step);
+            let pasted = |images: &Tensor<4>| cutmix(images.clone(), 1.0, 0, &step);
             let expected = if mixed { pasted(&own) } else { own };
             let masks = Masks::random(step.seed, step.step, jittered.dims()[0], 16, 0.75);
             let expected = mae.loss_towards(expected, pasted(&jittered), &masks, None).into_scalar::<f32>();

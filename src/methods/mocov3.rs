@@ -12,12 +12,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::contrast::info_nce;
-use super::copies::{excluded, masks_copies};
+use super::duplicates::{excluded, masks_duplicates};
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::asymmetric;
 use super::spread::{COLLAPSE, spread};
 use super::teacher::{Momentum, MomentumSchedule, Target};
-use super::{Inputs, Losses, Method, Rivals, StepInfo, Trainable, vit_config};
+use super::{BatchNegatives, Inputs, Losses, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -60,7 +60,7 @@ pub struct MocoV3 {
     #[module(skip)]
     options: MocoV3Options,
     drop_path: f64,
-    masks_copies: bool,
+    masks_duplicates: bool,
 }
 
 impl Trainable for MocoV3 {
@@ -134,7 +134,7 @@ impl Method for MocoV3 {
             projector,
             options,
             drop_path: train.drop_path,
-            masks_copies: masks_copies(run)?,
+            masks_duplicates: masks_duplicates(run)?,
         })
     }
 
@@ -147,8 +147,8 @@ impl Method for MocoV3 {
         &self.encoder
     }
 
-    fn rivals(&self) -> Rivals {
-        Rivals::Images
+    fn negatives(&self) -> BatchNegatives {
+        BatchNegatives::Images
     }
 
     fn normalizes_batch(&self) -> bool {
@@ -166,7 +166,7 @@ impl MocoV3 {
 
     fn contrast(&self, projected: Tensor<2>, other: Tensor<4>, step: &StepInfo) -> Tensor<1> {
         let queries = self.predictor.forward(projected);
-        let excluded = excluded(self.masks_copies, step, &queries.device());
+        let excluded = excluded(self.masks_duplicates, step, &queries.device());
         info_nce(queries, self.teacher.project(other), self.options.temperature, excluded)
     }
 }

@@ -10,11 +10,12 @@ pub mod cae;
 pub mod classifier;
 mod cmae;
 pub mod contrast;
-mod copies;
+mod cutmix;
 mod dino;
 mod dino_head;
 mod dino_options;
 pub mod distill;
+mod duplicates;
 #[cfg(test)]
 pub(crate) mod golden;
 pub mod heads;
@@ -24,7 +25,6 @@ pub mod masked_head;
 pub mod masking;
 mod mocov3;
 mod pairs;
-mod paste;
 pub mod random_init;
 pub mod rmae;
 mod simclr;
@@ -48,7 +48,7 @@ use crate::weights::{self, Weights};
 
 pub use backbone::vit_config;
 pub use classifier::Classifier;
-pub use copies::masks_copies;
+pub use duplicates::masks_duplicates;
 pub use masking::Masks;
 
 /// One batch on the device.
@@ -141,7 +141,7 @@ pub trait Trainable: Module + 'static {
 
 /// What of a batch a loss tells an image, or a token of it, from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rivals {
+pub enum BatchNegatives {
     /// Nothing of other images.
     None,
     /// Other images.
@@ -188,8 +188,8 @@ pub trait Method: Trainable {
     }
 
     /// What its loss takes for negatives.
-    fn rivals(&self) -> Rivals {
-        Rivals::None
+    fn negatives(&self) -> BatchNegatives {
+        BatchNegatives::None
     }
 
     /// Whether something in it normalizes over the batch.

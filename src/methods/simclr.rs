@@ -7,11 +7,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::contrast::nt_xent;
-use super::copies::{excluded, masks_copies};
+use super::duplicates::{excluded, masks_duplicates};
 use super::heads::{Head, HeadConfig, width};
 use super::pairs::symmetric;
 use super::spread::{COLLAPSE, spread};
-use super::{Inputs, Losses, Method, Rivals, StepInfo, Trainable, vit_config};
+use super::{BatchNegatives, Inputs, Losses, Method, StepInfo, Trainable, vit_config};
 use crate::experiment::schema::Literal as Value;
 use crate::experiment::settings::TrainSettings;
 use crate::experiment::{MethodInfo, RunSpec, ViewPlan};
@@ -40,7 +40,7 @@ pub struct SimClr {
     #[module(skip)]
     options: SimClrOptions,
     drop_path: f64,
-    masks_copies: bool,
+    masks_duplicates: bool,
 }
 
 impl Trainable for SimClr {
@@ -51,7 +51,7 @@ impl Trainable for SimClr {
             (self.projector.forward(features.clone()), features)
         });
         let terms = spread(&features, &first);
-        let excluded = excluded(self.masks_copies, step, &first.device());
+        let excluded = excluded(self.masks_duplicates, step, &first.device());
         let mean = nt_xent(first, second, self.options.temperature, excluded);
         let factor = if self.options.sum_of_views { 2.0 } else { 1.0 };
         Losses::new(mean.mul_scalar(factor), terms)
@@ -95,7 +95,7 @@ impl Method for SimClr {
             projector: Head::new("projector", head, run.seed, device),
             options,
             drop_path: train.drop_path,
-            masks_copies: masks_copies(run)?,
+            masks_duplicates: masks_duplicates(run)?,
         })
     }
 
@@ -107,8 +107,8 @@ impl Method for SimClr {
         &self.encoder
     }
 
-    fn rivals(&self) -> Rivals {
-        Rivals::Images
+    fn negatives(&self) -> BatchNegatives {
+        BatchNegatives::Images
     }
 
     fn normalizes_batch(&self) -> bool {

@@ -195,7 +195,7 @@ mod tests {
     fn another_view_of_the_same_image_is_no_candidate_of_any_kind() {
         let device = Device::flex();
         let (q, k) = pair(&device);
-        let pairs = super::super::copies::copies(&[4, 8, 4], &device).unwrap();
+        let pairs = super::super::duplicates::duplicates(&[4, 8, 4], &device).unwrap();
         let loss = |k: &Tensor<3>, negatives, excluded| token_info_nce(q.clone(), k.clone(), 0.2, negatives, excluded).into_scalar::<f64>();
         for negatives in [
             Negatives::SamePositionBatch,
@@ -208,7 +208,7 @@ mod tests {
         }
         // Where images 0 and 2 are the same and only each other's candidates were, nothing is left to mistake them for.
         let two = |x: &Tensor<3>| Tensor::cat(vec![x.clone().slice([0..1, 0..4, 0..8]), x.clone().slice([2..3, 0..4, 0..8])], 0);
-        let same = super::super::copies::copies(&[4, 4], &device);
+        let same = super::super::duplicates::duplicates(&[4, 4], &device);
         for negatives in [Negatives::SamePositionBatch, Negatives::PooledOtherImages] {
             let loss = token_info_nce(two(&q), two(&k), 0.2, negatives, same.clone()).into_scalar::<f64>();
             assert!(loss.abs() < 1e-6, "{negatives:?}: {loss}");

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
-use crate::data::pick::{self, For};
+use crate::data::subset::{self, For};
 use crate::data::{Dataset, Split};
 use crate::experiment::settings::KnnSettings;
 use crate::metrics::frozen::{Features, Frozen, Reading};
@@ -36,7 +36,7 @@ impl Knn {
         }
         let classes = dataset.classes.len();
         let part = |split: &Split| Validation {
-            split: split.only(&pick::always(split, classes, settings.images, For::Voters)),
+            split: split.only(&subset::always(split, classes, settings.images, For::Voters)),
             ..validation.clone()
         };
         Some(Knn {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::data::{Dataset, Split, pick};
+use crate::data::{Dataset, Split, subset};
 use crate::run_dir::write_atomic;
 use crate::stages::Work;
 
@@ -14,7 +14,7 @@ use crate::stages::Work;
 /// # Errors
 /// A choice that cannot be made, or another one than the run began with.
 pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
-    let places = pick::subset(dataset, &work.section("subset")?)?;
+    let places = subset::subset(dataset, &work.section("subset")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()
 }
 
@@ -23,7 +23,7 @@ pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
 /// # Errors
 /// As [`subset`].
 pub fn labeled(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
-    let places = pick::labeled(dataset, &work.section("labels")?)?;
+    let places = subset::labeled(dataset, &work.section("labels")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()
 }
 
@@ -38,7 +38,7 @@ pub fn classes(part: &Split) -> usize {
 /// Writes the list. A run that goes on must go on with the images that it began with.
 fn keep(work: &Work, dataset: &Dataset, places: &[usize]) -> Result<Split> {
     let part = dataset.train.only(places);
-    let (list, path) = (pick::list(dataset, &part), work.dir.subset_file());
+    let (list, path) = (subset::list(dataset, &part), work.dir.subset_file());
     let place = path.display();
     match fs::read_to_string(&path) {
         Ok(known) if known == list => return Ok(part),

@@ -123,7 +123,7 @@ impl Work<'_> {
     /// Opens plain views of these batches of images, named by their numbers, from a batch number on.
     fn plain(&self, dataset: &Dataset, split: &Split, batches: Vec<Vec<u32>>) -> Result<impl FnOnce(u64) -> EvalLoader + use<>> {
         let (split, augment, threads) = (split.clone(), self.augment(dataset)?, self.loader_threads());
-        Ok(move |first| EvalLoader::chosen(split, augment, batches, first, threads))
+        Ok(move |first| EvalLoader::of_batches(split, augment, batches, first, threads))
     }
 
     /// Opens batches of these training images from a batch number on; `repeated` is [`LoaderPlan::repeated`].

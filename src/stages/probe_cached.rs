@@ -7,7 +7,7 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::data::pick::{self, For};
+use crate::data::subset::{self, For};
 use crate::experiment::measure;
 use crate::experiment::settings::CachedSettings;
 use crate::metrics::batch_norm::BatchNorm;
@@ -47,7 +47,7 @@ pub fn run(work: &mut Work) -> Result<Ended> {
     };
     let (train, val) = (normalized(train), normalized(val));
 
-    let (judged, learned) = divided(&train, &pick::always(&dataset.train, classes, held_out, For::HeldOut));
+    let (judged, learned) = divided(&train, &subset::always(&dataset.train, classes, held_out, For::HeldOut));
     let pairs = pairs(&settings);
     let Some(heads) = learn(work, &CHOICE, &learned, &pairs, classes, &settings)? else {
         return Ok(Ended::Cancelled);

@@ -5,7 +5,7 @@ use anyhow::{Error, Result, ensure};
 use crate::data::{Dataset, Split};
 use crate::experiment::measure;
 use crate::experiment::settings::{RepeatSettings, TrainSettings};
-use crate::methods::{Method, Rivals, masks_copies};
+use crate::methods::{BatchNegatives, Method, masks_duplicates};
 use crate::stages::{Work, image_list};
 use crate::train::length::Length;
 
@@ -79,10 +79,10 @@ impl Seen {
         }
         let copies = batch_size.div_ceil(images);
         let often = format!("{images} images fill batches of {batch_size}, each up to {copies} times");
-        if model.rivals() != Rivals::None {
-            let masked = masks_copies(work.run).map_err(Error::msg)?;
+        if model.negatives() != BatchNegatives::None {
+            let masked = masks_duplicates(work.run).map_err(Error::msg)?;
             ensure!(
-                images > 1 || !masked || model.rivals() == Rivals::ImagesAndOwnTokens,
+                images > 1 || !masked || model.negatives() == BatchNegatives::ImagesAndOwnTokens,
                 "{often}: without other views of the same image the loss has no negatives; \
                  set repeat.mask_same_image_negatives to off, or subset.images to at least 2"
             );

@@ -146,11 +146,11 @@ impl EvalLoader {
     /// Begins to make batches at once, at most [`ahead`] of them.
     pub fn new(split: Split, augment: Augment, batch_size: usize, threads: usize) -> EvalLoader {
         let batches = in_order(split.len(), batch_size);
-        EvalLoader::chosen(split, augment, batches, 0, threads)
+        EvalLoader::of_batches(split, augment, batches, 0, threads)
     }
 
     /// Begins to make these batches of images, named by their numbers, from a batch number on.
-    pub fn chosen(split: Split, augment: Augment, batches: Vec<Vec<u32>>, first: u64, threads: usize) -> EvalLoader {
+    pub fn of_batches(split: Split, augment: Augment, batches: Vec<Vec<u32>>, first: u64, threads: usize) -> EvalLoader {
         let count = batches.len() as u64;
         let make = move |step: u64, stop: &AtomicBool| {
             let indices = batches[step as usize].clone();

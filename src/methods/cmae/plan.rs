@@ -4,7 +4,7 @@ use super::super::heads::Norm;
 use super::super::masking::{check_ratio, keep_count};
 use super::super::teacher::{Momentum, MomentumSchedule};
 use super::super::token_contrast::Negatives;
-use super::super::{Masks, Rivals, StepInfo};
+use super::super::{BatchNegatives, Masks, StepInfo};
 use crate::{choice, section};
 
 choice! {
@@ -321,13 +321,13 @@ impl Loss {
     }
 
     /// What of a batch a token is told from.
-    pub fn rivals(self) -> Rivals {
+    pub fn negatives(self) -> BatchNegatives {
         match self {
-            Loss::Byol => Rivals::None,
+            Loss::Byol => BatchNegatives::None,
             Loss::InfoNce(how) => match how.candidates {
-                Candidates::SameImage => Rivals::None,
-                Candidates::SamePositionBatch | Candidates::PooledOtherImages => Rivals::Images,
-                Candidates::AllTokens | Candidates::Sampled => Rivals::ImagesAndOwnTokens,
+                Candidates::SameImage => BatchNegatives::None,
+                Candidates::SamePositionBatch | Candidates::PooledOtherImages => BatchNegatives::Images,
+                Candidates::AllTokens | Candidates::Sampled => BatchNegatives::ImagesAndOwnTokens,
             },
         }
     }

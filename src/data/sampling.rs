@@ -1,7 +1,7 @@
 //! Which images are used: dividing one pool in two, and subsets of one.
 //!
 //! The first choices are part of what a data set is, so they have a seed of their own and do not follow a run's. Those
-//! of [`super::pick`] are part of a stage, and their seed is a setting.
+//! of [`super::subset`] are part of a stage, and their seed is a setting.
 
 use rand::seq::SliceRandom;
 

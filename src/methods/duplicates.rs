@@ -14,7 +14,7 @@ use crate::experiment::settings::{RepeatSettings, SubsetSettings, TrainSettings}
 ///
 /// # Errors
 /// Names the section that does not fit.
-pub fn masks_copies(run: &RunSpec) -> Result<bool, String> {
+pub fn masks_duplicates(run: &RunSpec) -> Result<bool, String> {
     let (subset, repeat) = (run.section::<SubsetSettings>("subset")?, run.section::<RepeatSettings>("repeat")?);
     Ok(match repeat.mask_same_image_negatives {
         SameImageNegatives::On => true,
@@ -29,7 +29,7 @@ pub fn masks_copies(run: &RunSpec) -> Result<bool, String> {
 
 /// 1 where two places of the batch hold the same image, 0 on the diagonal, a constant of the graph, `[batch, batch]`;
 /// nothing if all differ.
-pub fn copies(indices: &[u32], device: &Device) -> Option<Tensor<2>> {
+pub fn duplicates(indices: &[u32], device: &Device) -> Option<Tensor<2>> {
     let count = indices.len();
     let pairs = (0..count).flat_map(|a| (0..count).map(move |b| a != b && indices[a] == indices[b]));
     let same: Vec<f32> = pairs.map(|same| f32::from(u8::from(same))).collect();
@@ -37,9 +37,9 @@ pub fn copies(indices: &[u32], device: &Device) -> Option<Tensor<2>> {
     any.then(|| Tensor::from_data(TensorData::new(same, [count, count]), &device.clone().inner()))
 }
 
-/// The [`copies`] of a step, if they are masked.
+/// The [`duplicates`] of a step, if they are masked.
 pub fn excluded(masked: bool, step: &StepInfo, device: &Device) -> Option<Tensor<2>> {
-    if masked { copies(&step.indices, device) } else { None }
+    if masked { duplicates(&step.indices, device) } else { None }
 }
 
 #[cfg(test)]
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn copies_are_pairs_of_different_places_with_the_same_image() {
         let device = Device::flex();
-        let found = HostTensor::from_tensor(&copies(&[7, 3, 7], &device).unwrap());
+        let found = HostTensor::from_tensor(&duplicates(&[7, 3, 7], &device).unwrap());
         assert_eq!(found.data, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
-        assert!(copies(&[7, 3, 5], &device).is_none());
+        assert!(duplicates(&[7, 3, 5], &device).is_none());
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
                 ("train", "batch_size", Value::Int(8)),
                 ("repeat", "mask_same_image_negatives", Value::Text(said.to_owned())),
             ];
-            masks_copies(&tiny_run("mocov3", &set)).unwrap()
+            masks_duplicates(&tiny_run("mocov3", &set)).unwrap()
         };
         assert!(masks(7, "auto") && masks(0, "on") && masks(8, "on"));
         assert!(!masks(0, "auto") && !masks(8, "auto") && !masks(7, "off"));

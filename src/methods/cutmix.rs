@@ -17,7 +17,7 @@ use crate::rng::{Purpose, stream};
 ///
 /// # Shapes
 /// images and output: `[batch, 3, side, side]`
-pub fn paste(images: Tensor<4>, alpha: f64, view: u64, step: &StepInfo) -> Tensor<4> {
+pub fn cutmix(images: Tensor<4>, alpha: f64, view: u64, step: &StepInfo) -> Tensor<4> {
     let [batch, _, side, _] = images.dims();
     if alpha == 0.0 || batch < 2 {
         return images;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn pasted(alpha: f64, view: u64, step: u64) -> Vec<f32> {
-        paste(plain(6), alpha, view, &at(step)).into_data().iter::<f32>().collect()
+        cutmix(plain(6), alpha, view, &at(step)).into_data().iter::<f32>().collect()
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(pasted(1.0, 0, 1), pasted(1.0, 0, 1));
         assert_ne!(pasted(1.0, 0, 1), pasted(1.0, 1, 1));
         assert_ne!(pasted(1.0, 0, 1), pasted(1.0, 0, 2));
-        assert_eq!(paste(plain(6), 0.0, 0, &at(1)).into_data(), plain(6).into_data());
-        assert_eq!(paste(plain(1), 1.0, 0, &at(1)).into_data(), plain(1).into_data());
+        assert_eq!(cutmix(plain(6), 0.0, 0, &at(1)).into_data(), plain(6).into_data());
+        assert_eq!(cutmix(plain(1), 1.0, 0, &at(1)).into_data(), plain(1).into_data());
     }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::choose;
-pub use super::choose::For;
+use super::sampling;
+pub use super::sampling::For;
 use super::{Dataset, Split};
 use crate::experiment::choices::Selection;
 use crate::experiment::settings::{LabelsSettings, SubsetSettings};
@@ -32,8 +32,8 @@ pub fn subset(dataset: &Dataset, subset: &SubsetSettings) -> Result<Option<Vec<u
         train.len()
     );
     let places = match subset.selection {
-        Selection::OnePerClass => choose::even(train.labels(), classes, wanted, seed, For::Few),
-        Selection::Random => choose::random(train.len(), classes, wanted, seed),
+        Selection::OnePerClass => sampling::even(train.labels(), classes, wanted, seed, For::Few),
+        Selection::Random => sampling::random(train.len(), classes, wanted, seed),
         Selection::OneClass => of_one_class(dataset, subset)?,
         Selection::List => listed(train, &subset.list, "subset.list")?,
     };
@@ -53,7 +53,7 @@ pub fn labeled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<
         return Ok(None);
     }
     let wanted = ((train.len() as f64 * labels.fraction).round() as usize).max(1);
-    Ok(Some(sorted(choose::even(
+    Ok(Some(sorted(sampling::even(
         train.labels(),
         dataset.classes.len(),
         wanted,
@@ -65,7 +65,7 @@ pub fn labeled(dataset: &Dataset, labels: &LabelsSettings) -> Result<Option<Vec<
 /// Places of the images for a purpose that no setting names: `most` or all if there are not more, ascending, evenly over
 /// the classes; always the same ones, and others than for another purpose.
 pub fn always(split: &Split, classes: usize, most: usize, purpose: For) -> Vec<usize> {
-    sorted(choose::even(split.labels(), classes, most.min(split.len()), 0, purpose))
+    sorted(sampling::even(split.labels(), classes, most.min(split.len()), 0, purpose))
 }
 
 /// The list of a part, one image a line: name, tabulator, class. It can be given as a list again.
@@ -81,9 +81,9 @@ fn sorted(mut places: Vec<usize>) -> Vec<usize> {
 
 fn of_one_class(dataset: &Dataset, subset: &SubsetSettings) -> Result<Vec<usize>> {
     let (labels, classes) = (dataset.train.labels(), &dataset.classes);
-    let of = |class: usize| choose::of_class(labels, classes.len(), class, subset.images, subset.seed);
+    let of = |class: usize| sampling::of_class(labels, classes.len(), class, subset.images, subset.seed);
     if subset.class.is_empty() {
-        let found = choose::classes_by_chance(classes.len(), subset.seed).into_iter().find_map(of);
+        let found = sampling::classes_by_chance(classes.len(), subset.seed).into_iter().find_map(of);
         return found.with_context(|| format!("subset.images = {}: no class has as many training images", subset.images));
     }
     let known = classes.iter().position(|name| *name == subset.class);
@@ -137,5 +137,5 @@ fn listed(train: &Split, file: &str, setting: &str) -> Result<Vec<usize>> {
 }
 
 #[cfg(test)]
-#[path = "pick_tests.rs"]
+#[path = "subset_tests.rs"]
 mod tests;
