@@ -39,6 +39,7 @@ async fn the_study_shows_numbers_and_the_state_of_every_missing_run() {
     let page = site.page("/studies/mae-vs-scratch?scale=smoke").await;
     insta::assert_snapshot!("study_done", read(&page.text, "done", "</p>"));
     insta::assert_snapshot!("study_table", read(&page.text, "table", "</table>"));
+    page.has(&["failed</span>", "<span class=\"muted\">the loss is not a number at step 3</span>"]);
     page.has(&[&format!("href=\"/runs/{}\"", id_of("mae", Stage::Probe))]);
     // The largest scale that was begun is what the address without a scale shows.
     site.page("/studies/mae-vs-scratch").await.has(&["61.2"]);

@@ -26,7 +26,7 @@ async fn without_a_model_the_page_says_how_to_get_one() {
     let site = Site::new(|_| ()).await;
     site.page("/playground")
         .await
-        .has(&["There is no model to try yet", "href=\"/launch?stage=pretrain"]);
+        .has(&["No model has finished training yet", "href=\"/launch?stage=pretrain"]);
 }
 
 #[tokio::test]
