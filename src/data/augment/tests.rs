@@ -121,7 +121,7 @@ fn each_color_step_changes_the_view_when_certain() {
     }
 }
 
-/// PlannedView `nth` of image 3 by a plan for a model of side 32.
+/// View `nth` of image 3 by a plan for a model of side 32.
 fn planned(plan: &[ViewPlan], nth: usize, image: &Image) -> Vec<f32> {
     let augment = Augment::with_views(plan, 32, MEAN, STD);
     let mut out = vec![f32::NAN; 3 * plan[nth].side * plan[nth].side];
