@@ -196,7 +196,7 @@ fn a_model_is_read_once_and_again_when_it_was_written_anew() {
         "mae",
         &Scale::built_in()[0],
         &catalog(),
-        &Request::default(),
+        &Request::of(&[("train", "batch_size", Value::Int(8))]),
         1,
         Some(&runs[0]),
     )
