@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::launch::plan_studies;
 use crate::experiment::forecast::Speed;
 use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values};
-use crate::inspect::{Looker, serve};
+use crate::inspect::{Inspector, serve};
 use crate::run_dir::RunDir;
 use crate::settings::{Bench, Command, Data, InspectServer, NamedStudies, StudyChoice, Work};
 use crate::worker;
@@ -126,9 +126,9 @@ fn work(args: &Work) -> anyhow::Result<ExitCode> {
 fn inspect_server(args: &InspectServer) -> anyhow::Result<()> {
     start_log();
     device::use_threads(args.threads.max(1));
-    let mut looker = Looker::new(&args.data_dir.data_dir);
+    let mut inspector = Inspector::new(&args.data_dir.data_dir);
     let idle = Duration::try_from_secs_f64(args.idle).context("--idle: it must be a number of seconds")?;
-    Ok(serve(&mut looker, io::stdin(), io::stdout().lock(), idle)?)
+    Ok(serve(&mut inspector, io::stdin(), io::stdout().lock(), idle)?)
 }
 
 fn reindex(data_dir: &Path) -> anyhow::Result<()> {

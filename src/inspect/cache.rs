@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 /// Things by key, the one used last at the end, each with its weight in bytes.
-pub(crate) struct Shelf<K, V> {
+pub(crate) struct LruCache<K, V> {
     things: Vec<(K, V, usize)>,
     most: usize,
 }
@@ -11,10 +11,10 @@ pub(crate) struct Shelf<K, V> {
 /// Two are always kept, however heavy: models are looked at side by side.
 const FEWEST: usize = 2;
 
-impl<K: PartialEq, V> Shelf<K, V> {
-    /// A shelf that carries so many bytes.
-    pub(crate) fn new(most: usize) -> Shelf<K, V> {
-        Shelf { things: Vec::new(), most }
+impl<K: PartialEq, V> LruCache<K, V> {
+    /// A cache of at most so many bytes.
+    pub(crate) fn new(most: usize) -> LruCache<K, V> {
+        LruCache { things: Vec::new(), most }
     }
 
     /// The thing of that key, made if it is not there; what was not used for longest makes room for it.
@@ -40,14 +40,14 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_longest_makes_room_and_two_always_stay() {
-        let mut shelf = Shelf::new(10);
+        let mut cache = LruCache::new(10);
         let made = std::cell::RefCell::new(String::new());
         let mut get = |key: char, weight: usize| {
             let make = |key: &char| {
                 made.borrow_mut().push(*key);
                 Ok((*key, weight))
             };
-            assert_eq!(*shelf.get(key, make).unwrap(), key);
+            assert_eq!(*cache.get(key, make).unwrap(), key);
         };
         for (key, weight) in [('a', 4), ('b', 4), ('a', 4), ('c', 4), ('a', 4), ('b', 4)] {
             get(key, weight);
@@ -57,6 +57,6 @@ mod tests {
             get(key, weight);
         }
         assert_eq!(*made.borrow(), "abcbxy");
-        assert!(shelf.get('z', |_| anyhow::bail!("no")).is_err());
+        assert!(cache.get('z', |_| anyhow::bail!("no")).is_err());
     }
 }

@@ -7,10 +7,10 @@ use image::{GrayImage, ImageFormat, RgbImage, imageops};
 
 use crate::data::Image;
 use crate::data::augment::Augment;
+use crate::metrics::heat::{error_map, heat};
 use crate::metrics::pixels::PixelSpace;
 use crate::metrics::validation::plain_views;
 use crate::playground::Png;
-use crate::stages::heat::{error_map, heat};
 
 /// Side of the largest image under a map of attention, in pixels; dozens of them stand on a page.
 const MAP: usize = 64;

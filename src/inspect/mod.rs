@@ -1,7 +1,7 @@
 //! Looking at what models make of single images: what answers the playground, in a process of its own.
 //!
 //! The order of reading: this file (models and images kept at hand), `see` (what one look shows), `map`, `draw`,
-//! `model`, `shelf`, `serve` (questions from a pipe).
+//! `model`, `cache`, `serve` (questions from a pipe).
 
 mod cache;
 mod draw;
@@ -22,7 +22,7 @@ use crate::experiment::settings::DataSettings;
 use crate::methods::Masks;
 use crate::playground::{Answer, Chosen, Feature, Hidden, MOST_PIXELS, Map, Mapping, Mask, Patches, Png, Point, Question, Way};
 use crate::run_dir::RunDir;
-use cache::Shelf;
+use cache::LruCache;
 use map::Features;
 use model::Model;
 
@@ -35,29 +35,29 @@ const VIEWS: usize = 16 << 20;
 /// The place in a split that the mask of a given image is drawn for; no split has as many images.
 const GIVEN: u32 = u32::MAX;
 
-/// Models and images, ready to be looked at.
-pub struct Looker {
+/// Answers questions about models and images, with those used last kept at hand.
+pub struct Inspector {
     data_dir: PathBuf,
     device: Device,
-    models: Shelf<(RunId, u64), Model>,
+    models: LruCache<(RunId, u64), Model>,
     /// Images by the settings that name them. Only as many as are compared at a time.
-    datasets: Shelf<DataSettings, Dataset>,
+    datasets: LruCache<DataSettings, Dataset>,
     /// By image and model.
-    views: Shelf<(Chosen, RunId, u64), Vec<f32>>,
+    views: LruCache<(Chosen, RunId, u64), Vec<f32>>,
     /// Of validation images, by model: another plane through them is asked for next.
-    features: Shelf<(RunId, u64, Feature), Features>,
+    features: LruCache<(RunId, u64, Feature), Features>,
 }
 
-impl Looker {
+impl Inspector {
     /// One that knows nothing yet of the runs under `data_dir`. Models compute on the CPU, which runs leave a little of.
-    pub fn new(data_dir: &Path) -> Looker {
-        Looker {
+    pub fn new(data_dir: &Path) -> Inspector {
+        Inspector {
             data_dir: data_dir.to_owned(),
             device: Device::flex(),
-            models: Shelf::new(MODELS),
-            datasets: Shelf::new(0),
-            views: Shelf::new(VIEWS),
-            features: Shelf::new(VIEWS),
+            models: LruCache::new(MODELS),
+            datasets: LruCache::new(0),
+            views: LruCache::new(VIEWS),
+            features: LruCache::new(VIEWS),
         }
     }
 
@@ -67,7 +67,7 @@ impl Looker {
     /// One sentence: a run without a model, an image that there is not or that cannot be read, a mask that hides all.
     pub fn answer(&mut self, question: &Question, file: &[u8], report: &mut dyn FnMut(&str)) -> Result<Answer> {
         let began = Instant::now();
-        let Looker {
+        let Inspector {
             data_dir,
             device,
             models,
@@ -166,7 +166,7 @@ fn milliseconds(since: Instant) -> f64 {
 
 /// The model of a run, that was written at such a time.
 fn read<'a>(
-    models: &'a mut Shelf<(RunId, u64), Model>,
+    models: &'a mut LruCache<(RunId, u64), Model>,
     (run, written): (&RunId, u64),
     data_dir: &Path,
     device: &Device,
@@ -183,7 +183,7 @@ fn read<'a>(
 
 /// The images of a run.
 fn open<'a>(
-    datasets: &'a mut Shelf<DataSettings, Dataset>,
+    datasets: &'a mut LruCache<DataSettings, Dataset>,
     data_dir: &Path,
     run: &RunId,
     report: &mut dyn FnMut(&str),

@@ -11,8 +11,8 @@ use crate::methods::Masks;
 use crate::metrics::cka::{Cka, FEWEST, Gram};
 use crate::metrics::pixels::{Denorm, PixelSpace};
 use crate::metrics::psnr::Region;
+use crate::metrics::psnr::errors;
 use crate::playground::{Decibels, Head, Patches, Png, Reconstruction, Scores};
-use crate::stages::psnr::errors;
 use crate::vit::Seen;
 use crate::weights::HostTensor;
 

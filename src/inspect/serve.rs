@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::inspect::Looker;
+use crate::inspect::Inspector;
 use crate::playground::frame::Frame;
 use crate::playground::{Reply, Request};
 
@@ -13,7 +13,7 @@ use crate::playground::{Reply, Request};
 ///
 /// # Errors
 /// A message that is torn, or an answer that nobody takes.
-pub fn serve(looker: &mut Looker, mut input: impl Read + Send + 'static, mut output: impl Write, idle: Duration) -> io::Result<()> {
+pub fn serve(inspector: &mut Inspector, mut input: impl Read + Send + 'static, mut output: impl Write, idle: Duration) -> io::Result<()> {
     let (hand_over, questions) = sync_channel(1);
     // It ends with the input, or with the process.
     thread::spawn(move || {
@@ -31,12 +31,12 @@ pub fn serve(looker: &mut Looker, mut input: impl Read + Send + 'static, mut out
             Ok(Err(torn)) => return Err(torn),
             Ok(Ok(None)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        let reply = answer(looker, &frame, &mut output);
+        let reply = answer(inspector, &frame, &mut output);
         Frame::of(&reply)?.write(&mut output)?;
     }
 }
 
-fn answer(looker: &mut Looker, frame: &Frame, output: &mut impl Write) -> Reply {
+fn answer(inspector: &mut Inspector, frame: &Frame, output: &mut impl Write) -> Reply {
     let request: Request = match serde_json::from_slice(&frame.text) {
         Ok(request) => request,
         Err(fault) => return Reply::Refused(format!("the question cannot be read: {fault}")),
@@ -46,11 +46,11 @@ fn answer(looker: &mut Looker, frame: &Frame, output: &mut impl Write) -> Reply 
         let _ = Frame::of(&Reply::Working(news.to_owned())).and_then(|frame| frame.write(&mut *output));
     };
     let reply = match &request {
-        Request::Look(question) => looker
+        Request::Look(question) => inspector
             .answer(question, &frame.file, &mut report)
             .map(|answer| Reply::Answer(Box::new(answer))),
-        Request::Map(mapping) => looker.map(mapping, &mut report).map(|map| Reply::Map(Box::new(map))),
-        Request::Image { of, index } => looker.image(of, *index, &mut report).map(Reply::Image),
+        Request::Map(mapping) => inspector.map(mapping, &mut report).map(|map| Reply::Map(Box::new(map))),
+        Request::Image { of, index } => inspector.image(of, *index, &mut report).map(Reply::Image),
     };
     reply.unwrap_or_else(|refusal| Reply::Refused(format!("{refusal:#}")))
 }

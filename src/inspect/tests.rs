@@ -69,11 +69,11 @@ pub(super) fn question(run: &RunSpec, index: usize) -> Question {
     }
 }
 
-fn looker(methods: &[&str]) -> (Looker, Vec<RunSpec>, TempDir) {
+fn inspector(methods: &[&str]) -> (Inspector, Vec<RunSpec>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let runs: Vec<RunSpec> = methods.iter().map(|method| tiny_run(method, &[])).collect();
     runs.iter().for_each(|run| drop(write_model(dir.path(), run)));
-    (Looker::new(dir.path()), runs, dir)
+    (Inspector::new(dir.path()), runs, dir)
 }
 
 fn png(width: u32, height: u32) -> Vec<u8> {
@@ -86,8 +86,8 @@ fn png(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn every_method_is_answered_and_those_that_predict_pixels_show_them() {
     for method in catalog().methods {
-        let (mut looker, runs, _dir) = looker(&[method.name]);
-        let answer = looker.answer(&question(&runs[0], 3), &[], &mut |_| ()).unwrap();
+        let (mut inspector, runs, _dir) = inspector(&[method.name]);
+        let answer = inspector.answer(&question(&runs[0], 3), &[], &mut |_| ()).unwrap();
         assert_eq!(answer.reconstruction.is_some(), method.reconstructs, "{}", method.name);
         assert_eq!((answer.grid, answer.hidden.hidden(), answer.images), (4, 12, Some(16)));
         assert_eq!(answer.attention.len(), 2);
@@ -97,7 +97,7 @@ fn every_method_is_answered_and_those_that_predict_pixels_show_them() {
         assert_eq!(
             answer.class.as_deref(),
             Some(
-                crate::data::open(&runs[0].section("data").unwrap(), &looker.data_dir, &mut |_, _| ())
+                crate::data::open(&runs[0].section("data").unwrap(), &inspector.data_dir, &mut |_, _| ())
                     .unwrap()
                     .classes[3]
                     .as_str()
@@ -108,15 +108,15 @@ fn every_method_is_answered_and_those_that_predict_pixels_show_them() {
 
 #[test]
 fn the_mask_is_the_psnr_stages_for_that_image() {
-    let (mut looker, runs, _dir) = looker(&["mae"]);
-    let hidden = looker.answer(&question(&runs[0], 5), &[], &mut |_| ()).unwrap().hidden;
+    let (mut inspector, runs, _dir) = inspector(&["mae"]);
+    let hidden = inspector.answer(&question(&runs[0], 5), &[], &mut |_| ()).unwrap().hidden;
     assert_eq!(hidden.0, Masks::for_evaluation(0, &[5], 16, 0.75).masked[0]);
 }
 
 #[test]
 fn what_cannot_be_answered_is_refused_in_one_sentence() {
-    let (mut looker, runs, _dir) = looker(&["mae"]);
-    let mut refused = |question: &Question, file: &[u8]| format!("{:#}", looker.answer(question, file, &mut |_| ()).unwrap_err());
+    let (mut inspector, runs, _dir) = inspector(&["mae"]);
+    let mut refused = |question: &Question, file: &[u8]| format!("{:#}", inspector.answer(question, file, &mut |_| ()).unwrap_err());
     let good = question(&runs[0], 0);
     let other = tiny_run("simmim", &[]).id;
     assert!(
@@ -153,41 +153,41 @@ fn what_cannot_be_answered_is_refused_in_one_sentence() {
 
 #[test]
 fn a_given_image_of_any_shape_is_looked_at_and_read_once() {
-    let (mut looker, runs, _dir) = looker(&["mae"]);
+    let (mut inspector, runs, _dir) = inspector(&["mae"]);
     let given = Question {
         image: Chosen::Given { hash: "1".to_owned() },
         ..question(&runs[0], 0)
     };
-    let first = looker.answer(&given, &png(90, 31), &mut |_| ()).unwrap();
+    let first = inspector.answer(&given, &png(90, 31), &mut |_| ()).unwrap();
     assert_eq!((first.class, first.images, first.hidden.hidden()), (None, None, 12));
     // What is at hand is not read again.
-    let again = looker.answer(&given, &[], &mut |_| ()).unwrap();
+    let again = inspector.answer(&given, &[], &mut |_| ()).unwrap();
     assert_eq!(again.original, first.original);
 }
 
 #[test]
 fn two_models_with_other_grids_have_the_same_parts_hidden() {
-    let (mut looker, mut runs, dir) = looker(&["mae"]);
+    let (mut inspector, mut runs, dir) = inspector(&["mae"]);
     runs.push(tiny_run("mae", &[("model", "patch_size", Value::Int(2))]));
     write_model(dir.path(), &runs[1]);
-    let coarse = looker.answer(&question(&runs[0], 2), &[], &mut |_| ()).unwrap();
+    let coarse = inspector.answer(&question(&runs[0], 2), &[], &mut |_| ()).unwrap();
     let mut asked = question(&runs[1], 2);
     asked.image = Chosen::Validation {
         of: runs[0].id.clone(),
         index: 2,
     };
-    let fine = looker.answer(&asked, &[], &mut |_| ()).unwrap();
+    let fine = inspector.answer(&asked, &[], &mut |_| ()).unwrap();
     assert_eq!((fine.grid, &fine.hidden), (8, &coarse.hidden.on_grid(4, 8)));
 }
 
 #[test]
 fn a_model_is_read_once_and_again_when_it_was_written_anew() {
-    let (mut looker, runs, dir) = looker(&["mae"]);
+    let (mut inspector, runs, dir) = inspector(&["mae"]);
     let mut news = Vec::new();
     let mut asked = question(&runs[0], 0);
     for written in [1, 1, 2] {
         asked.written = written;
-        looker.answer(&asked, &[], &mut |text| news.push(text.to_owned())).unwrap();
+        inspector.answer(&asked, &[], &mut |text| news.push(text.to_owned())).unwrap();
     }
     assert_eq!(news.iter().filter(|text| *text == "reading the model").count(), 2);
     assert_eq!(news.iter().filter(|text| text.starts_with("opening the images")).count(), 1);
@@ -204,21 +204,21 @@ fn a_model_is_read_once_and_again_when_it_was_written_anew() {
     let probe_dir = RunDir::create(dir.path(), &probe).unwrap();
     std::fs::copy(RunDir::of(dir.path(), &runs[0].id).model_file(), probe_dir.model_file()).unwrap();
     asked.run = probe.id;
-    let error = looker.answer(&asked, &[], &mut |_| ()).unwrap_err().to_string();
+    let error = inspector.answer(&asked, &[], &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("only pretraining and fine-tuning"), "{error}");
 }
 
 #[test]
 fn a_map_has_a_point_for_every_image_with_its_class() {
-    let (mut looker, runs, _dir) = looker(&["mae"]);
+    let (mut inspector, runs, _dir) = inspector(&["mae"]);
     let mut mapping = Mapping {
         run: runs[0].id.clone(),
         written: 1,
         feature: Feature::MeanPatch,
         way: Way::Pca,
     };
-    let map = looker.map(&mapping, &mut |_| ()).unwrap();
-    let dataset = data::open(&runs[0].section("data").unwrap(), &looker.data_dir, &mut |_, _| ()).unwrap();
+    let map = inspector.map(&mapping, &mut |_| ()).unwrap();
+    let dataset = data::open(&runs[0].section("data").unwrap(), &inspector.data_dir, &mut |_, _| ()).unwrap();
     let labels: Vec<(usize, u32)> = map.points.iter().map(|point| (point.index, point.label as u32)).collect();
     let expected: Vec<(usize, u32)> = dataset.val.labels().iter().copied().enumerate().collect();
     assert_eq!((labels, map.images, &map.classes), (expected, 16, &dataset.classes));
@@ -227,7 +227,7 @@ fn a_map_has_a_point_for_every_image_with_its_class() {
     // The class token is another feature, and neighbors another plane.
     let others = [(Feature::Cls, Way::Pca), (Feature::MeanPatch, Way::Tsne)].map(|(feature, way)| {
         (mapping.feature, mapping.way) = (feature, way);
-        looker.map(&mapping, &mut |_| ()).unwrap()
+        inspector.map(&mapping, &mut |_| ()).unwrap()
     });
     assert!(others.iter().all(|other| other.points != map.points && other.points.len() == 16));
     assert_eq!(others[1].explained, None);
@@ -235,16 +235,16 @@ fn a_map_has_a_point_for_every_image_with_its_class() {
 
 #[test]
 fn a_image_is_shown_in_its_own_colors() {
-    let (mut looker, runs, _dir) = looker(&["mae"]);
-    let png = looker.image(&runs[0].id, 3, &mut |_| ()).unwrap();
+    let (mut inspector, runs, _dir) = inspector(&["mae"]);
+    let png = inspector.image(&runs[0].id, 3, &mut |_| ()).unwrap();
     let shown = image::load_from_memory(&png.0).unwrap().to_rgb8();
     assert_eq!(shown.dimensions(), (16, 16));
     // As the answer to a question shows it, to the rounding of a normalized number.
-    let original = looker.answer(&question(&runs[0], 3), &[], &mut |_| ()).unwrap().original;
+    let original = inspector.answer(&question(&runs[0], 3), &[], &mut |_| ()).unwrap().original;
     let original = image::load_from_memory(&original.0).unwrap().to_rgb8();
     assert!(shown.iter().zip(original.iter()).all(|(a, b)| a.abs_diff(*b) <= 1));
     assert!(
-        looker
+        inspector
             .image(&runs[0].id, 16, &mut |_| ())
             .unwrap_err()
             .to_string()

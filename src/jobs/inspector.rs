@@ -1,4 +1,4 @@
-//! The process that looks at images for the playground: started with the first question, one question at a time.
+//! The process that answers the playground: started with the first question, one question at a time.
 //!
 //! `umbra inspect-server` ends by itself when nobody asks for a while, and with this server. If it dies, whoever asked is told why,
 //! and the next question starts another.
@@ -56,7 +56,7 @@ type Turn = tokio::sync::Mutex<()>;
 
 /// Asks; clones ask the same process.
 #[derive(Clone, Debug)]
-pub(super) struct Looker {
+pub(super) struct InspectorHandle {
     asks: mpsc::Sender<Ask>,
     news: watch::Receiver<String>,
 }
@@ -94,19 +94,19 @@ impl Launch {
     }
 }
 
-impl Looker {
+impl InspectorHandle {
     /// One whose process has not been started, and what works on the questions.
-    pub(super) fn new(launch: Launch) -> (Looker, Desk) {
+    pub(super) fn new(launch: Launch) -> (InspectorHandle, InspectorQueue) {
         let (asks, questions) = mpsc::channel(WAITING);
         let (tell, news) = watch::channel(String::new());
-        let desk = Desk {
+        let queue = InspectorQueue {
             questions,
             tell,
             launch,
             kept: VecDeque::new(),
             process: None,
         };
-        (Looker { asks, news }, desk)
+        (InspectorHandle { asks, news }, queue)
     }
 
     /// Asks, and waits for as long as `patience`. A question that nobody waits for any more is passed over when its turn
@@ -116,7 +116,7 @@ impl Looker {
         let ask = Ask { request, file, reply };
         if self.asks.try_send(ask).is_err() {
             return Err(Unanswered::Failed(
-                "too many images wait to be looked at: try again in a moment".to_owned(),
+                "too many questions wait for an answer: try again in a moment".to_owned(),
             ));
         }
         match timeout(patience, answer).await {
@@ -128,7 +128,7 @@ impl Looker {
 }
 
 /// Where questions arrive.
-pub(super) struct Desk {
+pub(super) struct InspectorQueue {
     questions: mpsc::Receiver<Ask>,
     tell: watch::Sender<String>,
     launch: Launch,
@@ -137,16 +137,16 @@ pub(super) struct Desk {
 }
 
 /// Answers questions until nobody can ask any more. `turn` is held while a process is started.
-pub(super) async fn run(inner: Arc<Inner>, desk: Desk) {
-    work(&inner.turn, desk).await;
+pub(super) async fn run(inner: Arc<Inner>, queue: InspectorQueue) {
+    work(&inner.turn, queue).await;
 }
 
-async fn work(turn: &Turn, mut desk: Desk) {
-    while let Some(ask) = desk.questions.recv().await {
+async fn work(turn: &Turn, mut queue: InspectorQueue) {
+    while let Some(ask) = queue.questions.recv().await {
         if ask.reply.is_closed() {
             continue;
         }
-        let answered = desk.answer(turn, &ask).await;
+        let answered = queue.answer(turn, &ask).await;
         // Whoever asked may have gone meanwhile.
         let _ = ask.reply.send(answered);
     }
@@ -159,7 +159,7 @@ enum Said {
     Gone,
 }
 
-impl Desk {
+impl InspectorQueue {
     async fn answer(&mut self, turn: &Turn, ask: &Ask) -> Result<Arc<Reply>, Unanswered> {
         if let Some((_, reply)) = self.kept.iter().find(|(request, _)| *request == ask.request) {
             return Ok(reply.clone());

@@ -41,7 +41,7 @@ pub use inspector::Unanswered;
 pub use reindex::reindex;
 
 use inner::Inner;
-use inspector::{Launch, Looker};
+use inspector::{InspectorHandle, Launch};
 
 /// How runs are carried out.
 #[derive(Clone, Debug)]
@@ -105,12 +105,18 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Jobs {
     inner: Arc<Inner>,
-    looker: Looker,
+    inspector: InspectorHandle,
 }
 
+<<<<<<< HEAD
 /// Picks up what an earlier server left, then starts the scheduler and the follower.
 ///
 /// Workers are processes of this machine. Call within a tokio runtime, once the data directory is [locked](lock_data_dir).
+=======
+/// Picks up what an earlier server left, then starts the scheduler and the follower, with workers as processes of this machine.
+///
+/// Call within a tokio runtime, once the data directory is [locked](lock_data_dir).
+>>>>>>> evaluate
 ///
 /// # Errors
 /// A data directory or database that cannot be read.
@@ -130,9 +136,9 @@ pub async fn start_with(store: Store, data_dir_lock: Lock, config: JobsConfig, e
     follower::recover(&inner).await?;
     inner.spawn(scheduler::run(inner.clone()));
     inner.spawn(follower::follow(inner.clone()));
-    let (looker, desk) = Looker::new(Launch::new(&inner.config));
-    inner.spawn(inspector::run(inner.clone(), desk));
-    Ok(Jobs { inner, looker })
+    let (inspector, queue) = InspectorHandle::new(Launch::new(&inner.config));
+    inner.spawn(inspector::run(inner.clone(), queue));
+    Ok(Jobs { inner, inspector })
 }
 
 impl std::fmt::Debug for Jobs {
@@ -190,7 +196,7 @@ impl Jobs {
     /// # Errors
     /// A request that cannot be answered, or that is not answered within `patience` but still worked on.
     pub async fn look(&self, request: Request, file: Arc<[u8]>, patience: Duration) -> Result<Arc<Reply>, Unanswered> {
-        self.looker.ask(request, file, patience).await
+        self.inspector.ask(request, file, patience).await
     }
 
     /// Changes from now on.

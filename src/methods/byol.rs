@@ -91,6 +91,11 @@ impl Trainable for Byol {
 }
 
 impl Method for Byol {
+    const TEACHER: Option<super::TeacherPart> = Some(super::TeacherPart {
+        field: "teacher",
+        leads: false,
+    });
+
     const INFO: MethodInfo = MethodInfo {
         name: "byol",
         title: "BYOL",

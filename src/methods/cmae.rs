@@ -92,6 +92,11 @@ impl Trainable for Cmae {
 }
 
 impl Method for Cmae {
+    const TEACHER: Option<super::TeacherPart> = Some(super::TeacherPart {
+        field: "teacher",
+        leads: false,
+    });
+
     const INFO: MethodInfo = MethodInfo {
         name: "cmae",
         title: "C-MAE",

@@ -140,6 +140,13 @@ impl Trainable for Dino {
 }
 
 impl Method for Dino {
+    const TEACHER: Option<super::TeacherPart> = Some(super::TeacherPart {
+        field: "teacher",
+        leads: false,
+    });
+
+    const FIXED: &'static [&'static str] = &["pos_embed", "center"];
+
     const INFO: MethodInfo = MethodInfo {
         name: "dino",
         title: "DINO",

@@ -96,6 +96,11 @@ impl Trainable for MocoV3 {
 }
 
 impl Method for MocoV3 {
+    const TEACHER: Option<super::TeacherPart> = Some(super::TeacherPart {
+        field: "teacher",
+        leads: true,
+    });
+
     const INFO: MethodInfo = MethodInfo {
         name: "mocov3",
         title: "MoCo v3",

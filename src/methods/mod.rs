@@ -150,10 +150,25 @@ pub enum BatchNegatives {
     ImagesAndOwnTokens,
 }
 
+/// A momentum encoder of a method: a part of its model that follows the trained part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeacherPart {
+    /// The field of the model. Below it stand the same paths as in the model itself.
+    pub field: &'static str,
+    /// Whether it moves with the momentum of the next step, as where it moves before a step, and not with that of this one.
+    pub leads: bool,
+}
+
 /// A way to pretrain an encoder.
 pub trait Method: Trainable {
     /// What people see of it.
     const INFO: MethodInfo;
+
+    /// Its momentum encoder, if it has one.
+    const TEACHER: Option<TeacherPart> = None;
+
+    /// Tensors, by their own names, that are neither learned nor followed.
+    const FIXED: &'static [&'static str] = &["pos_embed"];
 
     /// Makes the model of a run. `classes` is the number of classes of the data.
     ///

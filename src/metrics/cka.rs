@@ -5,6 +5,7 @@
 //! are wider than the batch.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::experiment::settings::CkaSettings;
 
@@ -189,6 +190,22 @@ impl CkaMatrix {
         let row = |row: &Vec<Vec<Cka>>| row.iter().map(|draws| draws.iter().map(Cka::value).collect()).collect();
         self.0.iter().map(row).collect()
     }
+}
+
+/// Batches of about equal size of `wanted` images (0 is all), chosen evenly over the `all` of a split, each batch from
+/// everywhere in it. None is smaller than [`FEWEST`] if there are so many images at all.
+pub(crate) fn dealt(all: usize, wanted: usize, batch_size: usize) -> Vec<Vec<u32>> {
+    let count = if wanted == 0 { all } else { wanted.min(all) };
+    let batches = count.div_ceil(batch_size).min(count / FEWEST).max(1);
+    let image = |nth: usize| (nth * all / count.max(1)) as u32;
+    (0..batches)
+        .map(|batch| (batch..count).step_by(batches).map(image).collect())
+        .collect()
+}
+
+/// A kernel for every block, on all processors.
+pub(crate) fn grams_of(rows: Vec<Vec<f32>>, images: usize) -> Vec<Gram> {
+    rows.into_par_iter().map(|rows| Gram::of(&rows, images)).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod batch_norm;
 pub mod cka;
 pub mod encoded;
 pub mod frozen;
+pub mod heat;
 pub mod knn;
 pub mod linear_heads;
 pub mod pixels;

@@ -1,5 +1,7 @@
 //! How near restored pixels are to the true ones: peak signal-to-noise ratios of values from 0 to 1, in decibels.
 
+use crate::metrics::pixels::{Denorm, PixelSpace};
+
 /// Where errors count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Region {
@@ -100,6 +102,19 @@ impl From<[f64; 7]> for Sums {
 /// what eight bits can show, so that it does not make a mean infinite.
 pub(crate) fn decibels(error: f64) -> f64 {
     -10.0 * error.max(1e-10).log10()
+}
+
+/// The errors of a prediction, of one that is zero everywhere and of the mean of the visible pixels, in an image cut into
+/// patches `[patches, p*p*3]`, normalized.
+pub(crate) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
+    let unit = space.to_unit(truth);
+    let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
+    let restored = [
+        pixels(predicted),
+        pixels(&vec![0.0; predicted.len()]),
+        space.visible_mean(&unit, masked),
+    ];
+    restored.map(|restored| Errors::of(&unit, &restored, masked, space.patch_values()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use anyhow::{Error, Result, bail};
 use burn::tensor::{Device, Tensor};
-use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::data::loader::Batch;
@@ -15,7 +14,7 @@ use crate::experiment::choices::Masking;
 use crate::experiment::measure;
 use crate::experiment::settings::CkaSettings;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
-use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram};
+use crate::metrics::cka::{Cka, CkaMatrix, FEWEST, Gram, dealt, grams_of};
 use crate::metrics::encoded::{Encoded, Rows};
 use crate::run_dir::{Matrix, MatrixAxis};
 use crate::stages::Work;
@@ -101,17 +100,6 @@ impl MethodVisitor for ReadToken<'_> {
         let model = weights::from_timm(model, &self.parent.weights).map_err(|e| Error::msg(format!("{}: {e}", self.parent.file)))?;
         Ok(model.mask_token())
     }
-}
-
-/// Batches of about equal size of `wanted` images (0 is all), chosen evenly over the `all` of a split, each batch from
-/// everywhere in it. None is smaller than [`FEWEST`] if there are so many images at all.
-pub(crate) fn dealt(all: usize, wanted: usize, batch_size: usize) -> Vec<Vec<u32>> {
-    let count = if wanted == 0 { all } else { wanted.min(all) };
-    let batches = count.div_ceil(batch_size).min(count / FEWEST).max(1);
-    let image = |nth: usize| (nth * all / count.max(1)) as u32;
-    (0..batches)
-        .map(|batch| (batch..count).step_by(batches).map(image).collect())
-        .collect()
 }
 
 /// The sums of all batches, a pass for each ratio and each draw of masks.
@@ -235,11 +223,6 @@ impl Whole {
 
 fn grams(rows: Rows, masks: &Masks) -> Vec<Gram> {
     grams_of(rows, masks.masked.len())
-}
-
-/// A kernel for every block, on all processors.
-pub(crate) fn grams_of(rows: Rows, images: usize) -> Vec<Gram> {
-    rows.into_par_iter().map(|rows| Gram::of(&rows, images)).collect()
 }
 
 /// The `nth` of the numbers below `count` from both ends: passes over much and over little of the images take turns, so that

@@ -15,12 +15,12 @@ use crate::data::augment::Augment;
 use crate::experiment::measure::{self, EXAMPLES, Measure};
 use crate::experiment::settings::{DataSettings, ModelSettings, PsnrSettings};
 use crate::methods::{Masks, Method};
+use crate::metrics::heat::error_map;
 use crate::metrics::pixels::{Denorm, PixelSpace};
+use crate::metrics::psnr::errors;
 use crate::metrics::psnr::{Errors, Region};
 use crate::run_dir::{Matrix, MatrixAxis, RunDir, write_atomic};
 use crate::stages::Work;
-use crate::stages::heat::error_map;
-use crate::stages::psnr::errors;
 use crate::train::report::Reporter;
 
 /// Images on a sheet.

@@ -1,17 +1,16 @@
 //! The stages of a run: each takes a [`Work`], trains or measures, and reports named numbers and images.
 //!
-//! `pretrain` trains a method, `finetune`, `probe` and `probe_cached` train on its encoder, `psnr` scores its
-//! reconstructions, `occlusion` compares features of whole and of masked images by `cka`, `compare` those of two encoders;
-//! `tokenizer` learns what some methods predict. `chosen` keeps the list of the images of a stage that uses a part of them,
-//! `few` is what that means for pretraining, `frozen` reads features, `knn` lets neighbors vote. `features` serves people who
-//! want the numbers themselves.
+//! A file each: `pretrain` trains a method; `finetune`, `probe` and `probe_cached` train on its encoder; `psnr` scores its
+//! reconstructions; `cka` compares features of full and of masked images, `compare` those of two encoders; `tokenizer`
+//! learns what some methods predict. All share the rest: `parent` (the run one starts from), `model_file`, `image_list` (of a
+//! stage that uses a part of the images; `subset` is what that means for pretraining), `reading` (features of whole splits),
+//! `examples` (what people see). `features` serves people who want the numbers themselves.
 
 pub mod cka;
 pub mod compare;
 pub mod examples;
 pub mod features;
 pub mod finetune;
-pub mod heat;
 pub mod image_list;
 pub mod model_file;
 pub mod parent;

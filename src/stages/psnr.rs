@@ -17,7 +17,7 @@ use crate::experiment::settings::PsnrSettings;
 use crate::methods::masking::check_ratio;
 use crate::methods::{Masks, Method, MethodVisitor, with_method};
 use crate::metrics::pixels::{Denorm, PixelSpace};
-use crate::metrics::psnr::{Errors, Region, Sums};
+use crate::metrics::psnr::{Errors, Region, Sums, errors};
 use crate::run_dir::{Matrix, MatrixAxis, RunDir};
 use crate::stages::Work;
 use crate::stages::examples::{Gallery, IMAGES, space_of};
@@ -240,18 +240,6 @@ impl Totals {
             .expect("every way back is scored");
         &self.sums[column][place]
     }
-}
-
-/// The errors of each of [`PSNR_MATRICES`] in an image cut into patches `[patches, p*p*3]`, normalized.
-pub(crate) fn errors(space: &PixelSpace, truth: &[f32], predicted: &[f32], masked: &[bool], denorm: Denorm) -> [Errors; 3] {
-    let unit = space.to_unit(truth);
-    let pixels = |predicted: &[f32]| space.restored(predicted, truth, masked, denorm);
-    let restored = [
-        pixels(predicted),
-        pixels(&vec![0.0; predicted.len()]),
-        space.visible_mean(&unit, masked),
-    ];
-    restored.map(|restored| Errors::of(&unit, &restored, masked, space.patch_values()))
 }
 
 /// The numbers for tables, in decibels.

@@ -15,13 +15,13 @@ use umbra::run_dir::{EventKind, RunDir};
 use crate::support::{Server, events, output, tiny_run, umbra, wait_for};
 
 /// A living `umbra inspect-server`.
-struct Looking(Child);
+struct Inspector(Child);
 
-impl Looking {
-    fn start(data_dir: &Path, idle: f64) -> Looking {
+impl Inspector {
+    fn start(data_dir: &Path, idle: f64) -> Inspector {
         let mut command = umbra(&["inspect-server", "--idle", &idle.to_string(), "--data-dir"]);
         let command = command.arg(data_dir).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Looking(command.spawn().expect("the binary starts"))
+        Inspector(command.spawn().expect("the binary starts"))
     }
 
     /// Puts a text and a file to it, and passes its news over.
@@ -57,7 +57,7 @@ impl Looking {
     }
 }
 
-impl Drop for Looking {
+impl Drop for Inspector {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -102,8 +102,8 @@ fn the_playground_gives_every_image_the_ratio_that_the_psnr_stage_gives_it() {
         });
         found.expect(wanted)
     };
-    let mut looking = Looking::start(dir.path(), 60.0);
-    let answers: Vec<Answer> = (0..32).map(|index| looking.ask(&question(&pretrain, index), &[])).collect();
+    let mut inspector = Inspector::start(dir.path(), 60.0);
+    let answers: Vec<Answer> = (0..32).map(|index| inspector.ask(&question(&pretrain, index), &[])).collect();
     let scores: Vec<_> = answers
         .iter()
         .map(|answer| answer.reconstruction.as_ref().unwrap().scores.unwrap())
@@ -128,33 +128,33 @@ fn it_refuses_what_it_cannot_read_and_lives_on() {
     let dir = tempfile::tempdir().unwrap();
     let run = tiny_run(Stage::Pretrain, "random_init", None, &[]);
     work(dir.path(), &run);
-    let mut looking = Looking::start(dir.path(), 60.0);
+    let mut inspector = Inspector::start(dir.path(), 60.0);
     let refused = |reply: Reply, what: &str| assert!(matches!(&reply, Reply::Refused(reason) if reason.contains(what)), "{reply:?}");
-    refused(looking.say(b"{\"run\":", &[]), "cannot be read");
-    refused(looking.say(b"{\"look\":{}}", &[]), "missing field `run`");
+    refused(inspector.say(b"{\"run\":", &[]), "cannot be read");
+    refused(inspector.say(b"{\"look\":{}}", &[]), "missing field `run`");
     let given = Question {
         image: Chosen::Given { hash: "1".to_owned() },
         ..question(&run, 0)
     };
-    refused(looking.say(&look(&given), b"GIF89a"), "must be a whole JPEG or PNG");
+    refused(inspector.say(&look(&given), b"GIF89a"), "must be a whole JPEG or PNG");
     let mut large = std::io::Cursor::new(Vec::new());
     image::GrayImage::new(9000, 9000)
         .write_to(&mut large, image::ImageFormat::Png)
         .unwrap();
     refused(
-        looking.say(&look(&given), large.get_ref()),
+        inspector.say(&look(&given), large.get_ref()),
         "9000 x 9000 pixels: at most 40 million",
     );
-    assert_eq!(looking.ask(&question(&run, 0), &[]).images, Some(32));
+    assert_eq!(inspector.ask(&question(&run, 0), &[]).images, Some(32));
 }
 
 #[test]
 fn it_ends_with_whoever_asks_and_when_nobody_asks_for_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let began = Instant::now();
-    let mut idle = Looking::start(dir.path(), 0.5);
+    let mut idle = Inspector::start(dir.path(), 0.5);
     assert!(idle.ends() && began.elapsed() >= Duration::from_millis(500));
-    let mut left = Looking::start(dir.path(), 600.0);
+    let mut left = Inspector::start(dir.path(), 600.0);
     drop(left.0.stdin.take());
     assert!(left.ends());
 }
@@ -175,7 +175,7 @@ fn http(server: &Server, head: &str, body: &[u8]) -> String {
 }
 
 /// Process ids of every `umbra inspect-server` on that data directory.
-fn looking_at(data_dir: &Path) -> Vec<i32> {
+fn inspectors_of(data_dir: &Path) -> Vec<i32> {
     let looks = format!("inspect-server\0--data-dir\0{}\0", data_dir.display());
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let entry = entry.ok()?;
@@ -210,14 +210,14 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_images_on_unre
         assert!(page.contains(part), "{part}: {page}");
     }
     // The child that looks is killed: the next question starts another.
-    let looking = || looking_at(dir.path());
-    let [first] = looking()[..] else { panic!("{:?}", looking()) };
+    let inspector = || inspectors_of(dir.path());
+    let [first] = inspector()[..] else { panic!("{:?}", inspector()) };
     let process = rustix::process::Pid::from_raw(first).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     wait_for("its death", Duration::from_secs(20), || is_dead(first));
     let after = show("&image=6");
     assert!(after.contains("gain over zero"), "{after}");
-    assert!(looking().len() == 1 && looking() != [first]);
+    assert!(inspector().len() == 1 && inspector() != [first]);
 
     let map = http(&server, &format!("GET /runs/{}/embedding?show=1&way=tsne", run.id), &[]);
     assert!(
@@ -243,8 +243,8 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_images_on_unre
     let bad = show(&format!("&upload={}", file(b"<svg/>")));
     assert!(bad.contains("must be a whole JPEG or PNG file"), "{bad}");
 
-    let stopped = looking();
+    let stopped = inspector();
     assert!(server.stop(Duration::from_secs(20)).success());
-    wait_for("the child's end", Duration::from_secs(20), || looking().is_empty());
+    wait_for("the child's end", Duration::from_secs(20), || inspector().is_empty());
     assert_eq!(stopped.len(), 1);
 }

@@ -4,7 +4,7 @@ use crate::experiment::Value;
 use crate::inspect::see::*;
 use crate::inspect::tests::{tiny_run, write_model};
 use crate::metrics::psnr::Region;
-use crate::stages::psnr::errors;
+use crate::metrics::psnr::errors;
 
 fn model(method: &str, set: &[(&str, &str, Value)]) -> Model {
     let dir = tempfile::tempdir().unwrap();

@@ -39,7 +39,7 @@ fn answer() -> Reply {
 /// `$refuse` refuses, `$news` says what it is doing.
 struct Script {
     dir: TempDir,
-    looker: Looker,
+    inspector: InspectorHandle,
 }
 
 impl Script {
@@ -68,13 +68,13 @@ impl Script {
             memory: None,
             silence,
         };
-        let (looker, desk) = Looker::new(launch);
-        tokio::spawn(async move { work(&Turn::default(), desk).await });
-        Script { dir, looker }
+        let (inspector, queue) = InspectorHandle::new(launch);
+        tokio::spawn(async move { work(&Turn::default(), queue).await });
+        Script { dir, inspector }
     }
 
     async fn ask(&self, index: usize, patience: Duration) -> Result<Arc<Reply>, Unanswered> {
-        self.looker.ask(question(index), Arc::default(), patience).await
+        self.inspector.ask(question(index), Arc::default(), patience).await
     }
 
     /// Places of the images asked for, in order.
@@ -176,8 +176,8 @@ async fn a_process_that_cannot_be_started_is_named() {
         memory: None,
         silence: LONG,
     };
-    let (looker, desk) = Looker::new(launch);
-    tokio::spawn(async move { work(&Turn::default(), desk).await });
-    let reason = looker.ask(question(1), Arc::default(), LONG).await.unwrap_err().to_string();
+    let (inspector, queue) = InspectorHandle::new(launch);
+    tokio::spawn(async move { work(&Turn::default(), queue).await });
+    let reason = inspector.ask(question(1), Arc::default(), LONG).await.unwrap_err().to_string();
     assert!(reason.contains("/no/such/program could not be started"), "{reason}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::methods::tokenizer::Tokenizer;
 
-/// DINO's target moves with every step at first, and its loss with it, so that here it stands still.
+/// A centered teacher moves with every step at first, and the loss with it, so that here it stands still.
 const STILL: [(&str, &str, Value); 3] = [
     ("method", "center_momentum", Value::Float(1.0)),
     ("method", "momentum", Value::Float(1.0)),
@@ -16,9 +16,12 @@ impl MethodVisitor for Falls {
     type Out = ();
 
     fn visit<M: Method>(self) {
-        let run = match M::INFO.name {
-            "dino" => tiny_with("dino", &STILL),
-            name => tiny(name),
+        let has = |key: &str| M::INFO.options.settings.iter().any(|setting| setting.key == key);
+        let moves = STILL.iter().all(|(_, key, _)| has(key));
+        let run = if moves {
+            tiny_with(M::INFO.name, &STILL)
+        } else {
+            tiny(M::INFO.name)
         };
         let (device, train) = (Device::flex().autodiff(), run.section("train").unwrap());
         let model = M::new(&run, 10, &device).unwrap();

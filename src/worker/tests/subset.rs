@@ -1,6 +1,21 @@
 //! Few images, few labels and cheap probes, through the worker.
 
+use burn::tensor::Device;
+
+use crate::methods::{Method, MethodVisitor, Rivals, with_method};
 use crate::worker::tests::*;
+
+/// What the loss of a run compares an image with, and whether its model normalizes over the batch.
+struct Compared<'a>(&'a RunSpec);
+
+impl MethodVisitor for Compared<'_> {
+    type Out = (Rivals, bool);
+
+    fn visit<M: Method>(self) -> Self::Out {
+        let model = M::new(self.0, 10, &Device::flex()).unwrap();
+        (model.rivals(), model.normalizes_batch())
+    }
+}
 
 const IMAGES: (&str, &str, Value) = ("subset", "images", Value::Int(3));
 
@@ -75,14 +90,14 @@ fn every_method_that_trains_does_so_on_three_images_and_says_what_copies_mean() 
         let (_, outcome, events) = carry_out(root.path(), &spec);
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         let said = warnings(&events).join("\n");
-        let contrasts = matches!(method.name, "mocov3" | "simclr" | "cmae");
+        let (rivals, normalizes) = with_method(method.name, Compared(&spec)).unwrap();
+        let contrasts = rivals != Rivals::None;
         assert_eq!(
             said.contains("as negatives of each other they are left out"),
             contrasts,
             "{}: {said}",
             method.name
         );
-        let normalizes = contrasts || matches!(method.name, "byol" | "simsiam");
         assert_eq!(said.contains("near-duplicates"), normalizes, "{}: {said}", method.name);
     }
 }
@@ -95,7 +110,13 @@ fn a_single_image_has_no_negatives_which_is_refused_or_asked_for() {
         let changes = [std::slice::from_ref(&one), more].concat();
         carry_out(root.path(), &run(Stage::Pretrain, method, None, &changes))
     };
-    for method in ["mocov3", "simclr", "cmae"] {
+    let contrasts = |name: &&str| {
+        let (rivals, _) = with_method(name, Compared(&run(Stage::Pretrain, name, None, &[]))).unwrap();
+        rivals == Rivals::Images
+    };
+    let methods: Vec<&str> = catalog().methods.iter().map(|method| method.name).filter(contrasts).collect();
+    assert!(!methods.is_empty(), "no method has negatives");
+    for method in methods {
         let (_, outcome, events) = with(method, &[]);
         assert_eq!(outcome, Outcome::Failed, "{method}");
         assert!(reason(&events).contains("the loss has no negatives"), "{}", reason(&events));

@@ -32,7 +32,7 @@ pub fn error_map(truth: &[f32], restored: &[f32]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use crate::stages::heat::*;
+    use crate::metrics::heat::*;
 
     #[test]
     fn heat_grows_brighter_from_end_to_end() {
