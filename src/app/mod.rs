@@ -1,3 +1,13 @@
-//! What a person can do with Umbra, once: the pages, the API and the command line are its faces.
+//! What a person can do and ask, once: the pages, the API and the command line are its faces.
+//!
+//! It asks the store, gives orders to the jobs and puts the answers together. It knows no HTTP, no SQL and no tensors.
 
+mod error;
 pub mod launch;
+pub mod report;
+pub mod runs;
+pub mod studies;
+mod workspace;
+
+pub use error::{Error, Result};
+pub use workspace::Workspace;

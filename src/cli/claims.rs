@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use serde_json::json;
 
 use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
 use super::{catalog, complain, find_scale, print, runtime, settings};
-use crate::experiment::next::{estimate_text, seeds_to_plan};
-use crate::experiment::{Invalid, Judgment, Library, Plan, Request, RunSpec, Study, plan};
+use crate::app::Workspace;
+use crate::app::studies::{Choice, ClaimScope, JudgedClaim, Next};
+use crate::experiment::next::estimate_text;
+use crate::experiment::{Judgment, RunSpec, Study};
 use crate::settings::{ClaimChoice, ClaimOrder, Claims, NextRuns};
-use crate::store::{Judged, Next, Store};
 
 /// Judges all claims, or says what one wants next.
 ///
@@ -26,24 +26,22 @@ pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&choice.data_dir.data_dir).await?;
+    let workspace = Workspace::open(&choice.data_dir.data_dir, catalog()).await?;
     let mut all = Vec::new();
-    let library = Library::new(&choice.data_dir.data_dir);
-    for study in library.all() {
-        let (plan, seeds) = match planned(&store, &study, choice).await {
+    for (study, claims) in scope(&workspace, choice).await?.judge_all(&workspace).await? {
+        let claims = match claims {
             // A person's own study need not be possible at every scale.
-            Err(fault) if fault.is::<Invalid>() && library.is_own(&study.name) => {
-                complain(&fault.context(format!("study `{}` is skipped", study.name)));
+            Err(fault) if workspace.library.is_own(&study.name) => {
+                complain(&anyhow::Error::new(fault).context(format!("study `{}` is skipped", study.name)));
                 continue;
             }
-            planned => planned?,
+            claims => claims?,
         };
-        let Judged { claims, .. } = store.judge(&study, &plan, seeds).await?;
-        for (judgment, next) in claims {
+        for claim in claims {
             if choice.json {
-                all.push(as_json(&study, &judgment, &next));
+                all.push(claim.to_json(&study));
             } else {
-                print(&described(&study, &judgment))?;
+                print(&described(&study, &claim.judgment))?;
             }
         }
     }
@@ -54,44 +52,46 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
 }
 
 async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
-    let (study, id) = find(&args.claim, &args.choice)?;
-    let study = study.as_ref();
     let data_dir = &args.choice.data_dir.data_dir;
-    let store = Store::open(data_dir).await?;
-    let (plan, seeds) = planned(&store, study, &args.choice).await?;
-    let judged = store.judge(study, &plan, seeds).await?;
-    let found = judged.claims.into_iter().find(|(judgment, _)| judgment.claim.id == id);
-    let (judgment, next) = found.context("the study has the claim")?;
+    let workspace = Workspace::open(data_dir, catalog()).await?;
+    let (study, id) = find(&args.claim, &workspace)?;
+    let claim = judged(&workspace, &study, &id, &args.choice).await?;
     if !args.run {
         print(&if args.choice.json {
-            serde_json::to_string_pretty(&as_json(study, &judgment, &next))?
+            serde_json::to_string_pretty(&claim.to_json(&study))?
         } else {
-            format!("{}\n{}", described(study, &judgment), wishes(&judgment, &next))
+            let JudgedClaim { judgment, next } = &claim;
+            format!("{}\n{}", described(&study, judgment), wishes(judgment, next))
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    drop(store);
+    drop(workspace);
     let (store, jobs) = start_jobs(data_dir, &args.workers).await?;
-    let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
-    let Some(ended) = work_off(&store, &jobs, &runs, args.choice.json).await? else {
+    let workspace = Workspace::new(store, data_dir, catalog());
+    let runs: Vec<RunSpec> = claim.next.runs().into_iter().cloned().collect();
+    let Some(ended) = work_off(&workspace.store, &jobs, &runs, args.choice.json).await? else {
         return Ok(STOPPED.into());
     };
     // The new seed may be one more than those that were judged before.
-    let (plan, seeds) = planned(&store, study, &args.choice).await?;
-    let judged = store.judge(study, &plan, seeds).await?;
-    for (judgment, next) in judged.claims.iter().filter(|(judgment, _)| judgment.claim.id == id) {
-        print(&if args.choice.json {
-            serde_json::to_string_pretty(&as_json(study, judgment, next))?
-        } else {
-            described(study, judgment)
-        })?;
-    }
+    let claim = judged(&workspace, &study, &id, &args.choice).await?;
+    print(&if args.choice.json {
+        serde_json::to_string_pretty(&claim.to_json(&study))?
+    } else {
+        described(&study, &claim.judgment)
+    })?;
     report_failures(&ended)
 }
 
+/// The claim of that id as its study's runs stand now.
+async fn judged(workspace: &Workspace, study: &Study, id: &str, choice: &ClaimChoice) -> anyhow::Result<JudgedClaim> {
+    let claims = scope(workspace, choice).await?.judge(workspace, study).await?;
+    let found = claims.into_iter().find(|claim| claim.judgment.claim.id == id);
+    found.context("the study has the claim")
+}
+
 /// The study that makes a claim, named by `claim` or `study/claim`.
-fn find(name: &str, choice: &ClaimChoice) -> anyhow::Result<(Arc<Study>, String)> {
-    let studies = Library::new(&choice.data_dir.data_dir).all();
+fn find(name: &str, workspace: &Workspace) -> anyhow::Result<(Arc<Study>, String)> {
+    let studies = workspace.library.all();
     let all = studies
         .iter()
         .flat_map(|study| study.claims.iter().map(move |claim| (study, &claim.id)));
@@ -113,28 +113,21 @@ fn find(name: &str, choice: &ClaimChoice) -> anyhow::Result<(Arc<Study>, String)
     }
 }
 
-/// The study's runs, a seed more than those that are judged, and how many are: as many as were begun, unless told otherwise.
-async fn planned(store: &Store, study: &Study, choice: &ClaimChoice) -> anyhow::Result<(Plan, u64)> {
-    let (catalog, scale) = (catalog(), find_scale(&choice.runs.scale)?);
-    let set = settings(&choice.runs.set, &catalog)?;
-    let data = scale.source_or(choice.runs.data.as_deref());
-    let seeds = match choice.runs.seeds {
-        Some(0) => bail!("--seeds 0: it must be a whole number from 1 to 999"),
-        Some(seeds) => seeds.min(999),
-        None => store.most_seeds(&scale.name, &data).await?,
+/// Where claims are judged; on as many seeds as were begun, unless told otherwise.
+async fn scope<'a>(workspace: &'a Workspace, choice: &ClaimChoice) -> anyhow::Result<ClaimScope<'a>> {
+    let runs = &choice.runs;
+    if runs.seeds == Some(0) {
+        bail!("--seeds 0: it must be a whole number from 1 to 999");
+    }
+    let choice = Choice {
+        scale: runs.scale.clone(),
+        // What is left out is the scale's own dataset, be it that of most runs or not.
+        data: find_scale(&runs.scale)?.source_or(runs.data.as_deref()),
+        seeds: runs.seeds.map(|seeds| seeds.to_string()).unwrap_or_default(),
+        set: settings(&runs.set, &workspace.catalog)?,
+        ..Choice::default()
     };
-    let request = Request {
-        data: choice.runs.data.clone(),
-        seeds: Some(seeds_to_plan(seeds)),
-        set,
-    };
-    Ok((plan(study, &scale, &catalog, &request)?, seeds))
-}
-
-fn as_json(study: &Study, judgment: &Judgment, next: &Next) -> serde_json::Value {
-    let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
-    json!({ "study": study.name, "claim": judgment.claim, "verdict": judgment.verdict, "findings": judgment.findings,
-        "next": { "runs": runs, "under_way": next.under_way, "seeds_estimate": next.estimate } })
+    Ok(ClaimScope::of(workspace, choice).await?)
 }
 
 /// The verdict and the sentence, then a line for each comparison.

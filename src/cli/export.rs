@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{catalog, find_scale, planned, runtime, settings};
-use crate::experiment::{Arrangement, Caption, Library, Plan, Request, RunId, Study};
+use super::{catalog, find_scale, find_study, runtime, settings};
+use crate::app::Workspace;
+use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
+use crate::experiment::{Caption, Request, RunId};
 use crate::run_dir::{EventKind, EventReader, LogPosition, RunDir, write_atomic};
-use crate::settings::{Export, Features, StudyChoice};
+use crate::settings::{Export, Features};
 use crate::stages::features as extract;
-use crate::store::Store;
 use crate::web;
 
 /// What is exported under this name is the report on a whole scale.
@@ -39,22 +39,21 @@ fn export_report(args: &Export) -> anyhow::Result<String> {
         set: settings(&args.choice.set, &catalog)?,
     };
     runtime()?.block_on(async {
-        let store = Store::open(&args.data_dir.data_dir).await?;
-        Ok(web::report(&store, &Library::new(&args.data_dir.data_dir).all(), &scale, &catalog, &request).await?)
+        let workspace = Workspace::open(&args.data_dir.data_dir, catalog).await?;
+        Ok(web::report(&workspace, &scale, &request).await?)
     })
 }
 
 fn export_study(args: &Export) -> anyhow::Result<String> {
-    let (study, filled) = runtime()?.block_on(async {
-        let store = Store::open(&args.data_dir.data_dir).await?;
-        let (study, plan) = begun(&store, args).await?;
-        let filled = store.fill(&study, &plan).await?;
-        anyhow::Ok((study, filled))
+    let (choice, options) = (choice(args)?, options(args));
+    let (study, table) = runtime()?.block_on(async {
+        let workspace = Workspace::open(&args.data_dir.data_dir, catalog()).await?;
+        let study = find_study(&workspace.library, &args.what)?;
+        options.arrangement(&study).map_err(|e| anyhow!("--{e}"))?;
+        let choice = with_seeds(&workspace, &study, choice).await?;
+        let sheet = sheet(&workspace, &study, &choice, &options).await??;
+        anyhow::Ok((study, sheet.own.table))
     })?;
-    let descending = args.dir.as_ref().map(|dir| dir == "desc");
-    let arrangement = Arrangement::read(&args.columns, &args.rows, &args.sort, descending, &study.columns);
-    let arrangement = arrangement.map_err(|e| anyhow!("--{e}"))?;
-    let table = filled.table.arranged(&arrangement);
     match args.format.as_str() {
         "csv" => Ok(table.to_csv()),
         "json" => Ok(serde_json::to_string_pretty(&table)? + "\n"),
@@ -68,21 +67,27 @@ fn export_study(args: &Export) -> anyhow::Result<String> {
     }
 }
 
-/// A study and its plan, which has as many seeds as were begun unless the arguments say how many.
-async fn begun(store: &Store, args: &Export) -> anyhow::Result<(Arc<Study>, Plan)> {
-    if args.choice.seeds.is_some() {
-        return planned(&args.what, &args.choice, &args.data_dir.data_dir);
+/// What is exported of the study; as many seeds as were begun unless the arguments say how many.
+fn choice(args: &Export) -> anyhow::Result<Choice> {
+    let chosen = &args.choice;
+    find_scale(&chosen.scale)?;
+    Ok(Choice {
+        scale: chosen.scale.clone(),
+        data: chosen.data.clone().unwrap_or_default(),
+        seeds: chosen.seeds.map(|seeds| seeds.to_string()).unwrap_or_default(),
+        set: settings(&chosen.set, &catalog())?,
+        ..Choice::default()
+    })
+}
+
+fn options(args: &Export) -> TableOptions {
+    TableOptions {
+        columns: args.columns.clone(),
+        rows: args.rows.clone(),
+        sort: args.sort.clone(),
+        descending: args.dir.as_ref().map(|dir| dir == "desc"),
+        ..TableOptions::default()
     }
-    let of_seeds = |seeds: u64| {
-        let choice = StudyChoice {
-            seeds: Some(seeds),
-            ..args.choice.clone()
-        };
-        planned(&args.what, &choice, &args.data_dir.data_dir)
-    };
-    let (scale, data) = (find_scale(&args.choice.scale)?, args.choice.data.as_deref());
-    let plan = |seeds| of_seeds(seeds).map(|(_, plan)| plan);
-    of_seeds(store.seeds_begun(&scale, data, plan).await?)
 }
 
 fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {

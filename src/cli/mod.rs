@@ -154,13 +154,7 @@ fn catalog() -> Catalog {
     methods::catalog()
 }
 
-/// The study of that name and the runs of it that were chosen.
-fn planned(name: &str, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<(Arc<Study>, Plan)> {
-    let plans = plans_of(&[name.to_owned()], choice, data_dir)?;
-    plans.into_iter().next().context("a study has a plan")
-}
-
-/// The same of several, each once.
+/// The studies that were chosen with their runs, each once.
 fn all_planned(named: &NamedStudies, choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
     if named.all {
         let papers = Study::built_in().into_iter().filter(Study::is_of_paper);
@@ -179,6 +173,11 @@ fn plans_of(names: &[String], choice: &StudyChoice, data_dir: &Path) -> anyhow::
     };
     let (library, scales) = (Library::new(data_dir), Scale::built_in());
     Ok(plan_studies(&library, &scales, &catalog, names, &choice.scale, &request)?)
+}
+
+fn find_study(library: &Library, name: &str) -> anyhow::Result<Arc<Study>> {
+    let unknown = || format!("study `{name}` is not known: it must be one of {}", library.names());
+    library.find(name).with_context(unknown)
 }
 
 fn find_scale(name: &str) -> anyhow::Result<Scale> {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{all_planned, print, runtime};
+use super::{all_planned, catalog, print, runtime};
+use crate::app::Workspace;
+use crate::app::studies::expected;
 use crate::experiment::forecast::Speed;
 use crate::experiment::{Past, Plan, Together};
 use crate::settings::PlanStudies;
-use crate::store::Store;
 
 /// Prints the plan.
 ///
@@ -28,8 +29,8 @@ async fn together(data_dir: &Path, scale: &str, plans: &[(String, Plan)]) -> any
         let past = Past::new(Vec::new(), Speed::kept(data_dir));
         return Ok(Together::of(plans, |_| false, &past));
     }
-    let store = Store::open(data_dir).await?;
-    Ok(store.together(plans, scale, Speed::kept(data_dir)).await?)
+    let workspace = Workspace::open(data_dir, catalog()).await?;
+    Ok(expected(&workspace, plans, scale).await?)
 }
 
 fn render(together: &Together) -> String {

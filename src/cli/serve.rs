@@ -9,12 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
 use super::{catalog, print, runtime, start_log, threads};
+use crate::app::Workspace;
 use crate::device;
-use crate::experiment::{Library, Scale};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::settings::{Serve, Workers};
 use crate::store::Store;
-use crate::web::{self, AppState, GuardConfig, Outlines};
+use crate::web::{self, AppState, GuardConfig};
 
 /// Serves until the process is told to stop; workers go on and are found again at the next start.
 ///
@@ -33,12 +33,8 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
         let (store, jobs) = start_jobs(&args.data.data_dir, &args.workers).await?;
         let guard = GuardConfig { listen: address, token };
         let state = AppState {
-            store,
+            workspace: Workspace::new(store, &args.data.data_dir, catalog()),
             jobs,
-            library: Library::new(&args.data.data_dir),
-            scales: Scale::built_in(),
-            catalog: catalog(),
-            outlines: Outlines::default(),
             guard,
         };
         print(&format!(

@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::serve::start_jobs;
 use super::{all_planned, print, runtime};
 use crate::app::launch::queue;
+use crate::app::studies::fill;
 use crate::experiment::forecast::distinct;
 use crate::experiment::{Plan, RunId, RunSpec, Table};
 use crate::jobs::Jobs;
@@ -39,7 +40,7 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
         };
         let mut tables = Vec::new();
         for (study, plan) in &plans {
-            tables.push(store.fill(study, plan).await?.table);
+            tables.push(fill(&store, study, plan).await?.table);
         }
         print(&match &tables[..] {
             [table] if args.json => serde_json::to_string_pretty(table)?,

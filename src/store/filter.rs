@@ -69,7 +69,36 @@ impl Default for RunFilter {
     }
 }
 
-/// The condition of a list of runs, as SQL takes it.
+/// Asks about the runs that a filter lets through: `ask` is the macro of the question, which gets the SQL before the condition
+/// and after it. The filter's values are ?1 to ?9; those of further arguments follow from ?10 on.
+macro_rules! filtered {
+    ($ask:ident: $before:tt, $after:tt; $given:expr $(, $argument:expr)* $(,)?) => {
+        $ask!(
+            $before
+                + r#"
+               where (?1 is null or run.state = ?1) and (?2 is null or run.method = ?2) and (?3 is null or run.stage = ?3)
+                 and (?4 is null or run.run_id in (select value from json_each(?4)))
+                 and (?5 is null or instr(lower(run.label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
+                 and (?6 is null or run.scale = ?6) and (?7 is null or run.data = ?7)
+                 and (?8 is null or (run.spec -> ?8) is ?9)
+               "#
+                + $after,
+            $given.state,
+            $given.method,
+            $given.stage,
+            $given.ids,
+            $given.text,
+            $given.scale,
+            $given.data,
+            $given.path,
+            $given.value
+            $(, $argument)*
+        )
+    };
+}
+pub(super) use filtered;
+
+/// The values of the condition, as SQL takes them.
 pub(super) struct Given<'a> {
     pub state: Option<&'static str>,
     pub method: Option<&'a str>,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use crate::experiment::RunId;
 use crate::run_dir::State;
 
-use super::filter::{Given, path_of};
+use sqlx::query;
+
+use super::filter::{Given, filtered, path_of};
 use super::{Error, Result, RunFilter, Store};
 
 /// What runs are grouped by.
@@ -57,7 +59,8 @@ impl Store {
         let given = Given::from(filter);
         let (column, path, lists) = by.asked()?;
         // SQLite puts the results of a group together: ten thousand rows would cost more on their way than to find.
-        let rows = sqlx::query!(
+        let rows = filtered!(
+            query:
             r#"select case ?10 when 'method' then method when 'stage' then stage when 'scale' then scale when 'data' then data
                                when 'state' then state when 'seed' then cast(seed as text) when 'list' then list.name
                                else spec -> ?11 end as "part?: String",
@@ -66,25 +69,9 @@ impl Store {
                from run left join summary on summary.run_id = run.run_id and summary.name = ?12 and state = 'finished'
                         left join (select list.key as name, member.value as run_id
                                    from json_each(?13) as list, json_each(list.value) as member) as list
-                        on list.run_id = run.run_id
-               where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
-                 and (?4 is null or run.run_id in (select value from json_each(?4)))
-                 and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
-                 and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)
-               group by 1, 2 order by 1, 2"#,
-            given.state,
-            given.method,
-            given.stage,
-            given.ids,
-            given.text,
-            given.scale,
-            given.data,
-            given.path,
-            given.value,
-            column,
-            path,
-            measure,
-            lists
+                        on list.run_id = run.run_id"#,
+            "group by 1, 2 order by 1, 2";
+            given, column, path, measure, lists
         )
         .fetch_all(&self.pool)
         .await?;

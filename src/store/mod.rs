@@ -6,17 +6,14 @@
 
 mod error;
 mod filter;
-mod grounds;
 mod groups;
 mod ingest;
-mod judged;
-mod past;
 mod progress;
 mod queue;
 mod results;
 mod runs;
+mod seeds;
 mod specs;
-mod study;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,14 +25,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
-pub use grounds::{Ground, most_seeds};
 pub use groups::{GroupBy, GroupPart};
 pub use ingest::{Mark, News};
-pub use judged::{Judged, Next};
 pub use progress::Progress;
 pub use results::{Attempt, ImageRow, Load, Point, Warning};
 pub use runs::Run;
-pub use study::{Filled, seeds_begun};
+pub use seeds::SeedRuns;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

@@ -1,5 +1,7 @@
 //! What runs measured: curves, results, images, warnings, attempts.
 
+use std::collections::HashMap;
+
 use crate::experiment::RunId;
 use crate::run_dir::{Matrix, State};
 
@@ -100,6 +102,21 @@ impl Store {
             .collect())
     }
 
+    /// The latest values of some of a run's curves, by name; of those that have a point.
+    pub async fn latest(&self, id: &RunId, names: &[&str]) -> Result<HashMap<String, f64>> {
+        let (id, names) = (id.as_str(), serde_json::json!(names).to_string());
+        let rows = sqlx::query!(
+            r#"select metric.name, metric.value
+               from json_each(?2) as wanted join metric on metric.run_id = ?1 and metric.name = wanted.value
+                and metric.step = (select max(step) from metric where run_id = ?1 and name = wanted.value)"#,
+            id,
+            names
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.name, number(row.value))).collect())
+    }
+
     /// The results of runs: run, name, value.
     pub async fn summaries(&self, ids: &[RunId]) -> Result<Vec<(RunId, String, f64)>> {
         let ids = serde_json::json!(ids).to_string();
@@ -194,17 +211,17 @@ impl Store {
             .collect()
     }
 
-    /// The load of the machine during a run, oldest first.
-    pub async fn load(&self, id: &RunId) -> Result<Vec<Load>> {
+    /// The load of the machine when a run measured it last.
+    pub async fn latest_load(&self, id: &RunId) -> Result<Option<Load>> {
         let id = id.as_str();
-        let rows = sqlx::query_as!(
+        let load = sqlx::query_as!(
             Load,
-            "select time, cpu_percent, memory_mib from load where run_id = ? order by seq",
+            "select time, cpu_percent, memory_mib from load where run_id = ? order by seq desc limit 1",
             id
         )
-        .fetch_all(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(rows)
+        Ok(load)
     }
 }
 

@@ -1,24 +1,29 @@
 //! Runs: what pages list, filter and open.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, query_scalar};
 
+use crate::experiment::forecast::PastRun;
 use crate::experiment::{RunId, RunSpec, Stage};
-use crate::run_dir::{History, State};
+use crate::run_dir::{self, History, State};
 
-use super::filter::Given;
+use super::filter::{Given, filtered};
 use super::{Error, Progress, Result, RunFilter, Store};
 
-/// Selects runs with what their parents say about them; takes the rest of the query and its arguments.
+/// Runs of which durations are read, at most.
+const MOST_DURATIONS: i64 = 2000;
+
+/// Selects runs with what their parents say about them; takes the rest of the query, in pieces, and its arguments.
 macro_rules! select_runs {
-    ($rest:tt $(, $argument:expr)* $(,)?) => {
+    ($rest:tt $(+ $more:tt)* $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             RunRow,
             r#"select run.spec, run.state, run.attempt, run.priority, run.reason, run.device, run.created, run.started, run.ended,
                       run.queued, run.phase, run.step, run.steps, run.images_per_second, run.eta_seconds, run.checkpoint_step,
                       parent.label as "parent_label?", parent.state as "parent_state?"
-               from run left join run as parent on parent.run_id = run.parent_id "# + $rest
+               from run left join run as parent on parent.run_id = run.parent_id "# + $rest $(+ $more)*
             $(, $argument)*
         )
     };
@@ -76,7 +81,17 @@ impl Run {
         self.attempt > 0
     }
 
-    /// Share done in percent, while that is known.
+    /// Seconds from the first start to the end, or to now.
+    pub fn seconds(&self) -> Option<f64> {
+        let end = if self.state == State::Running {
+            Some(run_dir::now())
+        } else {
+            self.ended
+        };
+        Some((end? - self.started?).max(0.0))
+    }
+
+    /// Percent done, while that is known.
     pub fn percent(&self) -> Option<u64> {
         let Progress { step, steps, .. } = self.progress;
         (steps > 0).then(|| (step.min(steps) * 100) / steps)
@@ -110,39 +125,24 @@ impl Store {
         );
         // States and stages are sorted by the place of their names in the lists, not by the alphabet. Rows are large, so
         // only those of the page are read whole.
-        let rows = select_runs!(
+        let rows = filtered!(
+            select_runs:
             r#"join (
-                   select run_id as chosen_id, queued as chosen_queued, case ?6
+                   select run_id as chosen_id, queued as chosen_queued, case ?10
                        when 'label' then lower(label)
                        when 'state' then instr('running queued finished failed cancelled', state)
                        when 'stage' then instr('pretrain finetune probe probe_cached psnr cka compare', stage)
                        when 'method' then method
                        when 'duration' then coalesce(ended, unixepoch('subsec')) - started
                        else created end as sort_key
-                   from run
-                   where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
-                     and (?4 is null or run_id in (select value from json_each(?4)))
-                     and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
-                     and (?10 is null or scale = ?10) and (?11 is null or data = ?11) and (?12 is null or (spec -> ?12) is ?13)
-                   order by case when ?7 then null else sort_key end, sort_key desc,
-                            case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id
-                   limit ?8 offset ?9
+                   from run"#,
+            r#"order by case when ?11 then null else sort_key end, sort_key desc,
+                            case when ?11 then null else chosen_queued end, chosen_queued desc, chosen_id
+                   limit ?12 offset ?13
                ) on chosen_id = run.run_id
-               order by case when ?7 then null else sort_key end, sort_key desc,
-                        case when ?7 then null else chosen_queued end, chosen_queued desc, chosen_id"#,
-            given.state,
-            given.method,
-            given.stage,
-            given.ids,
-            given.text,
-            sort,
-            descending,
-            limit,
-            offset,
-            given.scale,
-            given.data,
-            given.path,
-            given.value
+               order by case when ?11 then null else sort_key end, sort_key desc,
+                        case when ?11 then null else chosen_queued end, chosen_queued desc, chosen_id"#;
+            given, sort, descending, limit, offset
         )
         .fetch_all(&self.pool)
         .await?;
@@ -152,24 +152,9 @@ impl Store {
     /// How many runs a filter lets through, whatever its limit and offset.
     pub async fn count(&self, filter: &RunFilter) -> Result<u64> {
         let given = Given::from(filter);
-        let count = sqlx::query_scalar!(
-            "select count(*) from run
-             where (?1 is null or state = ?1) and (?2 is null or method = ?2) and (?3 is null or stage = ?3)
-               and (?4 is null or run_id in (select value from json_each(?4)))
-               and (?5 is null or instr(lower(label), lower(?5)) > 0 or instr(run_id, lower(?5)) = 1)
-               and (?6 is null or scale = ?6) and (?7 is null or data = ?7) and (?8 is null or (spec -> ?8) is ?9)",
-            given.state,
-            given.method,
-            given.stage,
-            given.ids,
-            given.text,
-            given.scale,
-            given.data,
-            given.path,
-            given.value
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let count = filtered!(query_scalar: "select count(*) from run", ""; given)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(count as u64)
     }
 
@@ -191,6 +176,36 @@ impl Store {
         rows.into_iter().map(|row| self.read(row)).collect()
     }
 
+    /// Where those of the runs stand that were ever queued.
+    pub async fn states(&self, ids: &[RunId]) -> Result<HashMap<RunId, State>> {
+        let ids = serde_json::json!(ids).to_string();
+        let rows = sqlx::query!(
+            "select run_id, state from run where run_id in (select value from json_each(?))",
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |id: String, state: String| Ok::<_, String>((id.parse()?, state.parse()?));
+        rows.into_iter()
+            .map(|row| read(row.run_id, row.state).map_err(Error::Broken))
+            .collect()
+    }
+
+    /// How many of the runs that start from this one, or from one of those in turn, were ever begun.
+    pub async fn begun_descendants(&self, id: &RunId) -> Result<u64> {
+        let id = id.as_str();
+        let count = sqlx::query_scalar!(
+            r#"with recursive made (id) as (
+                   select run_id from run where parent_id = ?
+                   union select run_id from run join made on parent_id = id)
+               select count(*) as "count!: i64" from made join run on run.run_id = made.id where run.attempt > 0"#,
+            id
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count as u64)
+    }
+
     /// The runs that start from this one, and those that start from them in turn, each behind the one it starts from.
     pub async fn made_from(&self, id: &RunId) -> Result<Vec<Run>> {
         let id = id.as_str();
@@ -205,6 +220,28 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(|row| self.read(row)).collect()
+    }
+
+    /// How long the newest runs of a scale took that were finished in one go, the newest first.
+    pub async fn durations(&self, scale: &str) -> Result<Vec<PastRun>> {
+        let rows = sqlx::query!(
+            r#"select run.spec, attempt.ended - attempt.started as "seconds!: f64"
+               from run join attempt on attempt.run_id = run.run_id and attempt.attempt = run.attempt
+               where run.scale = ? and run.state = 'finished' and attempt.outcome = 'finished'
+                 and attempt.resumed_step is null and attempt.ended is not null
+               order by attempt.ended desc limit ?"#,
+            scale,
+            MOST_DURATIONS
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let took = rows.into_iter().map(|row| {
+            Ok(PastRun {
+                run: self.specs.read(row.spec)?,
+                seconds: row.seconds,
+            })
+        });
+        took.collect()
     }
 
     /// The waiting runs in the order they will be started; those that wait for a parent in vain come last.

@@ -5,15 +5,13 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::launch;
+use crate::app::runs::{PAGE_SIZE, RunList, RunRecord, RunsQuery, list, record};
+use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
 use crate::experiment::Study;
 use crate::store::Run;
 use crate::web::App;
 use crate::web::error::{Error, Failure};
 use crate::web::fields::{InPath, InQuery};
-use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
-use crate::web::runs::view::RunView;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::tabs::with_seeds;
 
 type Answer = Result<Json<Value>, Failure>;
 
@@ -36,22 +34,24 @@ pub async fn methods(State(app): App) -> Json<Value> {
 /// A study's table, its runs and their states.
 pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let study = app.study(path.text("name")?)?;
-    let plan = with_seeds(&app, &study, Choice::read(&query)).await?.outline(&app, &study)?;
-    let filled = app.store.fill(&study, &plan).await?;
-    let runs = plan.runs.iter().map(|spec| {
-        let run = filled.runs.get(&spec.id);
+    let choice = with_seeds(&app, &study, Choice::read(&query)).await?;
+    let sheet = sheet(&app, &study, &choice, &TableOptions::default()).await??;
+    let runs = sheet.plan.runs.iter().map(|spec| {
+        let run = sheet.own.runs.get(&spec.id);
         json!({ "id": spec.id, "label": spec.label, "stage": spec.stage, "state": run.map_or("not queued", |run| run.state.name()) })
     });
     Ok(Json(
-        json!({ "study": study.as_ref(), "table": filled.table, "runs": runs.collect::<Vec<_>>() }),
+        json!({ "study": study.as_ref(), "table": sheet.whole, "runs": runs.collect::<Vec<_>>() }),
     ))
 }
 
 /// A page of runs.
 pub async fn runs(State(app): App, InQuery(query): InQuery) -> Answer {
-    let query = RunsQuery::read(&query)?;
-    let filter = query.filter(&app).await?;
-    let (runs, total) = (app.store.runs(&filter).await?, app.store.count(&filter).await?);
+    let query = RunsQuery {
+        group: String::new(),
+        ..RunsQuery::read(&query)?
+    };
+    let RunList { runs, total, .. } = list(&app, &query).await?;
     let runs: Vec<Value> = runs.iter().map(run_json).collect();
     Ok(Json(
         json!({ "runs": runs, "total": total, "page": query.page, "page_size": PAGE_SIZE }),
@@ -60,30 +60,28 @@ pub async fn runs(State(app): App, InQuery(query): InQuery) -> Answer {
 
 /// One run with its settings, results, attempts and warnings.
 pub async fn run(State(app): App, path: InPath) -> Answer {
-    let id = path.run()?;
-    let run = app
-        .store
-        .run(&id)
-        .await?
-        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
-    let children: Vec<String> = app.store.children(&id).await?.iter().map(|child| child.id.to_string()).collect();
-    let results = app.store.summaries(std::slice::from_ref(&id)).await?;
-    let results: serde_json::Map<String, Value> = results.into_iter().map(|(_, name, value)| (name, json!(value))).collect();
-    let attempts = app.store.attempts(&id).await?.into_iter().map(|a| {
+    let RunRecord {
+        run,
+        children,
+        results,
+        curves,
+        images,
+        warnings,
+        attempts,
+    } = record(&app, &path.run()?).await?;
+    let children: Vec<&str> = children.iter().map(|child| child.id.as_str()).collect();
+    let results: serde_json::Map<String, Value> = results.into_iter().map(|(name, value)| (name, json!(value))).collect();
+    let attempts = attempts.into_iter().map(|a| {
         json!({ "attempt": a.attempt, "host": a.host, "pid": a.pid, "device": a.device, "threads": a.threads, "resumed_step": a.resumed_step,
             "started": a.started, "ended": a.ended, "outcome": a.outcome, "reason": a.reason })
     });
-    let warnings = app
-        .store
-        .warnings(&id)
-        .await?
-        .into_iter()
-        .map(|w| json!({ "time": w.time, "message": w.message }));
-    let images = app.store.images(&id).await?.into_iter();
-    let images = images.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{id}/images/{}/{}.png", p.step, p.name) }));
+    let warnings = warnings.into_iter().map(|w| json!({ "time": w.time, "message": w.message }));
+    let images = images.into_iter();
+    let images =
+        images.map(|p| json!({ "name": p.name, "step": p.step, "href": format!("/runs/{}/images/{}/{}.png", run.id, p.step, p.name) }));
     Ok(Json(json!({
         "run": run_json(&run), "spec": *run.spec, "results": results, "children": children,
-        "metrics": app.store.metric_names(&id).await?, "attempts": attempts.collect::<Vec<_>>(),
+        "metrics": curves, "attempts": attempts.collect::<Vec<_>>(),
         "warnings": warnings.collect::<Vec<_>>(), "images": images.collect::<Vec<_>>(),
     })))
 }
@@ -91,10 +89,7 @@ pub async fn run(State(app): App, path: InPath) -> Answer {
 /// One curve: `name=train/loss`.
 pub async fn metrics(State(app): App, path: InPath, InQuery(query): InQuery) -> Answer {
     let id = path.run()?;
-    app.store
-        .run(&id)
-        .await?
-        .ok_or_else(|| Error::NotFound(format!("there is no run {id}")))?;
+    app.run(&id).await?;
     let name = query
         .get("name")
         .ok_or_else(|| Error::BadRequest("name: say which curve, such as ?name=train/loss".to_owned()))?;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::app;
 use crate::app::launch::LaunchError;
 use crate::experiment::Invalid;
 use crate::web::page::{Layout, Page};
@@ -70,6 +71,18 @@ impl Error {
     fn log(&self) {
         if let Error::Internal(fault) = self {
             tracing::error!("request failed: {fault:#}");
+        }
+    }
+}
+
+impl From<app::Error> for Error {
+    fn from(error: app::Error) -> Self {
+        match error {
+            app::Error::Missing(sentence) => Error::NotFound(sentence),
+            app::Error::Unreadable(sentence) => Error::BadRequest(sentence),
+            app::Error::Invalid(invalid) => Error::Invalid(invalid),
+            app::Error::Store(fault) => fault.into(),
+            fault @ app::Error::File { .. } => Error::Internal(fault.into()),
         }
     }
 }

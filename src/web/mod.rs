@@ -29,5 +29,4 @@ use state::App;
 pub use guard::GuardConfig;
 pub use routes::router;
 pub use state::AppState;
-pub use studies::index::Outlines;
 pub use studies::report::report;

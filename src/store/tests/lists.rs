@@ -132,9 +132,9 @@ async fn the_queue_says_what_waits_in_vain() {
 }
 
 #[tokio::test]
-async fn what_runs_were_made_on_is_known_with_its_seeds() {
+async fn the_seeds_of_runs_are_known_and_how_many_are_finished() {
     let shelf = shelf().await;
-    assert!(shelf.store.grounds().await.unwrap().is_empty());
+    assert!(shelf.store.seeds().await.unwrap().is_empty());
     for (seed, kinds) in [
         (0, vec![queued(0), started(1), FINISHED]),
         (1, vec![queued(0), started(1), FINISHED]),
@@ -142,14 +142,22 @@ async fn what_runs_were_made_on_is_known_with_its_seeds() {
     ] {
         shelf.put_at(&spec(Stage::Pretrain, seed, None), 10, kinds).await;
     }
-    let [ground] = &shelf.store.grounds().await.unwrap()[..] else {
-        panic!("one scale and one source")
-    };
-    assert_eq!(
-        (ground.data.as_str(), &ground.seeds[..], ground.finished),
-        ("builtin", &[0, 1, 3][..], 2)
-    );
-    assert_eq!(ground.begun(), 2, "seed 2 is a gap");
-    assert_eq!(shelf.store.most_seeds("", "builtin").await.unwrap(), 2);
-    assert_eq!(shelf.store.most_seeds("", "elsewhere").await.unwrap(), 1);
+    let seeds = shelf.store.seeds().await.unwrap();
+    let seeds: Vec<_> = seeds.iter().map(|row| (row.data.as_str(), row.seed, row.finished)).collect();
+    assert_eq!(seeds, [("builtin", 0, 1), ("builtin", 1, 1), ("builtin", 3, 0)]);
+}
+
+#[tokio::test]
+async fn descendants_are_counted_once_they_were_begun() {
+    let shelf = shelf().await;
+    let parent = spec(Stage::Pretrain, 0, None);
+    let child = spec(Stage::Finetune, 0, Some(&parent));
+    let (grandchild, waiting) = (spec(Stage::Probe, 0, Some(&child)), spec(Stage::Cka, 0, Some(&parent)));
+    shelf.put_at(&parent, 1, vec![queued(0), started(1), FINISHED]).await;
+    shelf.put_at(&child, 2, vec![queued(0), started(1), FINISHED]).await;
+    shelf.put_at(&grandchild, 3, vec![queued(0), started(1)]).await;
+    shelf.put_at(&waiting, 4, vec![queued(0)]).await;
+    assert_eq!(shelf.store.begun_descendants(&parent.id).await.unwrap(), 2);
+    assert_eq!(shelf.store.made_from(&parent.id).await.unwrap().len(), 3);
+    assert_eq!(shelf.store.begun_descendants(&grandchild.id).await.unwrap(), 0);
 }

@@ -2,7 +2,7 @@
 
 mod lists;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Row, Sqlite};
 
@@ -241,7 +241,8 @@ async fn results_images_warnings_and_load_are_kept() {
     );
     assert_eq!(shelf.store.images(&run.id).await.unwrap()[0].file, "r-2.png");
     assert_eq!(shelf.store.warnings(&run.id).await.unwrap()[0].message, "a broken image");
-    assert_eq!(shelf.store.load(&run.id).await.unwrap().len(), 1);
+    let load = shelf.store.latest_load(&run.id).await.unwrap().unwrap();
+    assert_eq!((load.cpu_percent, load.memory_mib), (50.0, 80.0), "what is no number is not kept");
 }
 
 #[tokio::test]
@@ -259,6 +260,8 @@ async fn curves_come_back_bit_for_bit_also_where_they_are_no_numbers() {
         values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
     );
     assert_eq!(shelf.store.metric_names(&run.id).await.unwrap(), ["train/loss"]);
+    let latest = shelf.store.latest(&run.id, &["train/loss", "val/loss"]).await.unwrap();
+    assert_eq!(latest, HashMap::from([("train/loss".to_owned(), f64::MIN_POSITIVE)]));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::app::studies::{Choice, runs_of};
 use crate::experiment::{RunId, Scale, Stage, Study};
 use crate::run_dir::State as RunState;
 use crate::store::{Run, RunFilter};
@@ -17,7 +18,6 @@ use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::selection::groups;
 use crate::web::runs::view::RunView;
-use crate::web::studies::choice::Choice;
 use crate::web::{App, AppState};
 
 /// Runs offered, newest first.
@@ -130,17 +130,14 @@ fn tokens_of(run: &Run) -> Option<String> {
 /// that have not finished.
 async fn runs_of_study(app: &AppState, name: &str, query: &Fields, offered: &[Run], notice: &mut Option<String>) -> Result<Vec<Vec<Run>>> {
     let study = app.study(name)?;
-    let mut choice = Choice::read(query);
-    if choice.scale.is_empty() {
-        choice.scale = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
-    }
+    let mut choice = Choice::read_or(query, app.smallest_scale());
     if choice.seeds.is_empty() {
         let same = |run: &&Run| run.scale == choice.scale && (choice.data.is_empty() || run.data == choice.data);
         let last = offered.iter().filter(same).map(|run| run.seed).max();
         choice.seeds = last.map(|seed| (seed + 1).to_string()).unwrap_or_default();
     }
     let plan = choice.plan(app, &study)?;
-    let known = app.store.runs_of(&plan).await?;
+    let known = runs_of(&app.store, &plan).await?;
     let mut wanted: Vec<Vec<RunId>> = Vec::new();
     for row in &study.rows {
         for column in study.columns.iter().filter(|column| column.stage == Stage::Cka) {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
+use crate::app::runs::titles;
 use crate::charts::{ColorScale, HeatCell, Heatmap, LineChart, PALETTE, Series, Theme, grid};
 use crate::experiment::RunId;
 use crate::experiment::measure::CKA_MATRIX;
@@ -12,7 +13,7 @@ use crate::web::charts::curves::{ChartView, INLINE, theme_of, without_style};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
 use crate::web::file::{File, Kind};
-use crate::web::runs::selection::{groups, titles};
+use crate::web::runs::selection::groups;
 use crate::web::{App, AppState};
 
 /// Most runs beside each other.

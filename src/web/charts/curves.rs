@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::app::runs::titles;
 use crate::charts::{LineChart, Series, Theme, color_of};
 use crate::experiment::measure::{self, SECONDS, TRAIN_LOSS, TRAIN_LR, Unit};
 use crate::run_dir::State as RunState;
@@ -9,7 +10,7 @@ use crate::store::{Point, Run};
 use crate::web::error::{Error, Result};
 use crate::web::fields::{Fields, InQuery, query_of};
 use crate::web::file::{Cache, File, Kind};
-use crate::web::runs::selection::{named, titles};
+use crate::web::runs::selection::named;
 use crate::web::{App, AppState};
 
 /// Most runs in one chart; more cannot be told apart.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::app::runs::titles;
 use crate::charts::{LineChart, Series, Theme, color_of};
 use crate::experiment::measure::{PSNR_MATRICES, PSNR_VISIBLE_MEAN, PSNR_ZERO, Unit, VAL_PSNR};
 use crate::experiment::{RunId, Stage};
@@ -15,7 +16,7 @@ use crate::web::fields::{Fields, InQuery, query_of};
 use crate::web::file::{File, Kind};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
-use crate::web::runs::selection::{named, titles};
+use crate::web::runs::selection::named;
 use crate::web::runs::view::RunView;
 use crate::web::{App, AppState};
 
@@ -193,7 +194,7 @@ async fn charts(app: &AppState, scored: &[Scored], measure: &str) -> Result<Vec<
     }
     let mut trained = Vec::new();
     for run in parents {
-        if !app.store.metrics(&run.id, VAL_PSNR.name).await?.is_empty() {
+        if !app.store.latest(&run.id, &[VAL_PSNR.name]).await?.is_empty() {
             trained.push(run);
         }
     }

@@ -1,5 +1,6 @@
 //! The launch form: a draft with everything a person must know to fill it in.
 
+use crate::app::runs::usual;
 use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
 use crate::store::{Run, RunFilter};
 use crate::web::AppState;
@@ -7,7 +8,6 @@ use crate::web::error::{Error, Result};
 use crate::web::filters;
 use crate::web::launch::draft::{Draft, Faults, value_at};
 use crate::web::page::Layout;
-use crate::web::runs::settings::usual;
 
 /// Pretraining runs offered as parents, newest first.
 const PARENTS: u64 = 200;
@@ -198,7 +198,7 @@ fn field(draft: &Draft, defaults: &RunSpec, faults: &Faults, section: &str, sett
 /// Where a default comes from: the section, the protocol and the recipe say so; what differs from all of
 /// them is the scale's, or the parent's where it is of the same dataset.
 fn source_of(app: &AppState, defaults: &RunSpec, parent: Option<&Run>, section: &str, setting: &Setting) -> String {
-    let said = usual(app, defaults, section, setting.key).unwrap_or_else(|| setting.default.into());
+    let said = usual(&app.catalog, defaults, section, setting.key).unwrap_or_else(|| setting.default.into());
     let said = setting.kind.accept(&said).unwrap_or(said);
     let source = defaults.value("data", "source").map(ToString::to_string);
     if defaults.value(section, setting.key) == Some(&said) {

@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use crate::experiment::measure::{self, SECONDS};
-use crate::experiment::{RunId, Stage, Values};
+use crate::app::runs::{CompareLine, different_settings, results_of};
+use crate::experiment::Stage;
+use crate::experiment::measure::SECONDS;
 use crate::store::Run;
+use crate::web::App;
 use crate::web::charts::curves::{ChartView, Look, chart, runs_of};
 use crate::web::error::Result;
 use crate::web::fields::{InQuery, query_of};
 use crate::web::filters::measure_text;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
-use crate::web::{App, AppState};
 
 #[derive(askama::Template)]
 #[template(path = "runs/compare.html")]
@@ -48,7 +49,8 @@ pub async fn compare(State(app): App, InQuery(query): InQuery) -> Result<impl In
     for metric in metrics {
         charts.push(chart(&app, &runs, &[metric], &look).await?);
     }
-    let (results, settings) = (results(&app, &runs).await?, settings(&app, &runs));
+    let results = lines(results_of(&app.store, &runs).await?, measure_text);
+    let settings = lines(different_settings(&app.catalog, &runs), |text| text);
     Ok(Page(ComparePage {
         layout: Layout::new("runs", &app),
         likeness: likeness(&runs),
@@ -77,33 +79,10 @@ fn likeness(runs: &[Run]) -> Option<String> {
     })
 }
 
-async fn results(app: &AppState, runs: &[Run]) -> Result<Vec<Line>> {
-    let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
-    let found = app.store.summaries(&ids).await?;
-    let names: BTreeSet<&String> = found.iter().map(|(_, name, _)| name).collect();
-    let value = |id: &RunId, name: &String| found.iter().find(|(run, n, _)| run == id && n == name).map(|(.., value)| *value);
-    let line = |name: &String| Line {
-        name: measure::heading(name),
-        values: ids.iter().map(|id| value(id, name).map(measure_text).unwrap_or_default()).collect(),
+fn lines<T>(lines: Vec<CompareLine<T>>, text: impl Fn(T) -> String) -> Vec<Line> {
+    let line = |line: CompareLine<T>| Line {
+        name: line.name,
+        values: line.values.into_iter().map(|value| value.map(&text).unwrap_or_default()).collect(),
     };
-    Ok(names.into_iter().map(line).collect())
-}
-
-/// The settings in which at least two of the runs differ.
-fn settings(app: &AppState, runs: &[Run]) -> Vec<Line> {
-    let completed = |run: &Run| run.spec.completed(&app.catalog.sections_of(run.spec.stage, &run.spec.method));
-    let runs: Vec<Values> = runs.iter().map(completed).collect();
-    let places: BTreeSet<(&str, &str)> = runs
-        .iter()
-        .flatten()
-        .flat_map(|(section, keys)| keys.keys().map(move |key| (section.as_str(), key.as_str())))
-        .collect();
-    let value = |run: &Values, section: &str, key: &str| run.get(section)?.get(key).map(ToString::to_string);
-    let lines = places.into_iter().map(|(section, key)| Line {
-        name: format!("{section}.{key}"),
-        values: runs.iter().map(|run| value(run, section, key).unwrap_or_default()).collect(),
-    });
-    lines
-        .filter(|line| line.values.iter().any(|value| *value != line.values[0]))
-        .collect()
+    lines.into_iter().map(line).collect()
 }

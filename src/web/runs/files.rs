@@ -1,15 +1,13 @@
 //! Files of a run: log, record, model, list of images, images. A request names a run by its id and an image by name and
 //! step; the file names come from the run directory's own layout and the store, never from the request.
 
-use std::io::SeekFrom;
 use std::path::{Component, Path};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use futures::stream;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::AsyncReadExt;
 
-use crate::experiment::RunId;
 use crate::run_dir::{RunDir, State as RunState};
 use crate::web::error::{Error, Result};
 use crate::web::fields::InPath;
@@ -64,36 +62,6 @@ pub async fn image(State(app): App, path: InPath) -> Result<File> {
     Ok(sent(Kind::Png, &path, "the image's file is gone").await?.cached(cache))
 }
 
-/// The last `bytes` of a run's log as text, from the start of a line; empty if there is none.
-pub async fn log_tail(app: &AppState, id: &RunId, bytes: u64) -> Result<String> {
-    let mut file = match tokio::fs::File::open(RunDir::of(app.jobs.data_dir(), id).log_file()).await {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
-        Err(e) => return Err(e.into()),
-    };
-    let from = file.metadata().await?.len().saturating_sub(bytes);
-    file.seek(SeekFrom::Start(from)).await?;
-    let mut tail = Vec::new();
-    file.take(bytes).read_to_end(&mut tail).await?;
-    let text = String::from_utf8_lossy(&tail);
-    let whole_lines = if from > 0 {
-        text.split_once('\n').map_or("", |(_, rest)| rest)
-    } else {
-        &text
-    };
-    Ok(readable(whole_lines))
-}
-
-/// Without the control characters that a terminal would act on; a progress bar's rewritten line keeps its
-/// last text.
-fn readable(text: &str) -> String {
-    let lines = text.lines().map(|line| {
-        let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
-        last.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>()
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// The directory of the run that the path names, if the store knows the run.
 async fn dir_of(app: &AppState, path: &InPath) -> Result<RunDir> {
     let id = path.run()?;
@@ -119,17 +87,4 @@ async fn sent(kind: Kind, path: &Path, missing: &str) -> Result<File> {
     });
     // A log may grow meanwhile; only what was there is sent, so the length holds.
     Ok(File::new(kind, Body::from_stream(pieces)).of_length(length))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::web::runs::files::readable;
-
-    #[test]
-    fn a_log_shows_no_control_characters_and_only_the_last_of_a_rewritten_line() {
-        assert_eq!(
-            readable("10 %\r20 %\r30 %\r\n\u{1b}[31mred\u{1b}[0m\u{0}\tend"),
-            "30 %\n[31mred[0m\tend"
-        );
-    }
 }

@@ -1,23 +1,20 @@
 //! `/runs`: every run, filtered, sorted, a hundred at a time, or by what they have in common.
 
-use std::collections::BTreeSet;
-
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::app::runs::{Group, ListChoices, PAGE_SIZE, RunList, RunsQuery, list, list_choices};
 use crate::experiment::{MethodInfo, Stage, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
+use crate::web::App;
 use crate::web::error::Result;
 use crate::web::fields::InQuery;
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
-use crate::web::runs::groups::{Group, groups};
-use crate::web::runs::query::{PAGE_SIZE, RunsQuery};
 use crate::web::runs::view::RunView;
-use crate::web::{App, AppState};
 
 #[derive(askama::Template)]
 #[template(path = "runs/list.html")]
@@ -107,39 +104,25 @@ impl RunsPage<'_> {
 /// The page.
 pub async fn runs(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse> {
     let query = RunsQuery::read(&query)?;
-    let filter = query.filter(&app).await?;
-    let is_grouped = !query.group.is_empty();
-    let mut used = app.store.grounds().await?;
-    let scales = app
-        .scales
-        .iter()
-        .map(|scale| scale.name.clone())
-        .filter(|name| used.iter().any(|ground| ground.scale == *name));
-    let scales = scales.collect();
-    used.sort_by(|a, b| a.data.cmp(&b.data));
-    used.dedup_by(|a, b| a.data == b.data);
+    let RunList { runs, total, groups } = list(&app, &query).await?;
+    let ListChoices { scales, sources, settings } = list_choices(&app).await?;
     let page = RunsPage {
         layout: Layout::new("runs", &app),
-        runs: if is_grouped { Vec::new() } else { app.store.runs(&filter).await? },
-        total: app.store.count(&filter).await?,
+        runs,
+        total,
         counts: app.store.counts().await?,
         scales,
-        sources: used.into_iter().map(|ground| ground.data).collect(),
-        settings: settings(&app),
-        groups: if is_grouped { Some(groups(&app, &query).await?) } else { None },
-        measures: if is_grouped { app.store.measures().await? } else { Vec::new() },
+        sources,
+        settings,
+        measures: if groups.is_some() {
+            app.store.measures().await?
+        } else {
+            Vec::new()
+        },
+        groups,
         query,
         methods: &app.catalog.methods,
         studies: app.library.all(),
     };
     Ok(Page(page).into_response())
-}
-
-/// Every setting of any run as `section.key`, in alphabetical order.
-fn settings(app: &AppState) -> Vec<String> {
-    let methods = app.catalog.methods.iter();
-    let sections = methods.flat_map(|method| Stage::ALL.into_iter().flat_map(|stage| app.catalog.sections_of(stage, method.name)));
-    let names = sections.flat_map(|section| section.settings.iter().map(move |setting| (section.name, setting.key)));
-    let names: BTreeSet<(&str, &str)> = names.collect();
-    names.into_iter().map(|(section, key)| format!("{section}.{key}")).collect()
 }

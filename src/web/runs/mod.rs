@@ -11,6 +11,4 @@ pub(super) mod query;
 pub(super) mod queue;
 pub(super) mod run;
 pub(super) mod selection;
-pub(super) mod settings;
-pub(super) mod tables;
 pub(super) mod view;

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use crate::run_dir::State as RunState;
-use crate::store::{Run, RunFilter};
+use crate::app::runs::{self, Queue};
+use crate::store::Run;
 use crate::web::App;
 use crate::web::error::Result;
 use crate::web::filters;
@@ -28,28 +28,12 @@ struct QueuePage {
 
 /// The page.
 pub async fn queue(State(app): App) -> Result<impl IntoResponse> {
-    let running = RunFilter {
-        state: Some(RunState::Running),
-        ..RunFilter::default()
-    };
-    let mut elsewhere = app.store.runs(&running).await?;
-    let mut devices = Vec::new();
-    for slot in app.jobs.devices() {
-        let run = match &slot.run {
-            Some(id) => app.store.run(id).await?,
-            None => None,
-        };
-        elsewhere.retain(|other| slot.run.as_ref() != Some(&other.id));
-        devices.push((slot.device, run));
-    }
-    let on_device = |run: &Run| devices.iter().any(|(_, busy)| busy.as_ref().is_some_and(|busy| busy.id == run.id));
-    let mut waiting = app.store.queue().await?;
-    waiting.retain(|run| !on_device(run));
-    let more = waiting.len().saturating_sub(SHOWN) as u64;
-    waiting.truncate(SHOWN);
-    for run in &mut waiting {
-        run.reason = run.reason.take().or_else(|| app.jobs.obstacle(&run.id));
-    }
+    let Queue {
+        devices,
+        elsewhere,
+        waiting,
+        more,
+    } = runs::queue(&app, &app.jobs, SHOWN).await?;
     Ok(Page(QueuePage {
         layout: Layout::new("queue", &app),
         devices,

@@ -41,24 +41,3 @@ pub async fn groups(app: &AppState, query: &Fields, most: usize) -> Result<Vec<V
     }
     Ok(groups)
 }
-
-/// The labels of runs, without what they all have in common.
-pub fn titles<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<String> {
-    let runs: Vec<&Run> = runs.into_iter().collect();
-    let common = |part: fn(&Run) -> String| {
-        runs.first()
-            .map(|run| part(run))
-            .filter(|first| runs.iter().all(|run| part(run) == *first))
-    };
-    let parts: [fn(&Run) -> String; 3] = [
-        |run| run.stage.name().to_owned(),
-        |run| run.scale.clone(),
-        |run| format!("seed {}", run.seed),
-    ];
-    let dropped: Vec<String> = parts.into_iter().filter_map(common).collect();
-    let title = |run: &&Run| {
-        let kept = run.label.split(" · ").filter(|part| !dropped.iter().any(|common| common == part));
-        kept.collect::<Vec<_>>().join(" · ")
-    };
-    runs.iter().map(title).collect()
-}

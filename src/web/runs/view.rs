@@ -1,6 +1,6 @@
 //! A run in words that several pages use.
 
-use crate::run_dir::{self, State};
+use crate::run_dir::State;
 use crate::store::Run;
 
 /// What templates ask of a run.
@@ -9,8 +9,6 @@ pub trait RunView {
     fn href(&self) -> String;
     /// When it was queued first, in seconds since 1970.
     fn created_at(&self) -> f64;
-    /// Seconds from the first start to the end, or to now.
-    fn seconds(&self) -> Option<f64>;
     /// The class that colors the state.
     fn state_class(&self) -> &'static str;
     /// Whether it can be stopped.
@@ -28,15 +26,6 @@ impl RunView for Run {
 
     fn created_at(&self) -> f64 {
         self.created as f64
-    }
-
-    fn seconds(&self) -> Option<f64> {
-        let end = if self.state == State::Running {
-            Some(run_dir::now())
-        } else {
-            self.ended
-        };
-        Some((end? - self.started?).max(0.0))
     }
 
     fn state_class(&self) -> &'static str {

@@ -1,71 +1,33 @@
-//! What a person chooses of a study: the scale, the images, the number of seeds.
+//! Reading a choice and the options of a table from an address or a form, and writing them into links.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, check_source};
-use crate::experiment::{Invalid, Plan, Request, RunId, Scale, Study, plan};
-use crate::jobs::Submitted;
-use crate::run_dir::State;
-use crate::store::Run;
-use crate::web::AppState;
+use crate::app::studies::{Choice, TableOptions};
+use crate::experiment::{Arrangement, Study};
 use crate::web::fields::{Fields, query_of};
-
-/// The choice as it was typed, so that a form can show it again.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Choice {
-    /// What is wrong with it.
-    pub fault: Option<Invalid>,
-    /// Name of a scale.
-    pub scale: String,
-    /// Data source; empty is the scale's own.
-    pub data: String,
-    /// Number of seeds; empty is the scale's own.
-    pub seeds: String,
-}
 
 impl Choice {
     /// Reads the fields `scale`, `data` and `seeds`.
-    pub fn read(fields: &Fields) -> Choice {
+    pub(in crate::web) fn read(fields: &Fields) -> Choice {
         let field = |name: &str| fields.get(name).unwrap_or_default().to_owned();
         Choice {
-            fault: None,
             scale: field("scale"),
             data: field("data"),
             seeds: field("seeds"),
+            ..Choice::default()
         }
     }
 
-    /// The fault at that field.
-    pub fn fault_at(&self, place: &str) -> Option<&str> {
-        self.fault
-            .as_ref()
-            .filter(|fault| fault.place == place)
-            .map(|fault| fault.message.as_str())
-    }
-
-    /// The fault, if it is at none of the three fields.
-    pub fn other_fault(&self) -> Option<&Invalid> {
-        self.fault
-            .as_ref()
-            .filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
-    }
-
-    /// Scale and images in a word or two.
-    pub fn title(&self) -> String {
-        match self.data.as_str() {
-            "" | "builtin" => self.scale.clone(),
-            data => format!("{}, {}", self.scale, shortened(data)),
+    /// The same with the scale `smallest` where none is named.
+    pub(in crate::web) fn read_or(fields: &Fields, smallest: String) -> Choice {
+        let choice = Choice::read(fields);
+        if choice.scale.is_empty() {
+            Choice { scale: smallest, ..choice }
+        } else {
+            choice
         }
-    }
-
-    /// The images asked for, unless they are the scale's own.
-    pub fn source(&self) -> Option<&str> {
-        Some(self.data.as_str()).filter(|data| !data.is_empty())
     }
 
     /// Names and values for links and hidden fields; what is the scale's own is empty.
-    pub fn pairs(&self) -> [(&'static str, String); 3] {
+    pub(in crate::web) fn pairs(&self) -> [(&'static str, String); 3] {
         [
             ("scale", self.scale.clone()),
             ("data", self.data.clone()),
@@ -74,113 +36,63 @@ impl Choice {
     }
 
     /// The same as a query.
-    pub fn query(&self) -> String {
+    pub(in crate::web) fn query(&self) -> String {
         query_of(self.pairs())
     }
-
-    /// Launches these studies.
-    ///
-    /// # Errors
-    /// The first field or setting that is not allowed, or a queue that does not take the runs.
-    pub async fn launch(&self, app: &AppState, names: Vec<String>, priority: i64) -> Result<Submitted, LaunchError> {
-        let Request { data, seeds, set } = self.request()?;
-        let request = LaunchRequest {
-            target: LaunchTarget::Studies { names, seeds },
-            scale: self.scale.clone(),
-            data,
-            set,
-            priority,
-        };
-        Ok(app.launcher().launch(&request).await?.submitted)
-    }
-
-    /// Refuses images that are not there.
-    ///
-    /// # Errors
-    /// A path at which nothing is.
-    pub fn check_source(&self) -> Result<(), Invalid> {
-        self.source().map_or(Ok(()), check_source)
-    }
-
-    /// The wishes it stands for.
-    ///
-    /// # Errors
-    /// A number of seeds that is none.
-    pub fn request(&self) -> Result<Request, Invalid> {
-        let seeds = match self.seeds.as_str() {
-            "" => None,
-            text => Some(
-                text.parse()
-                    .map_err(|_| Invalid::new("seeds", format!("`{text}` is not a whole number from 1 to 1000")))?,
-            ),
-        };
-        Ok(Request {
-            data: self.source().map(str::to_owned),
-            seeds,
-            ..Request::default()
-        })
-    }
-
-    /// The runs it stands for.
-    ///
-    /// # Errors
-    /// The first field or setting that is not allowed.
-    pub fn plan(&self, app: &AppState, study: &Study) -> Result<Plan, Invalid> {
-        plan(study, self.scale_of(app)?, &app.catalog, &self.request()?)
-    }
-
-    /// The same runs by name, which are at hand if they were asked for before.
-    ///
-    /// # Errors
-    /// As [`Choice::plan`].
-    pub fn outline(&self, app: &AppState, study: &Study) -> Result<Arc<Plan>, Invalid> {
-        app.outlines.of(app, study, self.scale_of(app)?, &self.request()?)
-    }
-
-    /// The scale it names.
-    ///
-    /// # Errors
-    /// A name that no scale has.
-    pub fn scale_of<'a>(&self, app: &'a AppState) -> Result<&'a Scale, Invalid> {
-        Scale::find(&app.scales, &self.scale)
-    }
 }
 
-/// The end of a path, which is what tells paths apart.
-pub fn shortened(data: &str) -> String {
-    let name = data.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    name.chars().take(24).collect()
-}
-
-/// How far a plan is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Runs that are finished.
-    pub finished: u64,
-    /// Runs that were ever queued.
-    pub known: u64,
-    /// Runs in all.
-    pub total: u64,
-}
-
-impl Done {
-    /// Counts the plan's runs by where they stand.
-    pub fn among(plan: &Plan, states: &HashMap<RunId, State>) -> Done {
-        let known = plan.runs.iter().filter_map(|run| states.get(&run.id));
-        Done {
-            finished: known.clone().filter(|state| **state == State::Finished).count() as u64,
-            known: known.count() as u64,
-            total: plan.runs.len() as u64,
+impl TableOptions {
+    /// Reads `columns`, `rows`, `sort`, `dir`, `show` and `against`.
+    pub(in crate::web) fn read(fields: &Fields, study: &Study) -> TableOptions {
+        let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+        let columns = fields.list("columns");
+        // A form that has every box ticked asks for what no box at all does.
+        let all = columns.iter().eq(study.columns.iter().map(|column| &column.id));
+        TableOptions {
+            columns: if all { Vec::new() } else { columns },
+            rows: text("rows"),
+            sort: text("sort"),
+            descending: match fields.get("dir") {
+                Some("desc") => Some(true),
+                Some("asc") => Some(false),
+                _ => None,
+            },
+            seeds: fields.list("show").iter().any(|part| part == "seeds"),
+            against: text("against"),
         }
     }
 
-    /// Counts the plan's runs.
-    pub fn of(plan: &Plan, runs: &HashMap<RunId, Run>) -> Done {
-        let finished = runs.values().filter(|run| run.state == State::Finished).count();
-        Done {
-            finished: finished as u64,
-            known: runs.len() as u64,
-            total: plan.runs.len() as u64,
+    /// Names and values for links and hidden fields; what is as usual is empty.
+    pub(in crate::web) fn pairs(&self) -> [(&'static str, String); 6] {
+        let direction = |descending| if descending { "desc" } else { "asc" };
+        [
+            ("columns", self.columns.join(",")),
+            ("rows", self.rows.clone()),
+            ("sort", self.sort.clone()),
+            ("dir", self.descending.map(direction).unwrap_or_default().to_owned()),
+            ("show", if self.seeds { "seeds".to_owned() } else { String::new() }),
+            ("against", self.against.clone()),
+        ]
+    }
+
+    /// The address of a choice's table with these options, `path` being what stands before the query.
+    pub(in crate::web) fn href(&self, path: &str, choice: &Choice) -> String {
+        let query = query_of(choice.pairs().into_iter().chain(self.pairs()));
+        format!("{path}?{query}")
+    }
+
+    /// The same options sorted by `key`; the present order is turned round.
+    pub(in crate::web) fn sorted_by(&self, key: &str, arrangement: &Arrangement) -> TableOptions {
+        let present = arrangement.order.as_ref().filter(|_| self.sort == key);
+        TableOptions {
+            sort: key.to_owned(),
+            descending: present.map(|order| !order.descending),
+            ..self.clone()
         }
     }
+}
+
+/// The address of a study's whole table.
+pub fn table_href(study: &str, choice: &Choice) -> String {
+    TableOptions::default().href(&format!("/studies/{study}"), choice)
 }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::app::studies::{JudgedClaim, Next};
 use crate::charts::IntervalMark;
 use crate::experiment::claim::Bound;
 use crate::experiment::next::estimate_text;
 use crate::experiment::verdict::{Finding, Number};
 use crate::experiment::{Judgment, Past, Study, Verdict};
-use crate::store::Next;
 use crate::web::filters::duration_text;
 use crate::web::runs::view::sign_of;
 
@@ -111,7 +111,8 @@ impl ClaimView {
     }
 
     /// The claim with what to run next.
-    pub fn with_next(study: &str, judgment: &Judgment, next: &Next, past: &Past) -> ClaimView {
+    pub fn with_next(study: &str, claim: &JudgedClaim, past: &Past) -> ClaimView {
+        let JudgedClaim { judgment, next } = claim;
         ClaimView {
             next: (!judgment.verdict.is_decided()).then(|| NextView::of(next, past)),
             ..ClaimView::of(study, judgment)

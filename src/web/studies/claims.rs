@@ -8,15 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
 use crate::app::launch::queue;
-use crate::experiment::forecast::Speed;
-use crate::experiment::next::seeds_to_plan;
-use crate::experiment::{Request, RunSpec, Scale, Study, Verdict, plan};
-use crate::store::{Ground, Judged};
+use crate::app::studies::{Choice, ClaimScope, Evidence, past};
+use crate::experiment::{Invalid, RunSpec, Scale, Study, Verdict};
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::Choice;
 use crate::web::studies::claim_view::{ClaimView, anchor};
 use crate::web::{App, AppState};
 
@@ -30,7 +27,7 @@ struct ClaimsPage<'a> {
     choice: Choice,
     /// The seeds that are judged.
     seeds: u64,
-    /// Whether anything was ever run on this ground.
+    /// Whether anything was ever run there.
     begun: bool,
     counts: Vec<(Verdict, u64)>,
     only: Option<Verdict>,
@@ -47,86 +44,23 @@ struct Card {
     claims: Vec<ClaimView>,
 }
 
-/// The scale, images and seeds on which claims are judged.
-struct Stand<'a> {
-    choice: Choice,
-    scale: &'a Scale,
-    seeds: u64,
-    begun: bool,
-    grounds: Vec<Ground>,
+/// Where claims are judged, as the address or the form says.
+async fn scope<'a>(app: &'a AppState, fields: &Fields) -> Result<ClaimScope<'a>> {
+    let choice = Choice::read(fields);
+    choice.check_source()?;
+    Ok(ClaimScope::of(app, choice).await?)
 }
 
-impl<'a> Stand<'a> {
-    /// What the address names; what it leaves out is where most runs are finished, and all seeds that were begun there.
-    async fn read(app: &'a AppState, fields: &Fields) -> Result<Stand<'a>> {
-        let mut choice = Choice::read(fields);
-        choice.check_source()?;
-        let grounds = app.store.grounds().await?;
-        let fits = |ground: &&Ground| {
-            let known = app.scale(&ground.scale).is_some();
-            let scale = choice.scale.is_empty() || choice.scale == ground.scale;
-            known && scale && (choice.data.is_empty() || choice.data == ground.data)
-        };
-        let ground = grounds.iter().find(fits);
-        if choice.scale.is_empty() {
-            let smallest = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
-            choice.scale = ground.map_or(smallest, |ground| ground.scale.clone());
-        }
-        if let Some(ground) = ground.filter(|_| choice.data.is_empty()) {
-            choice.data.clone_from(&ground.data);
-        }
-        let seeds = match choice.request()?.seeds {
-            Some(seeds) => seeds.clamp(1, 999),
-            None => ground.map_or(1, Ground::begun),
-        };
-        Ok(Stand {
-            scale: choice.scale_of(app)?,
-            begun: ground.is_some(),
-            seeds,
-            choice,
-            grounds,
-        })
-    }
-
-    async fn judge(&self, app: &AppState, study: &Study) -> Result<Judged> {
-        let request = Request {
-            seeds: Some(seeds_to_plan(self.seeds)),
-            ..self.choice.request()?
-        };
-        let plan = plan(study, self.scale, &app.catalog, &request)?;
-        Ok(app.store.judge(study, &plan, self.seeds).await?)
-    }
-
-    /// Every study that claims anything, and why some cannot be judged: a person's own may not fit the scale.
-    async fn judge_all(&self, app: &AppState) -> Result<(Vec<(Arc<Study>, Judged)>, Vec<String>)> {
-        let (mut judged, mut faults) = (Vec::new(), Vec::new());
-        for study in app.library.all().into_iter().filter(|study| !study.claims.is_empty()) {
-            match self.judge(app, &study).await {
-                Ok(found) => judged.push((study, found)),
-                Err(Error::Invalid(fault)) => faults.push(format!("Study {}: {fault}.", study.name)),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok((judged, faults))
-    }
-
-    /// The query that leads here again.
-    fn query(&self, only: Option<Verdict>) -> String {
-        let verdict = only.map(|verdict| verdict.name().to_owned()).unwrap_or_default();
-        let (choice, verdict) = (self.choice.query(), query_of([("verdict", verdict)]));
-        [choice, verdict]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join("&")
-    }
+/// The query that leads to a choice's claims of that verdict, or of all.
+fn query_to(choice: &Choice, verdict: Option<Verdict>) -> String {
+    let name = verdict.map(|verdict| verdict.name().to_owned()).unwrap_or_default();
+    query_of(choice.pairs().into_iter().chain([("verdict", name)]))
 }
 
 impl ClaimsPage<'_> {
     /// The query of this page with another verdict.
     fn with(&self, verdict: Option<&Verdict>) -> String {
-        let name = verdict.map(|verdict| verdict.name().to_owned()).unwrap_or_default();
-        [self.choice.query(), query_of([("verdict", name)])].join("&")
+        query_to(&self.choice, verdict.copied())
     }
 
     fn total(&self) -> u64 {
@@ -137,24 +71,23 @@ impl ClaimsPage<'_> {
 /// The page.
 pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl IntoResponse + use<>> {
     let only = query.parse::<Verdict>("verdict")?;
-    let stand = Stand::read(&app, &query).await?;
-    let past = app.store.past(&stand.scale.name, Speed::kept(app.jobs.data_dir())).await?;
-    let (mut studies, mut counts) = (Vec::new(), Verdict::ALL.map(|verdict| (verdict, 0)));
-    let (all, faults) = stand.judge_all(&app).await?;
-    for (study, judged) in all {
-        for (judgment, _) in &judged.claims {
-            counts
-                .iter_mut()
-                .filter(|(verdict, _)| *verdict == judgment.verdict)
-                .for_each(|(_, n)| *n += 1);
+    let scope = scope(&app, &query).await?;
+    let past = past(&app, &scope.scale.name).await?;
+    let (mut studies, mut faults) = (Vec::new(), Vec::new());
+    let mut counts = Verdict::ALL.map(|verdict| (verdict, 0));
+    for (study, claims) in scope.judge_all(&app).await? {
+        let claims = match claims {
+            Ok(claims) => claims,
+            Err(fault) => {
+                faults.push(fault_of(&study, &fault));
+                continue;
+            }
+        };
+        for (verdict, n) in &mut counts {
+            *n += claims.iter().filter(|claim| claim.judgment.verdict == *verdict).count() as u64;
         }
-        let shown = judged
-            .claims
-            .iter()
-            .filter(|(judgment, _)| only.is_none_or(|only| judgment.verdict == only));
-        let claims: Vec<ClaimView> = shown
-            .map(|(judgment, next)| ClaimView::with_next(&study.name, judgment, next, &past))
-            .collect();
+        let shown = claims.iter().filter(|claim| only.is_none_or(|only| claim.judgment.verdict == only));
+        let claims: Vec<ClaimView> = shown.map(|claim| ClaimView::with_next(&study.name, claim, &past)).collect();
         if !claims.is_empty() {
             studies.push(Card { study, claims });
         }
@@ -162,10 +95,10 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
     let page = ClaimsPage {
         layout: Layout::new("claims", &app),
         scales: &app.scales,
-        sources: sources(&stand.grounds),
-        seeds: stand.seeds,
-        begun: stand.begun,
-        choice: stand.choice,
+        sources: sources(&scope.evidence),
+        seeds: scope.seeds,
+        begun: scope.begun,
+        choice: scope.choice,
         counts: counts.to_vec(),
         only,
         studies,
@@ -178,19 +111,18 @@ pub async fn claims(State(app): App, InQuery(query): InQuery) -> Result<impl Int
 /// Queues what a claim wants next, and shows the claim again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let (id, only) = (path.text("claim")?, form.parse::<Verdict>("verdict")?);
-    let stand = Stand::read(&app, &form).await?;
+    let scope = scope(&app, &form).await?;
     let study = app.study(path.text("study")?)?;
-    if !study.claims.iter().any(|claim| claim.id == id) {
-        return Err(Error::NotFound(format!("there is no claim {id} in that study")));
-    }
-    let judged = stand.judge(&app, &study).await?;
-    let next = judged.claims.into_iter().find(|(judgment, _)| judgment.claim.id == id);
-    let next = next.map(|(_, next)| next).unwrap_or_default();
+    let claims = scope.judge(&app, &study).await?;
+    let found = claims.into_iter().find(|claim| claim.judgment.claim.id == id);
+    let next = found
+        .ok_or_else(|| Error::NotFound(format!("there is no claim {id} in that study")))?
+        .next;
     let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
     let queued = queue(&app.store, &app.jobs, &runs, 0).await?.queued.len();
     Ok(Redirect::to(&format!(
         "/claims?{}&queued={queued}#{}",
-        stand.query(only),
+        query_to(&scope.choice, only),
         anchor(&study.name, id)
     ))
     .into_response())
@@ -198,26 +130,26 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
 
 /// The same as JSON.
 pub async fn json(State(app): App, InQuery(query): InQuery) -> Result<Json<Value>, Failure> {
-    let stand = Stand::read(&app, &query).await?;
-    let mut claims = Vec::new();
-    let (all, faults) = stand.judge_all(&app).await?;
-    for (study, judged) in all {
-        for (judgment, next) in judged.claims {
-            let runs: Vec<_> = next.runs().iter().map(|run| json!({ "id": run.id, "label": run.label })).collect();
-            claims.push(json!({
-                "study": study.name, "claim": judgment.claim, "verdict": judgment.verdict, "findings": judgment.findings,
-                "next": { "runs": runs, "under_way": next.under_way, "seeds_estimate": next.estimate },
-            }));
+    let scope = scope(&app, &query).await?;
+    let (mut all, mut faults) = (Vec::new(), Vec::new());
+    for (study, claims) in scope.judge_all(&app).await? {
+        match claims {
+            Ok(claims) => all.extend(claims.iter().map(|claim| claim.to_json(&study))),
+            Err(fault) => faults.push(fault_of(&study, &fault)),
         }
     }
     Ok(Json(
-        json!({ "scale": stand.scale.name, "data": stand.choice.data, "seeds": stand.seeds, "claims": claims, "faults": faults }),
+        json!({ "scale": scope.scale.name, "data": scope.choice.data, "seeds": scope.seeds, "claims": all, "faults": faults }),
     ))
 }
 
-fn sources(grounds: &[Ground]) -> Vec<String> {
+fn fault_of(study: &Study, fault: &Invalid) -> String {
+    format!("Study {}: {fault}.", study.name)
+}
+
+fn sources(evidence: &[Evidence]) -> Vec<String> {
     let mut sources = vec!["builtin".to_owned()];
-    sources.extend(grounds.iter().map(|ground| ground.data.clone()));
+    sources.extend(evidence.iter().map(|one| one.data.clone()));
     sources.sort();
     sources.dedup();
     sources

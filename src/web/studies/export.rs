@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 
+use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
 use crate::charts::{TableCell, TableChart, TableHead, Theme};
 use crate::experiment::table::Entry;
 use crate::experiment::{Caption, Table};
@@ -10,10 +11,6 @@ use crate::web::charts::curves::theme_of;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
 use crate::web::file::{File, Kind};
-use crate::web::studies::arrangement::View;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::sheet::sheet;
-use crate::web::studies::tabs::with_seeds;
 
 /// The formats: ending, name on pages, what it is.
 pub const FORMATS: [(&str, &str, Format); 6] = [
@@ -51,7 +48,7 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
         return Err(Error::NotFound(format!("there is no such export: it must be one of {known}")));
     };
     let choice = with_seeds(&app, &study, Choice::read(&query)).await?;
-    let table = sheet(&app, &study, &choice, &View::read(&query, &study)).await??.own.table;
+    let table = sheet(&app, &study, &choice, &TableOptions::read(&query, &study)).await??.own.table;
     let caption = Caption::of(&study, &choice.scale, &choice.data);
     let drawn = |kind: Kind| Ok::<_, Error>(chart(&caption, &table, theme_of(&query, kind)?).svg());
     let file = match format {

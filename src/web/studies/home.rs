@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
+use crate::app::studies::{Choice, Tab, tabs_of};
 use crate::experiment::{Scale, Study};
 use crate::jobs::DeviceSlot;
 use crate::run_dir::State as RunState;
@@ -13,9 +14,6 @@ use crate::web::error::Result;
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
-use crate::web::studies::arrangement::View;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::tabs::{Tab, tabs_of};
 use crate::web::{App, AppState};
 
 /// Runs of the newest that the page lists.
@@ -75,7 +73,7 @@ pub async fn home(State(app): App) -> Result<impl IntoResponse> {
 async fn cards(app: &AppState) -> Result<Vec<Card>> {
     let studies = app.library.all();
     let all: Vec<&Study> = studies.iter().map(Arc::as_ref).collect();
-    let begun = tabs_of(app, &all, &Choice::default(), &View::default()).await?;
+    let begun = tabs_of(app, &all, &Choice::default()).await?;
     let card = |(study, begun): (Arc<Study>, Vec<Tab>)| Card {
         own: app.library.is_own(&study.name),
         study,

@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::app::launch::LaunchError;
-use crate::experiment::forecast::{Basis, Speed};
+use crate::app::studies::{Choice, expected};
+use crate::experiment::forecast::Basis;
 use crate::experiment::{Invalid, Plan, Scale, Study, Together};
 use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InQuery, query_of};
 use crate::web::page::{Layout, Page};
-use crate::web::studies::choice::Choice;
 use crate::web::{App, AppState, filters};
 
 #[derive(askama::Template)]
@@ -50,7 +50,7 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
     let choice = choice_of(&app, &form);
     let planned = chosen(&app, &form).into_iter().filter(|(_, wanted)| *wanted);
     let names = planned.map(|(study, _)| study.name.clone()).collect();
-    let submitted = match choice.launch(&app, names, 0).await {
+    let submitted = match choice.launch(&app.launcher(), names, 0).await {
         Ok(submitted) => submitted,
         Err(LaunchError::Invalid(fault)) => return show(&app, &form, Some(fault), None).await,
         Err(fault) => return Err(fault.into()),
@@ -71,11 +71,7 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
 
 /// What was chosen; at first the smallest scale.
 fn choice_of(app: &AppState, fields: &Fields) -> Choice {
-    let mut choice = Choice::read(fields);
-    if choice.scale.is_empty() {
-        choice.scale = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
-    }
-    choice
+    Choice::read_or(fields, app.smallest_scale())
 }
 
 /// Every study, and whether the fields name it; where they name none, the paper's are meant.
@@ -106,10 +102,7 @@ fn plans(app: &AppState, fields: &Fields, choice: &Choice) -> Result<Vec<(String
 async fn show(app: &AppState, fields: &Fields, fault: Option<Invalid>, launched: Option<(u64, u64)>) -> Result<Response> {
     let mut choice = choice_of(app, fields);
     let together = match fault.map_or_else(|| plans(app, fields, &choice), Err) {
-        Ok(plans) => {
-            let speeds = Speed::kept(app.jobs.data_dir());
-            Some(app.store.together(&plans, &choice.scale, speeds).await?)
-        }
+        Ok(plans) => Some(expected(app, &plans, &choice.scale).await?),
         Err(fault) => {
             choice.fault = Some(fault);
             None

@@ -1,9 +1,8 @@
 //! The figures of a report: CKA heat maps and the chart of PSNR over ratios, where runs have them.
 
-use std::collections::HashMap;
-
+use crate::app::report::ReportPart;
 use crate::charts::Theme;
-use crate::experiment::{Plan, RunId, Stage, Study};
+use crate::experiment::{RunId, Stage};
 use crate::store::{Run, Store};
 use crate::web::charts::cka_files::{Drawing, View, found};
 use crate::web::charts::psnr::{scored_runs, usual_chart};
@@ -24,9 +23,9 @@ pub struct Figure {
 }
 
 /// The figures of a study's finished runs.
-pub async fn figures(store: &Store, study: &Study, plan: &Plan, runs: &HashMap<RunId, Run>) -> Result<Vec<Figure>> {
+pub async fn figures(store: &Store, part: &ReportPart) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let groups = groups(study, plan, runs, Stage::Cka);
+    let groups = groups(part, Stage::Cka);
     let maps = found(store, groups).await?;
     let drawing = Drawing::new(View::Heatmap, &maps, None);
     if !maps.is_empty() {
@@ -36,7 +35,7 @@ pub async fn figures(store: &Store, study: &Study, plan: &Plan, runs: &HashMap<R
             charts: maps.iter().map(|one| drawing.svg(one, MAP, Theme::Light)).collect(),
         });
     }
-    let first = self::groups(study, plan, runs, Stage::Psnr).into_iter();
+    let first = self::groups(part, Stage::Psnr).into_iter();
     let first: Vec<Run> = first.filter_map(|group| group.into_iter().next()).take(LINES).collect();
     if let Some(chart) = usual_chart(&scored_runs(store, first).await?, CHART) {
         figures.push(Figure {
@@ -48,15 +47,15 @@ pub async fn figures(store: &Store, study: &Study, plan: &Plan, runs: &HashMap<R
 }
 
 /// The runs of that stage, the seeds of each row and what they start from together, each once.
-fn groups(study: &Study, plan: &Plan, runs: &HashMap<RunId, Run>, stage: Stage) -> Vec<Vec<Run>> {
+fn groups(part: &ReportPart, stage: Stage) -> Vec<Vec<Run>> {
     let mut groups: Vec<Vec<Run>> = Vec::new();
     let mut known: Vec<&RunId> = Vec::new();
-    for row in &study.rows {
-        for column in study.columns.iter().filter(|column| column.stage == stage) {
-            let cells = plan.cells.iter().filter(|cell| cell.row == row.id && cell.column == column.id);
+    for row in &part.study.rows {
+        for column in part.study.columns.iter().filter(|column| column.stage == stage) {
+            let cells = part.plan.cells.iter().filter(|cell| cell.row == row.id && cell.column == column.id);
             let fresh: Vec<&RunId> = cells.map(|cell| &cell.run).filter(|run| !known.contains(run)).collect();
             known.extend(&fresh);
-            let group: Vec<Run> = fresh.iter().filter_map(|id| runs.get(*id).cloned()).collect();
+            let group: Vec<Run> = fresh.iter().filter_map(|id| part.known.get(*id).cloned()).collect();
             if !group.is_empty() {
                 groups.push(group);
             }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::app::launch::LaunchError;
+use crate::app::studies::{Choice, Done, Numbers, Sheet, Tab, TableOptions, sheet, tabs, usual_choice};
 use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
@@ -14,12 +15,9 @@ use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
-use crate::web::studies::arrangement::View;
-use crate::web::studies::choice::{Choice, Done};
+use crate::web::studies::choice::table_href;
 use crate::web::studies::claim_view::{ClaimView, claims_of};
-use crate::web::studies::sheet::{Numbers, Sheet, sheet};
 use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
-use crate::web::studies::tabs::{Tab, tabs};
 use crate::web::{App, AppState, filters};
 
 /// Runs that the page lists; more are a click away.
@@ -34,7 +32,7 @@ struct StudyPage<'a> {
     own: bool,
     scales: &'a [Scale],
     choice: Choice,
-    view: View,
+    view: TableOptions,
     tabs: Vec<Tab>,
     /// How many runs the launch before this page queued and found there already.
     launched: Option<(u64, u64)>,
@@ -88,6 +86,10 @@ impl StudyPage<'_> {
         self.choice.pairs().into_iter().chain(order).filter(|(_, value)| !value.is_empty())
     }
 
+    fn tab_href(&self, tab: &Tab) -> String {
+        self.view.alone().href(&format!("/studies/{}", self.study.name), &tab.choice)
+    }
+
     fn export(&self, ending: &str) -> String {
         self.view
             .href(&format!("/studies/{}/export.{ending}", self.study.name), &self.choice)
@@ -107,15 +109,16 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
         }
     }
     let launched = query.parse("queued")?.zip(query.parse("shared")?);
-    let view = View::read(&query, &study);
+    let view = TableOptions::read(&query, &study);
     show(&app, &study, choice, view, None, launched).await
 }
 
 /// Queues the study's runs and shows the study again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
-    let (choice, view) = (Choice::read(&form), View::read(&form, &study));
-    let submitted = match choice.launch(&app, vec![study.name.clone()], priority(&form)?).await {
+    let (choice, view) = (Choice::read(&form), TableOptions::read(&form, &study));
+    let names = vec![study.name.clone()];
+    let submitted = match choice.launch(&app.launcher(), names, priority(&form)?).await {
         Ok(submitted) => submitted,
         Err(LaunchError::Invalid(fault)) => return show(&app, &study, choice, view, Some(fault), None).await,
         Err(fault) => return Err(fault.into()),
@@ -133,11 +136,11 @@ async fn show(
     app: &AppState,
     study: &Study,
     mut choice: Choice,
-    view: View,
+    view: TableOptions,
     error: Option<Invalid>,
     launched: Option<(u64, u64)>,
 ) -> Result<Response> {
-    let tabs = tabs(app, study, &choice, &view).await?;
+    let tabs = tabs(app, study, &choice).await?;
     if let Some(current) = tabs.iter().find(|tab| tab.current) {
         choice.seeds.clone_from(&current.choice.seeds);
     }
@@ -168,17 +171,17 @@ async fn show(
     Ok((status, Page(page)).into_response())
 }
 
-fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, sheet: Sheet) -> Result<TableView<'a>> {
+fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &TableOptions, sheet: Sheet) -> Result<TableView<'a>> {
     let links = Links { study, choice, view };
     let path = format!("/studies/{}", study.name);
     let (heads, lines, by_title) = (links.heads(&sheet), links.lines(&sheet), links.sorter("row.title", &sheet));
-    let scale = choice.scale_of(app)?;
-    let done = Done::of(&sheet.outline, &sheet.own.runs);
-    let all_rows = View {
+    let scale = choice.scale_in(app)?;
+    let done = Done::of(&sheet.plan, &sheet.own.runs);
+    let all_rows = TableOptions {
         rows: String::new(),
         ..view.clone()
     };
-    let (runs, more) = listed(&sheet.outline, sheet.own.runs);
+    let (runs, more) = listed(&sheet.plan, sheet.own.runs);
     let place = [("study", study.name.clone()), ("scale", scale.name.clone())];
     Ok(TableView {
         by_title,
@@ -188,7 +191,7 @@ fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, she
         numbers: sheet.numbers,
         claims: claims_of(study, &sheet.whole),
         is_pair: sheet.other.is_some(),
-        usual: View::default().href(&path, choice),
+        usual: table_href(&study.name, choice),
         all_rows: all_rows.href(&path, choice),
         runs,
         more,
@@ -205,10 +208,10 @@ fn table<'a>(app: &'a AppState, study: &Study, choice: &Choice, view: &View, she
 }
 
 /// The runs in the plan's order; of very many, those that somebody may want to look after, and how many are left out.
-fn listed(outline: &Plan, mut known: HashMap<RunId, Run>) -> (Vec<(String, Option<Run>)>, u64) {
-    let many = outline.runs.len() > LISTED;
+fn listed(plan: &Plan, mut known: HashMap<RunId, Run>) -> (Vec<(String, Option<Run>)>, u64) {
+    let many = plan.runs.len() > LISTED;
     let mut runs: Vec<(String, Option<Run>)> = Vec::new();
-    for spec in &outline.runs {
+    for spec in &plan.runs {
         let run = known.remove(&spec.id);
         let busy = run.as_ref().is_some_and(|run| run.state != RunState::Finished);
         if !many || busy {
@@ -217,20 +220,6 @@ fn listed(outline: &Plan, mut known: HashMap<RunId, Run>) -> (Vec<(String, Optio
     }
     runs.sort_by_key(|(_, run)| many && run.as_ref().is_some_and(|run| run.state == RunState::Queued));
     runs.truncate(if many { LISTED } else { runs.len() });
-    let more = (outline.runs.len() - runs.len()) as u64;
+    let more = (plan.runs.len() - runs.len()) as u64;
     (runs, more)
-}
-
-/// The largest scale the study was begun at, with the images of most of its finished runs; or the smallest scale there is.
-async fn usual_choice(app: &AppState, study: &Study) -> Result<Choice> {
-    let smallest = app.scales.first().map(|scale| scale.name.clone()).unwrap_or_default();
-    let first = Choice {
-        scale: smallest,
-        ..Choice::default()
-    };
-    let tabs = tabs(app, study, &first, &View::default()).await?;
-    let begun = tabs.into_iter().filter(|tab| tab.done.known > 0);
-    let place = |name: &str| app.scales.iter().position(|scale| scale.name == name);
-    let best = begun.max_by_key(|tab| (place(&tab.choice.scale), tab.done.finished, tab.choice.data.is_empty()));
-    Ok(best.map_or(first, |tab| tab.choice))
 }

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::studies::{Choice, Filled, Sheet, TableOptions};
 use crate::experiment::table::{Entry, Missing};
 use crate::experiment::{Column, RunId, Study, Unit};
-use crate::store::Filled;
 use crate::web::fields::query_of;
 use crate::web::runs::view::{RunView, sign_of};
-use crate::web::studies::arrangement::View;
-use crate::web::studies::choice::Choice;
-use crate::web::studies::sheet::Sheet;
 
 /// The heads over one column of the study.
 pub struct Head {
@@ -83,7 +80,7 @@ pub struct Link {
 pub struct Links<'a> {
     pub study: &'a Study,
     pub choice: &'a Choice,
-    pub view: &'a View,
+    pub view: &'a TableOptions,
 }
 
 impl Links<'_> {

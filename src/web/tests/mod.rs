@@ -26,8 +26,9 @@ use http_body_util::BodyExt;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::{AppState, GuardConfig, Outlines, router};
-use crate::experiment::{Library, Plan, RunSpec, Scale, Stage, Study, plan};
+use super::{AppState, GuardConfig, router};
+use crate::app::Workspace;
+use crate::experiment::{Plan, RunSpec, Scale, Stage, Study, plan};
 use crate::jobs::{self, Jobs, JobsConfig};
 use crate::methods::catalog;
 use crate::run_dir::{EventKind, EventLog, Lock, RunDir};
@@ -120,14 +121,9 @@ impl Site {
         let lock = jobs::lock_data_dir(dir.path()).unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         let jobs = jobs::start(store.clone(), lock, config).await.unwrap();
-        let (library, scales, catalog) = (Library::new(dir.path()), Scale::built_in(), catalog());
         let router = router(AppState {
-            store: store.clone(),
+            workspace: Workspace::new(store.clone(), dir.path(), catalog()),
             jobs: jobs.clone(),
-            library,
-            scales,
-            catalog,
-            outlines: Outlines::default(),
             guard,
         });
         Site { dir, store, jobs, router }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::experiment::{Request, plan};
+use crate::experiment::{Library, Request, plan};
 use crate::web::fields::query_of;
 
 /// A server with a folder that passes for a dataset: nothing opens it here.

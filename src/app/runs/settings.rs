@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::experiment::catalog::recipe;
-use crate::experiment::{RunSpec, Section, Value};
-use crate::web::AppState;
+use crate::experiment::{Catalog, RunSpec, Section, Value};
 
 /// A section of the run's settings.
+#[derive(Clone, Debug)]
 pub struct SectionView {
     /// The name of the TOML table.
     pub name: String,
@@ -17,6 +17,7 @@ pub struct SectionView {
 }
 
 /// A setting of the run.
+#[derive(Clone, Debug)]
 pub struct SettingLine {
     /// The name.
     pub key: String,
@@ -31,8 +32,8 @@ pub struct SettingLine {
 }
 
 /// The run's settings by section; those that this version does not know come without a meaning.
-pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
-    let known = app.catalog.sections_of(run.stage, &run.method);
+pub fn section_views(catalog: &Catalog, run: &RunSpec) -> Vec<SectionView> {
+    let known = catalog.sections_of(run.stage, &run.method);
     let settings = run.completed(&known);
     let names = known.iter().map(|section| section.name).filter(|name| settings.contains_key(*name));
     let strange = settings
@@ -41,7 +42,7 @@ pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
         .filter(|name| !known.iter().any(|section| section.name == *name));
     let view = |name: &str| {
         let section = known.iter().find(|section| section.name == name);
-        let lines = lines(app, run, name, &settings[name], section);
+        let lines = lines(catalog, run, name, &settings[name], section);
         SectionView {
             name: name.to_owned(),
             changed: lines.iter().filter(|line| line.default.is_some()).count(),
@@ -51,11 +52,11 @@ pub fn section_views(app: &AppState, run: &RunSpec) -> Vec<SectionView> {
     names.chain(strange).map(view).filter(|section| !section.lines.is_empty()).collect()
 }
 
-fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Value>, section: Option<&Section>) -> Vec<SettingLine> {
+fn lines(catalog: &Catalog, run: &RunSpec, name: &str, values: &BTreeMap<String, Value>, section: Option<&Section>) -> Vec<SettingLine> {
     let described = section.map(|section| section.settings).unwrap_or_default();
     let known = described.iter().filter_map(|setting| {
         let value = values.get(setting.key)?;
-        let default = usual(app, run, name, setting.key).unwrap_or_else(|| setting.default.into());
+        let default = usual(catalog, run, name, setting.key).unwrap_or_else(|| setting.default.into());
         let default = setting.kind.accept(&default).unwrap_or(default);
         let changed = (default != *value).then(|| default.to_string());
         Some(SettingLine {
@@ -80,8 +81,8 @@ fn lines(app: &AppState, run: &RunSpec, name: &str, values: &BTreeMap<String, Va
 }
 
 /// What the stage's protocol or the method's recipe says, where either does.
-pub fn usual(app: &AppState, run: &RunSpec, section: &str, key: &str) -> Option<Value> {
-    let mut said = recipe(run.stage, app.catalog.get(&run.method)?).rev();
+pub fn usual(catalog: &Catalog, run: &RunSpec, section: &str, key: &str) -> Option<Value> {
+    let mut said = recipe(run.stage, catalog.get(&run.method)?).rev();
     let said = said.find(|(s, k, _)| *s == section && *k == key);
     said.map(|(.., value)| (*value).into())
 }

@@ -2,21 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::{Filled, fill};
 use crate::experiment::next::{runs_of, seeds_estimate, wanted};
-use crate::experiment::{Judgment, Plan, RunId, RunSpec, Study, Table, judge};
+use crate::experiment::{Judgment, Plan, RunId, RunSpec, Study};
 use crate::run_dir::State;
+use crate::store::{Result, Run, Store};
 
-use super::{Filled, Result, Run, Store};
-
-/// A study's table and what it says about the study's claims.
+/// A claim as it is judged, and what to run next to decide it.
 #[derive(Clone, Debug)]
-pub struct Judged {
-    /// The numbers.
-    pub table: Table,
-    /// The runs that were ever queued.
-    pub runs: HashMap<RunId, Run>,
-    /// The claims, in the study's order, each with what to run next.
-    pub claims: Vec<(Judgment, Next)>,
+pub struct JudgedClaim {
+    /// What the numbers say.
+    pub judgment: Judgment,
+    /// What it wants.
+    pub next: Next,
 }
 
 /// What to run next to decide a claim. Nothing of it once the claim is decided.
@@ -60,21 +58,28 @@ impl Next {
     }
 }
 
-impl Store {
-    /// Judges a study's claims on the seeds below `seeds`. The plan must have a seed more than these, and two at least, so
-    /// that it holds what is wanted next.
-    pub async fn judge(&self, study: &Study, plan: &Plan, seeds: u64) -> Result<Judged> {
-        let Filled { runs, table } = self.fill(study, plan).await?;
-        let table = table.of_seeds(seeds);
-        let claims = study.claims.iter().map(|claim| {
-            let judgment = judge(claim, &table);
-            let next = Next::of(&judgment, plan, &runs);
-            (judgment, next)
-        });
-        Ok(Judged {
-            claims: claims.collect(),
-            table,
-            runs,
+impl JudgedClaim {
+    /// The claim as JSON, with the study's name: for the interface and the command line alike.
+    pub fn to_json(&self, study: &Study) -> serde_json::Value {
+        let JudgedClaim { judgment, next } = self;
+        let runs = next.runs().into_iter();
+        let runs: Vec<_> = runs.map(|run| serde_json::json!({ "id": run.id, "label": run.label })).collect();
+        serde_json::json!({
+            "study": study.name, "claim": judgment.claim, "verdict": judgment.verdict, "findings": judgment.findings,
+            "next": { "runs": runs, "under_way": next.under_way, "seeds_estimate": next.estimate },
         })
     }
+}
+
+/// Judges a study's claims on the seeds below `seeds`, in the study's order. The plan must have a seed more than these, and two
+/// at least, so that it holds what is wanted next.
+pub async fn judge(store: &Store, study: &Study, plan: &Plan, seeds: u64) -> Result<Vec<JudgedClaim>> {
+    let Filled { runs, table } = fill(store, study, plan).await?;
+    let table = table.of_seeds(seeds);
+    let claims = study.claims.iter().map(|claim| {
+        let judgment = crate::experiment::judge(claim, &table);
+        let next = Next::of(&judgment, plan, &runs);
+        JudgedClaim { judgment, next }
+    });
+    Ok(claims.collect())
 }
