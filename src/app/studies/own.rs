@@ -1,4 +1,4 @@
-//! A person's own study: checked while it is typed, saved, and removed.
+//! A custom study: checked while it is typed, saved, and removed.
 
 use crate::app::studies::{Choice, expected};
 use crate::app::{Error, Result, Workspace};
@@ -129,7 +129,7 @@ impl SoundStudy {
 /// A study that is not there or came with Umbra, or a file that cannot be removed.
 pub fn remove(workspace: &Workspace, name: &str) -> Result<()> {
     if !workspace.library.is_own(name) {
-        return Err(Error::Missing(format!("there is no study `{name}` of your own")));
+        return Err(Error::Missing(format!("there is no custom study `{name}`")));
     }
     let file = workspace.library.file(name).map_err(Error::Unreadable)?;
     std::fs::remove_file(&file).map_err(|reason| Error::File {
