@@ -31,7 +31,7 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
     for (study, claims) in scope(&workspace, choice).await?.judge_all(&workspace).await? {
         let claims = match claims {
             // A person's own study need not be possible at every scale.
-            Err(fault) if workspace.library.is_own(&study.name) => {
+            Err(fault) if workspace.library.is_custom(&study.name) => {
                 complain(&anyhow::Error::new(fault).context(format!("study `{}` is skipped", study.name)));
                 continue;
             }

@@ -58,7 +58,7 @@ impl Library {
     }
 
     /// Whether the study of that name is a custom one.
-    pub fn is_own(&self, name: &str) -> bool {
+    pub fn is_custom(&self, name: &str) -> bool {
         self.custom().studies.iter().any(|study| study.name == name)
     }
 
@@ -106,7 +106,7 @@ impl Library {
         if let Some(text) = Study::built_in_text(name) {
             return Some(text.to_owned());
         }
-        let file = self.file(name).ok().filter(|_| self.is_own(name))?;
+        let file = self.file(name).ok().filter(|_| self.is_custom(name))?;
         fs::read_to_string(file).ok()
     }
 

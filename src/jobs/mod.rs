@@ -108,15 +108,9 @@ pub struct Jobs {
     inspector: InspectorHandle,
 }
 
-<<<<<<< HEAD
 /// Picks up what an earlier server left, then starts the scheduler and the follower.
 ///
 /// Workers are processes of this machine. Call within a tokio runtime, once the data directory is [locked](lock_data_dir).
-=======
-/// Picks up what an earlier server left, then starts the scheduler and the follower, with workers as processes of this machine.
-///
-/// Call within a tokio runtime, once the data directory is [locked](lock_data_dir).
->>>>>>> evaluate
 ///
 /// # Errors
 /// A data directory or database that cannot be read.

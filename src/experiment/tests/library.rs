@@ -21,7 +21,7 @@ fn own_studies_stand_behind_the_built_in_ones() {
     let names: Vec<String> = library.all().iter().map(|study| study.name.clone()).collect();
     assert_eq!(names.len(), Study::built_in().len() + 1);
     assert_eq!(names.last().unwrap(), "toy");
-    assert!(library.is_own("toy") && !library.is_own("table1") && library.faults().is_empty());
+    assert!(library.is_custom("toy") && !library.is_custom("table1") && library.faults().is_empty());
     assert_eq!(*library.find("toy").unwrap(), study());
     let file = dir.path().join("studies/toy.toml");
     fs::write(&file, STUDY.replace("title = \"Toy\"", "title = \"Another\"")).unwrap();
@@ -49,7 +49,7 @@ fn a_broken_file_is_a_sentence_and_the_others_are_there() {
         format!("{}: name `table1` is taken by Umbra: choose another", at("table1.toml")),
     ];
     assert_eq!(library.faults(), expected);
-    assert!(library.is_own("toy"));
+    assert!(library.is_custom("toy"));
     assert_ne!(library.find("table1").unwrap().title, "Toy", "a built-in name is not shadowed");
 }
 

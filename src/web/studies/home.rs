@@ -75,7 +75,7 @@ async fn cards(app: &AppState) -> Result<Vec<Card>> {
     let all: Vec<&Study> = studies.iter().map(Arc::as_ref).collect();
     let begun = tabs_of(app, &all, &Choice::default()).await?;
     let card = |(study, begun): (Arc<Study>, Vec<Tab>)| Card {
-        own: app.library.is_own(&study.name),
+        own: app.library.is_custom(&study.name),
         study,
         begun,
     };

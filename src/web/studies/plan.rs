@@ -84,7 +84,7 @@ fn chosen(app: &AppState, fields: &Fields) -> Vec<(Arc<Study>, bool)> {
         .collect();
     let wanted = |study: &Study| {
         if named.is_empty() {
-            study.is_of_paper() && !app.library.is_own(&study.name)
+            study.is_of_paper() && !app.library.is_custom(&study.name)
         } else {
             named.contains(&study.name.as_str())
         }

@@ -160,7 +160,7 @@ async fn show(
     let page = StudyPage {
         layout: Layout::new("home", app),
         study,
-        own: app.library.is_own(&study.name),
+        own: app.library.is_custom(&study.name),
         scales: &app.scales,
         choice,
         view,

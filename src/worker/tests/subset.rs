@@ -2,18 +2,18 @@
 
 use burn::tensor::Device;
 
-use crate::methods::{Method, MethodVisitor, Rivals, with_method};
+use crate::methods::{BatchNegatives, Method, MethodVisitor, with_method};
 use crate::worker::tests::*;
 
 /// What the loss of a run compares an image with, and whether its model normalizes over the batch.
 struct Compared<'a>(&'a RunSpec);
 
 impl MethodVisitor for Compared<'_> {
-    type Out = (Rivals, bool);
+    type Out = (BatchNegatives, bool);
 
     fn visit<M: Method>(self) -> Self::Out {
         let model = M::new(self.0, 10, &Device::flex()).unwrap();
-        (model.rivals(), model.normalizes_batch())
+        (model.negatives(), model.normalizes_batch())
     }
 }
 
@@ -91,7 +91,7 @@ fn every_method_that_trains_does_so_on_three_images_and_says_what_copies_mean() 
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         let said = warnings(&events).join("\n");
         let (rivals, normalizes) = with_method(method.name, Compared(&spec)).unwrap();
-        let contrasts = rivals != Rivals::None;
+        let contrasts = rivals != BatchNegatives::None;
         assert_eq!(
             said.contains("as negatives of each other they are left out"),
             contrasts,
@@ -112,7 +112,7 @@ fn a_single_image_has_no_negatives_which_is_refused_or_asked_for() {
     };
     let contrasts = |name: &&str| {
         let (rivals, _) = with_method(name, Compared(&run(Stage::Pretrain, name, None, &[]))).unwrap();
-        rivals == Rivals::Images
+        rivals == BatchNegatives::Images
     };
     let methods: Vec<&str> = catalog().methods.iter().map(|method| method.name).filter(contrasts).collect();
     assert!(!methods.is_empty(), "no method has negatives");

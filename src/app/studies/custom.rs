@@ -57,7 +57,7 @@ impl StudyDraft {
     /// # Errors
     /// A study that is not there, or came with Umbra.
     pub fn edit(workspace: &Workspace, name: &str) -> Result<StudyDraft> {
-        let own = workspace.library.text(name).filter(|_| workspace.library.is_own(name));
+        let own = workspace.library.text(name).filter(|_| workspace.library.is_custom(name));
         Ok(StudyDraft {
             toml: Some(own.ok_or_else(|| missing(name))?),
             replace: name.to_owned(),
@@ -97,7 +97,7 @@ impl StudyDraft {
     fn study(&self, workspace: &Workspace) -> Result<(Study, String), String> {
         let text = self.text(workspace)?;
         let study = workspace.library.read(&text)?;
-        if workspace.library.is_own(&study.name) && study.name != self.replace {
+        if workspace.library.is_custom(&study.name) && study.name != self.replace {
             return Err(format!(
                 "there is a custom study `{}` already: choose another name, or edit that one",
                 study.name
@@ -128,7 +128,7 @@ impl SoundStudy {
 /// # Errors
 /// A study that is not there or came with Umbra, or a file that cannot be removed.
 pub fn remove(workspace: &Workspace, name: &str) -> Result<()> {
-    if !workspace.library.is_own(name) {
+    if !workspace.library.is_custom(name) {
         return Err(Error::Missing(format!("there is no custom study `{name}`")));
     }
     let file = workspace.library.file(name).map_err(Error::Unreadable)?;
