@@ -90,7 +90,7 @@ impl fmt::Display for BenchReport {
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Wish<'a> {
+pub struct BenchRequest<'a> {
     /// The method.
     pub method: &'a str,
     /// The scale whose model and images are taken.
@@ -111,44 +111,44 @@ pub struct Wish<'a> {
 ///
 /// # Errors
 /// An unknown method, setting or device, a method that does not train, or too few steps.
-pub fn bench(wish: &Wish) -> Result<BenchReport> {
-    if wish.steps <= WARM_UP || wish.batch == 0 {
+pub fn bench(request: &BenchRequest) -> Result<BenchReport> {
+    if request.steps <= WARM_UP || request.batch == 0 {
         bail!(
             "--steps {} --batch {}: there must be at least {} steps and 1 image",
-            wish.steps,
-            wish.batch,
+            request.steps,
+            request.batch,
             WARM_UP + 1
         );
     }
-    device::use_threads(wish.threads);
+    device::use_threads(request.threads);
     kernels::keep_freed_memory();
     let request = Request {
-        set: wish.set.clone(),
+        set: request.set.clone(),
         ..Request::default()
     };
-    let run = single_run(Stage::Pretrain, wish.method, wish.scale, &methods::catalog(), &request, 0, None)?;
+    let run = single_run(Stage::Pretrain, request.method, request.scale, &methods::catalog(), &request, 0, None)?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
     kernels::round_products(train.precision == Precision::F16);
     let timed = Timed {
         run: &run,
-        batch: wish.batch,
-        steps: wish.steps,
+        batch: request.batch,
+        steps: request.steps,
         passes: train.gradient_accumulation,
-        device: device::open(wish.device)?,
+        device: device::open(request.device)?,
     };
-    let timing = with_method(wish.method, timed).map_err(Error::msg)??;
+    let timing = with_method(request.method, timed).map_err(Error::msg)??;
     let step_ms = median(timing.milliseconds);
     let peak_mib = peak_memory_mib();
     Ok(BenchReport {
-        method: wish.method.to_owned(),
-        scale: wish.scale.name.clone(),
-        device: wish.device.to_owned(),
-        threads: wish.threads,
-        batch_size: wish.batch * train.gradient_accumulation,
-        steps: wish.steps - WARM_UP,
+        method: request.method.to_owned(),
+        scale: request.scale.name.clone(),
+        device: request.device.to_owned(),
+        threads: request.threads,
+        batch_size: request.batch * train.gradient_accumulation,
+        steps: request.steps - WARM_UP,
         parameters: timing.parameters,
         step_ms,
-        images_per_second: 1000.0 * (wish.batch * train.gradient_accumulation) as f64 / step_ms,
+        images_per_second: 1000.0 * (request.batch * train.gradient_accumulation) as f64 / step_ms,
         peak_mib,
         floor: (timing.gflop > 0.0).then(|| floor(timing.gflop)),
     })
@@ -257,8 +257,8 @@ mod tests {
     use super::*;
     use crate::experiment::Value;
 
-    fn wish<'a>(method: &'a str, scale: &'a Scale, steps: usize) -> Wish<'a> {
-        Wish {
+    fn request<'a>(method: &'a str, scale: &'a Scale, steps: usize) -> BenchRequest<'a> {
+        BenchRequest {
             method,
             scale,
             set: Values::default(),
@@ -272,11 +272,11 @@ mod tests {
     #[test]
     fn passes_of_a_step_and_their_arithmetic_are_counted() {
         let smoke = Scale::built_in().remove(0);
-        let once = bench(&wish("mae", &smoke, 3)).unwrap();
+        let once = bench(&request("mae", &smoke, 3)).unwrap();
         let set = |key: &str, value| Values::from([("train".to_owned(), [(key.to_owned(), value)].into())]);
-        let twice = bench(&Wish {
+        let twice = bench(&BenchRequest {
             set: set("gradient_accumulation", Value::Int(2)),
-            ..wish("mae", &smoke, 3)
+            ..request("mae", &smoke, 3)
         });
         assert_eq!(twice.unwrap().batch_size, 8);
         let floor = once.floor.unwrap();
@@ -294,15 +294,15 @@ mod tests {
         let smoke = Scale::built_in().remove(0);
         for method in methods::METHODS {
             let small = [("dim", 16), ("depth", 1)].map(|(key, value)| (key.to_owned(), Value::Int(value)));
-            let report = bench(&Wish {
+            let report = bench(&BenchRequest {
                 set: Values::from([("model".to_owned(), small.into())]),
-                ..wish(method.name, &smoke, 3)
+                ..request(method.name, &smoke, 3)
             });
             assert_eq!(report.is_ok(), method.trains, "{}", method.name);
             let Ok(report) = report else { continue };
             assert!(report.step_ms > 0.0 && report.parameters > 1000);
             assert!((report.images_per_second * report.step_ms - 4000.0).abs() < 1e-6);
         }
-        assert!(bench(&wish("mae", &smoke, 2)).unwrap_err().to_string().contains("at least 3 steps"));
+        assert!(bench(&request("mae", &smoke, 2)).unwrap_err().to_string().contains("at least 3 steps"));
     }
 }

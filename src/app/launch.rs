@@ -124,41 +124,41 @@ impl Launcher<'_> {
     /// # Errors
     /// As [`Launcher::launch`].
     pub async fn resolve(&self, request: &LaunchRequest) -> Result<Vec<RunSpec>> {
-        let mut wishes = Request {
+        let mut wanted = Request {
             data: request.data.clone().filter(|data| !data.is_empty()),
             seeds: None,
             set: request.set.clone(),
         };
         match &request.target {
             LaunchTarget::Studies { names, seeds } => {
-                wishes.seeds = *seeds;
-                let plans = plan_studies(self.library, self.scales, self.catalog, names, &request.scale, &wishes)?;
+                wanted.seeds = *seeds;
+                let plans = plan_studies(self.library, self.scales, self.catalog, names, &request.scale, &wanted)?;
                 let named: Vec<(String, Plan)> = plans.into_iter().map(|(study, plan)| (study.name.clone(), plan)).collect();
                 Ok(distinct(&named))
             }
-            LaunchTarget::Run(run) => self.single(run, &request.scale, &wishes).await,
+            LaunchTarget::Run(run) => self.single(run, &request.scale, &wanted).await,
         }
     }
 
-    async fn single(&self, run: &RunTarget, scale: &str, wishes: &Request) -> Result<Vec<RunSpec>> {
+    async fn single(&self, run: &RunTarget, scale: &str, wanted: &Request) -> Result<Vec<RunSpec>> {
         // SQLite and TOML have signed numbers, so the upper half of u64 is not for seeds.
         if run.seed > i64::MAX as u64 {
             return Err(Invalid::new("seed", format!("{} is larger than {}", run.seed, i64::MAX)).into());
         }
         let scale = Scale::find(self.scales, scale)?;
-        let resolve = |stage, wishes: &Request, parent: Option<&RunSpec>| {
-            single_run(stage, &run.method, scale, self.catalog, wishes, run.seed, parent)
+        let resolve = |stage, wanted: &Request, parent: Option<&RunSpec>| {
+            single_run(stage, &run.method, scale, self.catalog, wanted, run.seed, parent)
         };
         match &run.start {
-            Start::Nothing => Ok(vec![resolve(run.stage, wishes, None)?]),
-            Start::Run(id) => Ok(vec![resolve(run.stage, wishes, Some(&self.parent(id).await?))?]),
+            Start::Nothing => Ok(vec![resolve(run.stage, wanted, None)?]),
+            Start::Run(id) => Ok(vec![resolve(run.stage, wanted, Some(&self.parent(id).await?))?]),
             Start::NewPretraining => {
                 let images = Request {
-                    data: wishes.source(),
+                    data: wanted.source(),
                     ..Request::default()
                 };
                 let parent = resolve(Stage::Pretrain, &images, None)?;
-                let child = resolve(run.stage, wishes, Some(&parent))?;
+                let child = resolve(run.stage, wanted, Some(&parent))?;
                 Ok(vec![parent, child])
             }
         }

@@ -61,7 +61,7 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
             serde_json::to_string_pretty(&claim.to_json(&study))?
         } else {
             let JudgedClaim { judgment, next } = &claim;
-            format!("{}\n{}", described(&study, judgment), wishes(judgment, next))
+            format!("{}\n{}", described(&study, judgment), wanted(judgment, next))
         })?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -149,7 +149,7 @@ fn described(study: &Study, judgment: &Judgment) -> String {
     std::iter::once(head).chain(lines).chain(lacks).collect::<Vec<_>>().join("\n")
 }
 
-fn wishes(judgment: &Judgment, next: &Next) -> String {
+fn wanted(judgment: &Judgment, next: &Next) -> String {
     let runs: Vec<String> = next.runs().iter().map(|run| format!("    {}  {}", run.id, run.label)).collect();
     let estimate = next.estimate.map(|seeds| format!("\n{}", estimate_text(seeds)));
     let head = match (judgment.verdict.is_decided(), runs.len()) {

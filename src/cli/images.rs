@@ -60,19 +60,19 @@ pub fn clean(args: &Clean) -> anyhow::Result<()> {
 /// The run whose loader is measured.
 fn run_of(args: &LoaderBench, scale: &Scale) -> anyhow::Result<RunSpec> {
     let catalog = catalog();
-    let wishes = [("data", "image_size", args.image_size), ("train", "batch_size", args.batch)];
-    let wishes = wishes.map(|(section, key, value)| value.map(|value| (section, key, Value::Int(value))));
+    let wanted = [("data", "image_size", args.image_size), ("train", "batch_size", args.batch)];
+    let wanted = wanted.map(|(section, key, value)| value.map(|value| (section, key, Value::Int(value))));
     let request = Request {
         data: Some(args.source.clone()),
-        ..Request::of(wishes.iter().flatten())
+        ..Request::of(wanted.iter().flatten())
     };
     let resolve = |stage, request: &Request, parent: Option<&RunSpec>| single_run(stage, METHOD, scale, &catalog, request, 0, parent);
-    let mut wished = request.clone();
+    let mut full = request.clone();
     for (section, keys) in settings(&args.set, &catalog)? {
-        wished.set.entry(section).or_default().extend(keys);
+        full.set.entry(section).or_default().extend(keys);
     }
     Ok(match args.stage.as_str() {
-        "finetune" => resolve(Stage::Finetune, &wished, Some(&resolve(Stage::Pretrain, &request, None)?))?,
-        _ => resolve(Stage::Pretrain, &wished, None)?,
+        "finetune" => resolve(Stage::Finetune, &full, Some(&resolve(Stage::Pretrain, &request, None)?))?,
+        _ => resolve(Stage::Pretrain, &full, None)?,
     })
 }

@@ -61,7 +61,7 @@ fn bench(args: &Bench) -> anyhow::Result<()> {
         vec![args.method.as_str()]
     };
     for method in names {
-        let report = bench::bench(&bench::Wish {
+        let report = bench::bench(&bench::BenchRequest {
             method,
             scale: &find_scale(&args.scale)?,
             set: settings(&args.set, &methods::catalog())?,

@@ -8,7 +8,7 @@ use super::measure;
 use super::run::Stage;
 use super::schema::{Kind, Value};
 
-/// Rows of a grid, at most: a larger one is a mistake more often than a wish.
+/// Rows of a grid, at most: a larger one is a mistake more often than a request.
 const MOST_ROWS: usize = 200;
 
 /// What can be measured: id, measure, stage.

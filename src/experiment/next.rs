@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claim::Place;
-use super::resolve::Plan;
+use super::resolve::{Cell, Plan};
 use super::run::{RunId, RunSpec};
 use super::verdict::{Judgment, Verdict};
 
@@ -45,7 +45,7 @@ pub fn wanted(judgment: &Judgment) -> Vec<Wanted> {
         seeds.insert(next(&seeds));
     }
     let all = seeds.iter().flat_map(|seed| places.iter().map(move |place| (*seed, *place)));
-    all.filter(|wish| !known.contains(wish))
+    all.filter(|number| !known.contains(number))
         .map(|(seed, place)| Wanted {
             seed,
             place: place.clone(),
@@ -60,11 +60,11 @@ pub fn seeds_to_plan(seeds: u64) -> u64 {
 
 /// The runs that give what is wanted, with those they start from, parents before children.
 pub fn runs_of(plan: &Plan, wanted: &[Wanted]) -> Vec<RunSpec> {
-    let wishes = |seed: u64, row: &str, column: &str| {
-        let wish = |wish: &Wanted| wish.seed == seed && wish.place.row == row && wish.place.column == column;
-        wanted.iter().any(wish)
+    let is_wanted = |cell: &&Cell| {
+        let mut numbers = wanted.iter();
+        numbers.any(|number| (number.seed, &number.place.row, &number.place.column) == (cell.seed, &cell.row, &cell.column))
     };
-    let cells = plan.cells.iter().filter(|cell| wishes(cell.seed, &cell.row, &cell.column));
+    let cells = plan.cells.iter().filter(is_wanted);
     let mut needed: BTreeSet<&RunId> = cells.map(|cell| &cell.run).collect();
     // Children come after their parents, so one way back finds all ancestors.
     for run in plan.runs.iter().rev() {

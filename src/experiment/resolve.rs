@@ -1,4 +1,4 @@
-//! From a study, a scale and a person's wishes to runs: settings are layered, checked and keyed.
+//! From a study, a scale and a person's request to runs: settings are layered, checked and keyed.
 //!
 //! Later layers win: section defaults, the stage's protocol, the method's recipe (pretraining, or fine-tuning from scratch),
 //! the scale (`all`, then `stage`, then `method`), the study's column, its row (`times`, then `set`, then `at`), the request
@@ -51,7 +51,7 @@ impl Request {
         self.seeds.or(study.seeds).unwrap_or(scale.seeds)
     }
 
-    /// The wishes without the sections that a run of this stage and method does not have.
+    /// The request without the sections that a run of this stage and method does not have.
     pub fn fitting(mut self, stage: Stage, method: &MethodInfo) -> Request {
         let known = sections(stage, method);
         self.set.retain(|name, _| known.iter().any(|section| section.name == name));
@@ -288,9 +288,9 @@ pub(super) fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Opti
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
     }
     // A row that is three times as long as the others stays so, whatever length is wished for.
-    let mut wishes = layers.request.set.clone();
-    multiply(&mut wishes, layers.times, most);
-    overlay(&mut settings, &wishes);
+    let mut wanted = layers.request.set.clone();
+    multiply(&mut wanted, layers.times, most);
+    overlay(&mut settings, &wanted);
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
     let tokenizer = tokenizer(stage, seed, &settings);

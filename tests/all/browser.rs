@@ -140,8 +140,8 @@ fn fantoccini_connector() -> hyper_util::client::legacy::connect::HttpConnector 
 }
 
 /// Launches a run through the API and waits for its end.
-fn launch(server: &Server, wish: serde_json::Value) -> String {
-    let answer = server.api("/launch", Some(&wish.to_string()));
+fn launch(server: &Server, asked: serde_json::Value) -> String {
+    let answer = server.api("/launch", Some(&asked.to_string()));
     let id = answer["runs"][0].as_str().expect("a run is named").to_owned();
     wait_for("the run's end", Duration::from_secs(240), || {
         let state = server.api(&format!("/runs/{id}"), None)["run"]["state"].clone();

@@ -38,10 +38,10 @@ fn a_child_by_the_api_is_the_one_that_the_command_line_ran_on_a_folder() {
         runs.find(|run| run["stage"] == stage.name() && run["method"] == "mae").unwrap()
     };
     let set = serde_json::json!({ "train": { "batch_size": 16, "epochs": 2 } });
-    let wish = serde_json::json!({
+    let asked = serde_json::json!({
         "method": "mae", "stage": "finetune", "scale": "smoke", "parent": run(Stage::Pretrain)["id"], "set": set,
     });
-    let launched = server.api("/launch", Some(&wish.to_string()));
+    let launched = server.api("/launch", Some(&asked.to_string()));
     assert_eq!(launched["shared"], serde_json::json!([run(Stage::Finetune)["id"]]), "{launched}");
     assert!(server.stop(Duration::from_secs(20)).success());
 }

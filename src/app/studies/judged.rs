@@ -35,13 +35,13 @@ pub struct Next {
 impl Next {
     /// What a claim wants of the plan's runs.
     pub fn of(judgment: &Judgment, plan: &Plan, runs: &HashMap<RunId, Run>) -> Next {
-        let wishes = wanted(judgment);
+        let numbers = wanted(judgment);
         let mut next = Next {
-            seeds: wishes.iter().map(|wish| wish.seed).collect(),
+            seeds: numbers.iter().map(|number| number.seed).collect(),
             estimate: seeds_estimate(judgment),
             ..Next::default()
         };
-        for spec in runs_of(plan, &wishes) {
+        for spec in runs_of(plan, &numbers) {
             match runs.get(&spec.id).map(|run| run.state) {
                 None => next.fresh.push(spec),
                 Some(State::Failed | State::Cancelled) => next.again.push(spec),

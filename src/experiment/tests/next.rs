@@ -6,7 +6,7 @@ use crate::experiment::next::{Wanted, estimate_text, runs_of, seeds_estimate, se
 fn wants(a: Numbers, b: Numbers) -> Vec<(u64, String)> {
     let order = claim(ClaimKind::Order, "above = [\"a\"]\nbelow = [\"b\"]");
     let judged = judge(&order, &numbers(&[("a", a), ("b", b)]));
-    wanted(&judged).into_iter().map(|wish| (wish.seed, wish.place.row)).collect()
+    wanted(&judged).into_iter().map(|asked| (asked.seed, asked.place.row)).collect()
 }
 
 fn pairs(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -35,7 +35,7 @@ fn a_decided_claim_wants_nothing_and_a_decided_part_no_more() {
         ("b", &[(0, 10.0), (1, 10.4)]),
         ("c", &[(0, 10.1), (1, 10.2)]),
     ]);
-    let rows: Vec<_> = wanted(&judge(&chain, &table)).into_iter().map(|wish| wish.place.row).collect();
+    let rows: Vec<_> = wanted(&judge(&chain, &table)).into_iter().map(|asked| asked.place.row).collect();
     assert_eq!(rows, ["b", "c"]);
 }
 
@@ -43,13 +43,13 @@ fn a_decided_claim_wants_nothing_and_a_decided_part_no_more() {
 fn what_is_wanted_becomes_runs_with_those_they_start_from() {
     let order = claim(ClaimKind::Order, "above = [\"mae\"]\nbelow = [\"random\"]");
     let judged = judge(&order, &numbers(&[("mae", &[(0, 80.0)]), ("random", &[(0, 70.0)])]));
-    let wishes: Vec<Wanted> = wanted(&judged);
+    let wanted: Vec<Wanted> = wanted(&judged);
     let request = Request {
         seeds: Some(seeds_to_plan(1)),
         ..Request::default()
     };
     let plan = plan(&study(), &scale(""), &catalog(), &request).unwrap();
-    let runs: Vec<_> = runs_of(&plan, &wishes)
+    let runs: Vec<_> = runs_of(&plan, &wanted)
         .into_iter()
         .map(|run| (run.method, run.stage, run.seed))
         .collect();

@@ -106,8 +106,8 @@ fn every_setting_counts_for_the_key_and_names_for_people_do_not() {
                 ("subset", "list") => (choice("list"), Ok(here.clone())),
                 _ => (Vec::new(), Ok(here.clone())),
             };
-            let wish = [beside, vec![(section.name, setting.key, other.clone())]].concat();
-            let changed = pretrain(&request(&wish)).unwrap_or_else(|e| panic!("{}.{} = {other}: {e}", section.name, setting.key));
+            let asked = [beside, vec![(section.name, setting.key, other.clone())]].concat();
+            let changed = pretrain(&request(&asked)).unwrap_or_else(|e| panic!("{}.{} = {other}: {e}", section.name, setting.key));
             assert_ne!(changed.key, usual.unwrap().key, "{}.{} does not count", section.name, setting.key);
         }
     }
@@ -153,37 +153,37 @@ fn a_child_has_its_parents_model_and_follows_its_key() {
 
 #[test]
 fn a_bad_wish_names_the_field_and_what_is_allowed() {
-    let wish = |section, key, value| pretrain(&request(&[(section, key, value)]));
+    let asked = |section, key, value| pretrain(&request(&[(section, key, value)]));
     refused(
-        wish("method", "mask_ratio", Value::Float(1.2)),
+        asked("method", "mask_ratio", Value::Float(1.2)),
         "method.mask_ratio: 1.2 is not allowed: it must be a number between 0 and 1, neither included",
     );
     refused(
-        wish("train", "epochs", text("many")),
+        asked("train", "epochs", text("many")),
         "train.epochs: many is not allowed: it must be a whole number from 0 to 100000",
     );
     refused(
-        wish("method", "ratio", Value::Int(1)),
+        asked("method", "ratio", Value::Int(1)),
         "method.ratio: no such setting: it must be one of mask_ratio, target",
     );
     refused(
-        wish("probe", "momentum", Value::Int(0)),
+        asked("probe", "momentum", Value::Int(0)),
         "probe: no such section here: it must be one of method, data, subset, model, augment, train, repeat, knn, snapshots",
     );
     refused(
-        wish("model", "patch_size", Value::Int(5)),
+        asked("model", "patch_size", Value::Int(5)),
         "model.patch_size: 5 is not allowed: it does not divide data.image_size = 32",
     );
     refused(
-        wish("model", "heads", Value::Int(5)),
+        asked("model", "heads", Value::Int(5)),
         "model.heads: 5 is not allowed: it does not divide the width 192",
     );
     refused(
-        wish("model", "decoder_dim", Value::Int(99)),
+        asked("model", "decoder_dim", Value::Int(99)),
         "model.decoder_dim: 99 is not allowed: a sine-cosine position table needs a multiple of 4",
     );
     refused(
-        wish("data", "train_images", Value::Int(1000)),
+        asked("data", "train_images", Value::Int(1000)),
         "train.batch_size: a step of 1024 images is larger than the data: batch_size times gradient_accumulation must be at most 1000",
     );
 }

@@ -44,8 +44,8 @@ fn a_child_has_its_parents_dataset_unless_told_otherwise() {
         data: Some("/others".to_owned()),
         ..Request::default()
     };
-    for wish in [other, request(&[("data", "source", text("/others"))])] {
-        let data = data(&wish);
+    for asked in [other, request(&[("data", "source", text("/others"))])] {
+        let data = data(&asked);
         assert_eq!((&data["source"], &data["train_images"]), (&text("/others"), &Value::Int(2000)));
         assert_eq!((&data["val_fraction"], &data["image_size"]), (&Value::Float(0.2), &Value::Int(64)));
     }

@@ -5,9 +5,9 @@ use super::*;
 
 #[test]
 fn a_choice_of_few_images_must_fit_together() {
-    let wish = |settings: &[(&str, &str, Value)]| pretrain(&request(settings));
+    let asked = |settings: &[(&str, &str, Value)]| pretrain(&request(settings));
     let pool = [("data", "train_images", Value::Int(2000)), ("train", "batch_size", Value::Int(64))];
-    let with = |more: &[(&'static str, &'static str, Value)]| wish(&[&pool[..], more].concat());
+    let with = |more: &[(&'static str, &'static str, Value)]| asked(&[&pool[..], more].concat());
     assert!(
         with(&[("subset", "images", Value::Int(10))]).is_ok(),
         "a batch may be larger than the choice"
@@ -42,8 +42,8 @@ fn a_choice_of_few_images_must_fit_together() {
 fn a_choice_for_pretraining_is_not_one_for_what_follows() {
     let few = [("subset", "images", Value::Int(10))];
     let parent = pretrain(&request(&few)).unwrap();
-    let wish = request(&few).fitting(Stage::Finetune, &catalog().methods[0]);
-    let child = single_run(Stage::Finetune, "mae", &scale(""), &catalog(), &wish, 0, Some(&parent)).unwrap();
+    let asked = request(&few).fitting(Stage::Finetune, &catalog().methods[0]);
+    let child = single_run(Stage::Finetune, "mae", &scale(""), &catalog(), &asked, 0, Some(&parent)).unwrap();
     assert!(!child.settings.contains_key("subset"));
     assert_eq!(child.section::<settings::LabelsSettings>("labels").unwrap().fraction, 1.0);
 }

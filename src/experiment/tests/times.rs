@@ -18,8 +18,8 @@ fn finetuned(plan: &Plan, row: &str, section: &str, key: &str) -> Option<Value> 
 
 #[test]
 fn a_row_may_be_so_many_times_as_long_as_the_scale_says() {
-    let epochs = |line: &str, scale_has: &str, wish: &Request| {
-        let plan = with(line, &scale(scale_has), wish).unwrap();
+    let epochs = |line: &str, scale_has: &str, asked: &Request| {
+        let plan = with(line, &scale(scale_has), asked).unwrap();
         finetuned(&plan, "mae_long", "train", "epochs")
     };
     let thrice = "times.finetune.train.epochs = 3";
@@ -38,13 +38,13 @@ fn a_row_may_be_so_many_times_as_long_as_the_scale_says() {
     );
     let both = "times.finetune.train.epochs = 3\nset.finetune.train.epochs = 200";
     assert_eq!(epochs(both, thirty, &Request::default()), Some(Value::Int(200)), "what is set wins");
-    let wish = request(&[("train", "epochs", Value::Int(20))]);
-    assert_eq!(epochs(thrice, thirty, &wish), Some(Value::Int(60)), "a wish is for the others");
-    assert_eq!(epochs(thrice, &limited, &wish), Some(Value::Int(40)), "with the scale's limit");
+    let asked = request(&[("train", "epochs", Value::Int(20))]);
+    assert_eq!(epochs(thrice, thirty, &asked), Some(Value::Int(60)), "a request is for the others");
+    assert_eq!(epochs(thrice, &limited, &asked), Some(Value::Int(40)), "with the scale's limit");
     assert_eq!(
-        epochs(both, thirty, &wish),
+        epochs(both, thirty, &asked),
         Some(Value::Int(60)),
-        "and a wish wins over what is set"
+        "and a request wins over what is set"
     );
 }
 

@@ -3,18 +3,18 @@
 use axum::http::StatusCode;
 
 use super::*;
-use crate::experiment::{Request as Wish, RunId, Value, single_run};
+use crate::experiment::{Request as PlanRequest, RunId, Value, single_run};
 use crate::run_dir::{Matrix, MatrixAxis};
 
 /// A finished run of three blocks and two ratios that found `first` less a little for every block and ratio.
 fn compared(data_dir: &Path, method: &str, after: Stage, first: f64) -> RunId {
     let (scale, catalog) = (&Scale::built_in()[0], catalog());
-    let single = |stage, wish: &Wish, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, wish, 0, parent).unwrap();
-    let pretrain = single(Stage::Pretrain, &Wish::default(), None);
-    let finetune = single(Stage::Finetune, &Wish::default(), Some(&pretrain));
+    let single = |stage, asked: &PlanRequest, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, asked, 0, parent).unwrap();
+    let pretrain = single(Stage::Pretrain, &PlanRequest::default(), None);
+    let finetune = single(Stage::Finetune, &PlanRequest::default(), Some(&pretrain));
     let parent = if after == Stage::Finetune { &finetune } else { &pretrain };
-    let wish = Wish::of(&[("cka", "ratios", Value::Text("0.1, 0.9".to_owned()))]);
-    let run = single(Stage::Cka, &wish, Some(parent));
+    let asked = PlanRequest::of(&[("cka", "ratios", Value::Text("0.1, 0.9".to_owned()))]);
+    let run = single(Stage::Cka, &asked, Some(parent));
     let value = |block: usize, ratio: usize| first - 0.1 * block as f64 - 0.2 * ratio as f64;
     let draws = |block, ratio| vec![Some(value(block, ratio) - 0.01), Some(value(block, ratio) + 0.01)];
     let mut values: Vec<Vec<Vec<Option<f64>>>> = (0..3).map(|block| (0..2).map(|ratio| draws(block, ratio)).collect()).collect();
@@ -152,11 +152,11 @@ async fn a_studys_runs_are_found_in_the_order_of_its_rows() {
 #[tokio::test]
 async fn seeds_of_one_encoder_are_drawn_as_their_mean_unless_asked_for_one_by_one() {
     let study = Study::built_in().into_iter().find(|study| study.name == "figure1").unwrap();
-    let wish = Wish {
+    let asked = PlanRequest {
         seeds: Some(2),
-        ..Wish::default()
+        ..PlanRequest::default()
     };
-    let plan = plan(&study, &Scale::built_in()[0], &catalog(), &wish).unwrap();
+    let plan = plan(&study, &Scale::built_in()[0], &catalog(), &asked).unwrap();
     let mut ids = Vec::new();
     let site = Site::new(|dir| {
         for run in plan.runs.iter().filter(|run| run.stage == Stage::Cka && run.method == "rmae") {

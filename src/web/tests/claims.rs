@@ -3,13 +3,13 @@
 use axum::http::StatusCode;
 
 use super::*;
-use crate::experiment::Request as Wish;
+use crate::experiment::Request as PlanRequest;
 
 /// The first study at smoke with that many seeds.
 pub fn seeds_plan(seeds: u64) -> Plan {
-    let request = Wish {
+    let request = PlanRequest {
         seeds: Some(seeds),
-        ..Wish::default()
+        ..PlanRequest::default()
     };
     plan(&Study::built_in()[0], &Scale::built_in()[0], &catalog(), &request).unwrap()
 }

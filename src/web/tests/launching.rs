@@ -231,13 +231,13 @@ async fn what_a_program_gets_wrong_is_said_in_json() {
         (r#""method": "mae""#, 400, "duplicate field"),
         ("", 400, "trailing comma"),
     ];
-    for (wish, status, part) in cases {
-        let answer = site.post_json(&format!(r#"{{"method": "mae", "scale": "smoke", {wish}}}"#)).await;
+    for (asked, status, part) in cases {
+        let answer = site.post_json(&format!(r#"{{"method": "mae", "scale": "smoke", {asked}}}"#)).await;
         let kind = answer.header("content-type");
         assert_eq!(
             (answer.status.as_u16(), kind),
             (status, "application/json"),
-            "{wish}: {}",
+            "{asked}: {}",
             answer.text
         );
         answer.has(&[part]);

@@ -90,8 +90,8 @@ fn every_method_that_trains_does_so_on_three_images_and_says_what_copies_mean() 
         let (_, outcome, events) = carry_out(root.path(), &spec);
         assert_eq!(outcome, Outcome::Finished, "{}: {:?}", method.name, events.last());
         let said = warnings(&events).join("\n");
-        let (rivals, normalizes) = with_method(method.name, Compared(&spec)).unwrap();
-        let contrasts = rivals != BatchNegatives::None;
+        let (negatives, normalizes) = with_method(method.name, Compared(&spec)).unwrap();
+        let contrasts = negatives != BatchNegatives::None;
         assert_eq!(
             said.contains("as negatives of each other they are left out"),
             contrasts,
@@ -111,8 +111,8 @@ fn a_single_image_has_no_negatives_which_is_refused_or_asked_for() {
         carry_out(root.path(), &run(Stage::Pretrain, method, None, &changes))
     };
     let contrasts = |name: &&str| {
-        let (rivals, _) = with_method(name, Compared(&run(Stage::Pretrain, name, None, &[]))).unwrap();
-        rivals == BatchNegatives::Images
+        let (negatives, _) = with_method(name, Compared(&run(Stage::Pretrain, name, None, &[]))).unwrap();
+        negatives == BatchNegatives::Images
     };
     let methods: Vec<&str> = catalog().methods.iter().map(|method| method.name).filter(contrasts).collect();
     assert!(!methods.is_empty(), "no method has negatives");

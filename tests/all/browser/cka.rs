@@ -23,8 +23,8 @@ async fn a_person_compares_features_of_two_encoders_in_colors_lines_and_differen
         }
         let parent = launch(&server, serde_json::json!({ "method": method, "scale": "smoke", "set": set }));
         let set = serde_json::json!({ "data": { "val_images": 40 }, "cka": { "ratios": "0, 0.5, 0.9", "mask_seeds": 2 } });
-        let wish = serde_json::json!({ "method": method, "stage": "cka", "scale": "smoke", "parent": parent, "set": set });
-        compared.push(launch(&server, wish));
+        let asked = serde_json::json!({ "method": method, "stage": "cka", "scale": "smoke", "parent": parent, "set": set });
+        compared.push(launch(&server, asked));
     }
 
     choose_what_finished(&browser, &compared).await;

@@ -19,8 +19,8 @@ async fn a_person_compares_reconstructions_of_two_runs() {
         let set = serde_json::json!({ "model": model, "data": data, "train": { "epochs": 2, "batch_size": 16 } });
         let parent = launch(&server, serde_json::json!({ "method": method, "scale": "smoke", "set": set }));
         let set = serde_json::json!({ "data": { "val_images": 24 } });
-        let wish = serde_json::json!({ "method": method, "stage": "psnr", "scale": "smoke", "parent": parent, "set": set });
-        scored.push(launch(&server, wish));
+        let asked = serde_json::json!({ "method": method, "stage": "psnr", "scale": "smoke", "parent": parent, "set": set });
+        scored.push(launch(&server, asked));
     }
 
     browser.client.refresh().await.unwrap();

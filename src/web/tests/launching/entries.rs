@@ -67,9 +67,9 @@ async fn a_child_is_one_run_through_every_entry_and_has_its_parents_dataset() {
     let part = json!({ "train_images": 256, "val_fraction": 0.3 });
     let pretraining = json!({ "method": "mae", "scale": "smoke", "seed": 3, "data": folder, "set": { "data": part } });
     let parent = site.launched(&pretraining).await;
-    let wish =
+    let asked =
         json!({ "method": "mae", "stage": "finetune", "scale": "smoke", "seed": 7, "parent": parent, "set": { "train": { "epochs": 2 } } });
-    let child = site.launched(&wish).await;
+    let child = site.launched(&asked).await;
     let spec = site.spec(&child).await;
     assert_eq!(spec.settings["data"], site.spec(&parent).await.settings["data"], "the API's child");
     assert_eq!(spec.value("data", "source"), Some(&Value::Text(folder.clone())));
@@ -123,8 +123,8 @@ async fn a_studys_run_is_the_same_by_hand() {
 
     let parent = &find(by_study, "mae", Stage::Pretrain).id;
     for stage in [Stage::Finetune, Stage::Probe, Stage::Psnr] {
-        let wish = json!({ "method": "mae", "stage": stage, "scale": "smoke", "parent": parent });
-        assert_eq!(site.launched(&wish).await, find(by_study, "mae", stage).id, "{stage}");
+        let asked = json!({ "method": "mae", "stage": stage, "scale": "smoke", "parent": parent });
+        assert_eq!(site.launched(&asked).await, find(by_study, "mae", stage).id, "{stage}");
     }
     assert_eq!(site.all_runs().await.len(), 7);
 }
@@ -138,9 +138,9 @@ async fn a_child_may_have_images_of_its_own_which_must_be_there() {
         .await;
     let child = json!({ "method": "mae", "stage": "probe", "scale": "smoke", "parent": parent });
     let with = |key: &str, value: Json| {
-        let mut wish = child.clone();
-        wish[key] = value;
-        wish
+        let mut asked = child.clone();
+        asked[key] = value;
+        asked
     };
     let other = site.spec(&site.launched(&with("data", json!("builtin"))).await).await;
     assert_eq!(other.value("data", "source"), Some(&Value::Text("builtin".to_owned())));
@@ -150,7 +150,7 @@ async fn a_child_may_have_images_of_its_own_which_must_be_there() {
         "how many images of another source are used is not the parent's to say"
     );
     let said = site.launched(&with("set", json!({ "data": { "source": "builtin" } }))).await;
-    assert_eq!(said, other.id, "the setting is the same wish");
+    assert_eq!(said, other.id, "the setting is the same request");
     let missing = site
         .post_json(&with("set", json!({ "data": { "source": "/no/such" } })).to_string())
         .await;
