@@ -126,7 +126,15 @@ pub fn bench(request: &BenchRequest) -> Result<BenchReport> {
         set: request.set.clone(),
         ..Request::default()
     };
-    let run = single_run(Stage::Pretrain, request.method, request.scale, &methods::catalog(), &request, 0, None)?;
+    let run = single_run(
+        Stage::Pretrain,
+        request.method,
+        request.scale,
+        &methods::catalog(),
+        &request,
+        0,
+        None,
+    )?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
     kernels::round_products(train.precision == Precision::F16);
     let timed = Timed {
@@ -303,6 +311,11 @@ mod tests {
             assert!(report.step_ms > 0.0 && report.parameters > 1000);
             assert!((report.images_per_second * report.step_ms - 4000.0).abs() < 1e-6);
         }
-        assert!(bench(&request("mae", &smoke, 2)).unwrap_err().to_string().contains("at least 3 steps"));
+        assert!(
+            bench(&request("mae", &smoke, 2))
+                .unwrap_err()
+                .to_string()
+                .contains("at least 3 steps")
+        );
     }
 }

@@ -287,7 +287,7 @@ pub(super) fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Opti
     if let Some(data) = &layers.request.data {
         overlay_one(&mut settings, "data", "source", Value::Text(data.clone()));
     }
-    // A row that is three times as long as the others stays so, whatever length is wished for.
+    // A row that is three times as long as the others stays so, whatever length is asked for.
     let mut wanted = layers.request.set.clone();
     multiply(&mut wanted, layers.times, most);
     overlay(&mut settings, &wanted);

@@ -21,7 +21,7 @@ pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
 /// The training images whose labels fine-tuning knows, if they are not all.
 ///
 /// # Errors
-/// As [`subset`].
+/// As [`subset()`].
 pub fn labeled(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
     let places = subset::labeled(dataset, &work.section("labels")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()

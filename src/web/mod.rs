@@ -1,6 +1,6 @@
 //! HTTP and templates: the pages, their JSON twins and the one guard before them.
 //!
-//! [`routes`] is the whole list of what can be asked; a folder is a family of pages, whose templates stand in the folder of the
+//! `routes.rs` is the whole list of what can be asked; a folder is a family of pages, whose templates stand in the folder of the
 //! same name. Handlers read the store and give orders to the jobs; they hold no state of their own, so a page's state lives in
 //! its address.
 

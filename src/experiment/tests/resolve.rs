@@ -152,7 +152,7 @@ fn a_child_has_its_parents_model_and_follows_its_key() {
 }
 
 #[test]
-fn a_bad_wish_names_the_field_and_what_is_allowed() {
+fn a_bad_request_names_the_field_and_what_is_allowed() {
     let asked = |section, key, value| pretrain(&request(&[(section, key, value)]));
     refused(
         asked("method", "mask_ratio", Value::Float(1.2)),
@@ -206,7 +206,7 @@ fn a_warm_up_longer_than_the_run_is_refused() {
 }
 
 #[test]
-fn a_bad_wish_for_a_whole_study_is_refused_alike() {
+fn a_bad_request_for_a_whole_study_is_refused_alike() {
     refused(
         toy_plan(&study(), &scale(""), &request(&[("train", "epoch", Value::Int(1))])),
         &format!(

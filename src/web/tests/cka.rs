@@ -9,7 +9,8 @@ use crate::run_dir::{Matrix, MatrixAxis};
 /// A finished run of three blocks and two ratios that found `first` less a little for every block and ratio.
 fn compared(data_dir: &Path, method: &str, after: Stage, first: f64) -> RunId {
     let (scale, catalog) = (&Scale::built_in()[0], catalog());
-    let single = |stage, asked: &PlanRequest, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, asked, 0, parent).unwrap();
+    let single =
+        |stage, asked: &PlanRequest, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, asked, 0, parent).unwrap();
     let pretrain = single(Stage::Pretrain, &PlanRequest::default(), None);
     let finetune = single(Stage::Finetune, &PlanRequest::default(), Some(&pretrain));
     let parent = if after == Stage::Finetune { &finetune } else { &pretrain };

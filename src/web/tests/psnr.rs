@@ -9,7 +9,8 @@ use crate::run_dir::{Matrix, MatrixAxis};
 /// A finished run that scored two ratios, the model `gain` decibels above its baselines.
 fn scored(data_dir: &Path, method: &str, seed: u64, denorm: &str, gain: f64) -> RunId {
     let (scale, catalog) = (&Scale::built_in()[0], catalog());
-    let single = |stage, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, &PlanRequest::default(), seed, parent).unwrap();
+    let single =
+        |stage, parent: Option<&RunSpec>| single_run(stage, method, scale, &catalog, &PlanRequest::default(), seed, parent).unwrap();
     let pretrain = single(Stage::Pretrain, None);
     let run = single(Stage::Psnr, Some(&pretrain));
     let measures = ["masked mean", "composite mean", "composite pooled"].map(|measure| format!("{denorm} {measure}"));
