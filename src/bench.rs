@@ -122,19 +122,11 @@ pub fn bench(request: &BenchRequest) -> Result<BenchReport> {
     }
     device::use_threads(request.threads);
     kernels::keep_freed_memory();
-    let request = Request {
+    let asked = Request {
         set: request.set.clone(),
         ..Request::default()
     };
-    let run = single_run(
-        Stage::Pretrain,
-        request.method,
-        request.scale,
-        &methods::catalog(),
-        &request,
-        0,
-        None,
-    )?;
+    let run = single_run(Stage::Pretrain, request.method, request.scale, &methods::catalog(), &asked, 0, None)?;
     let train: TrainSettings = run.section("train").map_err(Error::msg)?;
     kernels::round_products(train.precision == Precision::F16);
     let timed = Timed {
