@@ -16,10 +16,6 @@ const STAY: &[(&[&str], &str)] = &[
         "a study has claims, and whether a claim is well formed depends on the rows and columns of its study",
     ),
     (
-        &["src/stages/examples.rs", "src/stages/psnr.rs"],
-        "the stage `psnr` draws examples, which are scored as the stage scores",
-    ),
-    (
         &["src/web/charts/psnr.rs", "src/web/charts/psnr_examples.rs"],
         "the page of the scores shows the examples, whose columns are scores",
     ),

@@ -134,7 +134,7 @@ fn every_stage_runs_through_opengl_and_ends_near_the_cpus_numbers() {
     let rounded: Vec<_> = SHAPES
         .iter()
         .cloned()
-        .chain([("train", "precision", Value::Text("mixed".to_owned()))])
+        .chain([("train", "precision", Value::Text("f16".to_owned()))])
         .collect();
     let refused = RunDir::create(on_gl.path(), &tiny_run(Stage::Pretrain, "mae", None, &rounded)).unwrap();
     let worker = self::on_gl(&["work", refused.path().to_str().unwrap(), "--device", "gl", "--threads", "2"]);

@@ -78,7 +78,7 @@ pub async fn use_the_table(browser: &Browser) {
 async fn follow_a_number(browser: &Browser, shown: &str) {
     browser.click("#row-mae a.value").await;
     browser.until("the run", "#results", |text| text.contains("Fine-tuned top-1")).await;
-    let value = "return [...document.querySelectorAll('#results div')].find((one) => one.textContent.includes('finetune.top1')).querySelector('dd').textContent";
+    let value = "return [...document.querySelectorAll('#results div')].find((one) => one.querySelector('dt').title === 'finetune.top1').querySelector('dd').textContent";
     let value = browser.client.execute(value, vec![]).await.unwrap();
     let [value, short] = [value.as_str().unwrap(), shown].map(|text| text.parse::<f64>().unwrap());
     assert!((value - short).abs() < 0.06, "the run has {value}, the table {short}");
