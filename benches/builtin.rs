@@ -15,6 +15,7 @@ fn main() {
         val_images: 0,
         val_fraction: 0.2,
         max_broken: 0.0,
+        label_column: String::new(),
     };
     let began = Instant::now();
     let opened = umbra::data::open(&settings, &std::env::temp_dir(), &mut |_, _| {}).expect("the built-in images can be drawn");

@@ -36,6 +36,8 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
     };
     let classes = SHAPES.iter().map(|shape| shape.name()).collect();
     Ok(Dataset {
+        layout: super::Layout::BuiltIn,
+        labeled: true,
         name: "builtin".to_owned(),
         classes,
         train,
@@ -202,6 +204,7 @@ mod tests {
             val_images,
             val_fraction: 0.2,
             max_broken: 0.0,
+            label_column: String::new(),
         }
     }
 

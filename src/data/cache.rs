@@ -37,6 +37,10 @@ const BLOCK: usize = 1 << 20;
 /// What stands in a cache file besides pixels: the data set as it was when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Description {
+    /// How the source is laid out.
+    pub layout: super::Layout,
+    /// Whether the images have labels.
+    pub labeled: bool,
     /// Class names.
     pub classes: Vec<String>,
     /// Labels of the images in train.

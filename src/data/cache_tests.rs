@@ -6,6 +6,8 @@ use super::*;
 
 fn description() -> Description {
     Description {
+        layout: crate::data::Layout::ClassFolders,
+        labeled: true,
         classes: vec!["a".to_owned()],
         train: vec![0, 0],
         val: vec![0],

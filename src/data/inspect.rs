@@ -62,6 +62,7 @@ pub fn inspect(
         val_images: 0,
         val_fraction: fraction("val_fraction"),
         max_broken: fraction("max_broken"),
+        label_column: String::new(),
     };
     let dataset = open(&settings, cache_dir, &mut |_, _| {})?;
     sheet::write(&dataset, contact_sheet)?;

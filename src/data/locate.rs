@@ -1,38 +1,13 @@
-//! Which format a path is.
+//! Which layout a source has.
 
 use std::path::Path;
 
-use anyhow::bail;
+use super::layouts;
+use super::source::Listing;
+use super::tree::Tree;
+use crate::experiment::settings::DataSettings;
 
-use super::archive::Archive;
-use super::cifar::Cifar;
-use super::folder::Folder;
-use super::idx::Idx;
-use super::source::Source;
-
-/// Finds out which format `path` is.
-pub(super) fn locate(path: &Path) -> anyhow::Result<Box<dyn Source>> {
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(e) => bail!(
-            "data.source is `{}`, which cannot be opened ({e}): give `builtin` or the path of a folder or an archive",
-            path.display()
-        ),
-    };
-    if metadata.is_file() {
-        return match Archive::recognize(path) {
-            Some(archive) => Ok(Box::new(archive)),
-            None => bail!(
-                "data.source is the file `{}`, but only .tar, .tar.gz and .tgz files are read",
-                path.display()
-            ),
-        };
-    }
-    if let Some(cifar) = Cifar::recognize(path)? {
-        return Ok(Box::new(cifar));
-    }
-    if let Some(idx) = Idx::recognize(path)? {
-        return Ok(Box::new(idx));
-    }
-    Ok(Box::new(Folder::open(path)?))
+/// Lists the images of `settings.source`, whatever its layout. What has to be unpacked for it goes into `scratch`.
+pub(super) fn locate(settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
+    layouts::recognize(Tree::open(Path::new(&settings.source), scratch)?, settings)
 }

@@ -3,22 +3,19 @@
 //! [`open`] finds out what a source is, lists it, and hands out two splits. Small images are decoded
 //! once into a cache file that every worker maps; large ones are decoded whenever they are asked for.
 
-mod archive;
 pub mod augment;
 mod bench;
 mod builtin;
 mod cache;
-mod cifar;
 mod clean;
 mod colors;
 mod decode;
-mod folder;
-mod idx;
 mod inspect;
-mod layout;
+mod layouts;
 pub mod loader;
 mod locate;
 pub mod mix;
+mod passed;
 mod prepare;
 mod resizer;
 mod sampling;
@@ -27,6 +24,7 @@ mod sheet;
 mod source;
 mod split;
 pub mod subset;
+mod tree;
 
 use std::path::Path;
 
@@ -38,6 +36,7 @@ pub use bench::{LoaderReport, bench};
 pub use clean::{Cleaned, clean};
 pub use decode::decode_given;
 pub use inspect::inspect;
+pub use layouts::Layout;
 pub use split::Split;
 
 /// One decoded image.
@@ -99,6 +98,10 @@ impl Sizes {
 pub struct Dataset {
     /// The source it was opened from.
     pub name: String,
+    /// How the source is laid out.
+    pub layout: Layout,
+    /// Whether the images have labels; without, all are of one class.
+    pub labeled: bool,
     /// Name of every class; a label is a place in this list.
     pub classes: Vec<String>,
     /// Training images.
@@ -150,12 +153,12 @@ fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut d
     if settings.source == "builtin" {
         return builtin::open(settings);
     }
-    let source = locate::locate(Path::new(&settings.source))?;
+    let listing = locate::locate(settings, cache_dir)?;
     let small = match keep {
         Keep::Small => prepare::SMALL,
         Keep::Nothing => 0,
     };
-    prepare::open(source.as_ref(), settings, small, cache_dir, report)
+    prepare::open(listing, settings, small, cache_dir, report)
 }
 
 #[cfg(test)]

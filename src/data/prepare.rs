@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Contents, Description, Writer};
 use super::colors::Colors;
-use super::source::{Item, Pools, Reader, Source};
+use super::source::{Item, Listing, Pools, Reader};
 use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
 pub(super) const SMALL: u64 = 4 << 30;
 /// Short side in pixels up to which images are kept as they are (ours: STL-10's 96 is the largest such set).
@@ -30,17 +30,20 @@ const NAMED: usize = 20;
 
 /// Opens `source`, decoding it into a cache file first if that is not there.
 pub(super) fn open(
-    source: &dyn Source,
+    listing: Listing,
     settings: &DataSettings,
     small: u64,
     cache_dir: &Path,
     report: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Dataset> {
-    let cache = Cache::open(cache_dir, &key(source, settings, small)?, |writer| {
-        fill(source, settings, small, writer, report)
+    let reader = listing.reader.clone();
+    let cache = Cache::open(cache_dir, &key(&listing, settings, small)?, |writer| {
+        fill(listing, settings, small, writer, report)
     })?;
     let cache = Arc::new(cache);
     let Description {
+        layout,
+        labeled,
         classes,
         train,
         val,
@@ -60,7 +63,6 @@ pub(super) fn open(
             )
         }
         Contents::Places { train, val } => {
-            let reader = source.reader()?;
             let split = |items: &Vec<Item>| Split::on_demand(reader.clone(), items.clone(), allowed(items.len(), settings));
             (split(train), split(val))
         }
@@ -68,6 +70,8 @@ pub(super) fn open(
     let (name, classes, warnings) = (settings.source.clone(), classes.clone(), warnings.clone());
     Ok(Dataset {
         name,
+        layout: *layout,
+        labeled: *labeled,
         classes,
         train,
         val,
@@ -79,7 +83,7 @@ pub(super) fn open(
 }
 
 /// The name of the cache: everything that decides what stands in it.
-fn key(source: &dyn Source, settings: &DataSettings, small: u64) -> anyhow::Result<String> {
+fn key(listing: &Listing, settings: &DataSettings, small: u64) -> anyhow::Result<String> {
     let path = Path::new(&settings.source)
         .canonicalize()
         .with_context(|| format!("cannot open `{}`", settings.source))?;
@@ -90,22 +94,22 @@ fn key(source: &dyn Source, settings: &DataSettings, small: u64) -> anyhow::Resu
         val_images,
         val_fraction,
         max_broken,
+        label_column,
     } = settings;
-    let choices = format!("{FORMAT} {small} {image_size} {train_images} {val_images} {val_fraction} {max_broken}");
-    let digest = Sha256::digest(format!("{choices}\n{}\n{}", path.display(), source.fingerprint()?));
+    let choices = format!("{FORMAT} {small} {image_size} {train_images} {val_images} {val_fraction} {max_broken} {label_column}");
+    let digest = Sha256::digest(format!("{choices}\n{}\n{}", path.display(), listing.stamp));
     Ok(digest[..12].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Lists and chooses images and decodes them into `writer`, or notes their places if they are too many for that.
 fn fill(
-    source: &dyn Source,
+    listing: Listing,
     settings: &DataSettings,
     small: u64,
     writer: &mut Writer,
     report: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Description> {
-    let listing = source.list()?;
-    let classes = listing.classes;
+    let (layout, labeled, classes) = (listing.layout, listing.is_labeled(), listing.classes);
     let (mut train, mut val) = chosen(listing.pools, classes.len(), settings)?;
     let size = kept_size(listing.reader.as_ref(), &train, settings.image_size);
     let mut work = Decoding {
@@ -127,8 +131,6 @@ fn fill(
         let [width, height] = size;
         contents = Contents::Images { width, height };
     } else {
-        // Before anything long is done: a format that cannot be read piece by piece says so here.
-        source.reader()?;
         let mut sample = spread(&train, MEASURED);
         let total = sample.len();
         work.size = [settings.image_size; 2];
@@ -140,11 +142,15 @@ fn fill(
             val: val.clone(),
         };
     }
-    let mut warnings = work.warnings();
+    let mut warnings = listing.passed.sentences();
+    warnings.extend(listing.warnings);
+    warnings.extend(work.warnings());
     warnings.extend(check_splits(&train, &val, classes.len(), &settings.source)?);
     let names = names(&contents, &train, &val);
     let labels = |items: Vec<Item>| items.into_iter().map(|item| item.label).collect();
     Ok(Description {
+        layout,
+        labeled,
         classes,
         train: labels(train),
         val: labels(val),

@@ -195,9 +195,7 @@ mod tests {
             let item = move |n| Item {
                 label: label as u32,
                 name: format!("{label}/{n}"),
-                file: 0,
-                offset: 0,
-                size: 0,
+                place: crate::data::tree::Place::Own { size: 0 },
             };
             (0..*count).map(item).collect::<Vec<_>>()
         };

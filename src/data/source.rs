@@ -1,14 +1,16 @@
-//! What every format offers.
+//! What every layout offers.
 
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::{Image, SplitName};
+use super::passed::PassedOver;
+use super::tree::{Files, Place};
+use super::{Image, Layout, decode};
 
 /// One image that a source has, not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +19,8 @@ pub(super) struct Item {
     pub label: u32,
     /// Path inside the source, or the file and the place in it: what a person is told.
     pub name: String,
-    /// Which of the source's files it stands in.
-    pub file: u32,
-    /// First byte in that file.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
+    /// Where its bytes are.
+    pub place: Place,
 }
 
 /// The images of a source, divided or not.
@@ -39,56 +37,61 @@ pub(super) enum Pools {
     Whole(Vec<Item>),
 }
 
+/// The class names of a source without labels, all of whose images have the label 0.
+pub(super) const UNLABELED: &str = "unlabeled";
+
 /// Everything a source says about itself.
-pub(super) struct SourceListing {
-    /// Class names, in the order of their labels.
+pub(super) struct Listing {
+    /// How it is laid out.
+    pub layout: Layout,
+    /// Class names, in the order of their labels; [`UNLABELED`] alone where there are no labels.
     pub classes: Vec<String>,
     /// The images.
     pub pools: Pools,
-    /// Gets their pixels.
+    /// Files that are not read.
+    pub passed: PassedOver,
+    /// What else a person should know.
+    pub warnings: Vec<String>,
+    /// Gets pixels.
     pub reader: Arc<dyn Reader>,
+    /// Text that changes whenever the files change: names, sizes and times, no contents.
+    pub stamp: String,
 }
 
-/// Gets the pixels of an item.
+impl Listing {
+    /// Whether the images have labels.
+    pub(super) fn is_labeled(&self) -> bool {
+        self.classes != [UNLABELED]
+    }
+}
+
+/// Gets what stands behind an item.
 pub(super) trait Reader: Send + Sync {
+    /// The bytes of one image as they stand in the source; other bytes are another image.
+    fn bytes(&self, item: &Item) -> anyhow::Result<Vec<u8>>;
+
     /// Decodes one image; the error says what is wrong with it, without its name.
-    fn image(&self, item: &Item) -> anyhow::Result<Image>;
+    fn image(&self, item: &Item) -> anyhow::Result<Image> {
+        decode::decode(&self.bytes(item)?)
+    }
 }
 
-/// A data set on disk, in one of the formats.
-pub(super) trait Source {
-    /// Text that changes whenever the files change: sizes and times, no contents.
-    fn fingerprint(&self) -> anyhow::Result<String>;
-
-    /// Lists the images.
-    fn list(&self) -> anyhow::Result<SourceListing>;
-
-    /// Opens the images again without listing them, to be got one by one for as long as a run lasts.
-    ///
-    /// An error if the format does not allow that.
-    fn reader(&self) -> anyhow::Result<Arc<dyn Reader>>;
+impl Reader for Files {
+    fn bytes(&self, item: &Item) -> anyhow::Result<Vec<u8>> {
+        Ok(self.read(&item.name, item.place)?)
+    }
 }
 
-/// A line of a fingerprint: name, bytes, time of the last change in nanoseconds.
+/// A line of a stamp: name, bytes, times of the last change of contents and of anything in nanoseconds, number on the disk.
 pub(super) fn stamp(name: &str, metadata: &Metadata) -> String {
-    let changed = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    format!("{name}\t{}\t{}\n", metadata.len(), changed.as_nanos())
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    let contents = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
+    let anything = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
+    format!("{name}\t{}\t{contents}\t{anything}\t{}\n", metadata.len(), metadata.ino())
 }
 
 /// The [`stamp`] of one file.
 pub(super) fn stamp_of(path: &Path) -> anyhow::Result<String> {
     let metadata = path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(stamp(&path.to_string_lossy(), &metadata))
-}
-
-/// The folder names that mean each split, the first found counts.
-pub(super) fn folders_of(split: SplitName) -> &'static [&'static str] {
-    match split {
-        SplitName::Train => &["train"],
-        SplitName::Val => &["val", "valid", "validation", "test"],
-    }
 }

@@ -240,6 +240,10 @@ mod tests {
     struct Except(&'static [&'static str]);
 
     impl Reader for Except {
+        fn bytes(&self, _: &Item) -> anyhow::Result<Vec<u8>> {
+            bail!("has none")
+        }
+
         fn image(&self, item: &Item) -> anyhow::Result<Image> {
             if self.0.contains(&item.name.as_str()) {
                 bail!("torn");
@@ -256,9 +260,7 @@ mod tests {
         let item = |(n, name): (usize, &str)| Item {
             label: n as u32 % 2,
             name: name.to_owned(),
-            file: 0,
-            offset: 0,
-            size: 0,
+            place: crate::data::tree::Place::Own { size: 0 },
         };
         let items = ["a", "b", "c", "d", "e", "f"].into_iter().enumerate().map(item).collect();
         Split::on_demand(Arc::new(Except(broken)), items, allowed)

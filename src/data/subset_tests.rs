@@ -15,6 +15,7 @@ fn opened(source: &str, train_images: usize) -> Dataset {
         val_images: 0,
         val_fraction: 0.2,
         max_broken: 0.0,
+        label_column: String::new(),
     };
     let cache = tempfile::tempdir().unwrap();
     super::super::open(&settings, cache.path(), &mut |_, _| {}).unwrap()

@@ -24,6 +24,8 @@ section! {
         val_fraction: f64 = Literal::Float(0.2), Kind::Between { min: 0.0, max: 1.0 }, "ours";
         /// Share of unreadable images that is skipped with a warning; above it the data is refused.
         max_broken: f64 = Literal::Float(0.01), Kind::Float { min: 0.0, max: 1.0 }, "ours";
+        /// Column of a table or a Parquet file that holds the labels; empty where only one can be meant.
+        label_column: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
     }
 }
 

@@ -109,6 +109,7 @@ mod tests {
             val_images: 0,
             val_fraction: 0.2,
             max_broken: 0.0,
+            label_column: String::new(),
         };
         let model = ModelSettings {
             patch_size: 4,

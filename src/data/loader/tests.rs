@@ -227,6 +227,10 @@ fn dropping_a_loader_in_the_middle_does_not_hang() {
 struct Torn;
 
 impl Reader for Torn {
+    fn bytes(&self, _: &Item) -> anyhow::Result<Vec<u8>> {
+        bail!("the file ends too early")
+    }
+
     fn image(&self, _: &Item) -> anyhow::Result<Image> {
         bail!("the file ends too early")
     }
@@ -237,9 +241,7 @@ fn an_unreadable_image_ends_the_loader_with_its_path() {
     let item = |n: usize| Item {
         label: 0,
         name: format!("train/cat/{n}.png"),
-        file: 0,
-        offset: 0,
-        size: 0,
+        place: crate::data::tree::Place::Own { size: 0 },
     };
     let torn = || Split::on_demand(Arc::new(Torn), (0..8).map(item).collect(), 0);
     let mut training = TrainLoader::new(torn(), augment(), None, LoaderPlan { threads: 2, ..plan() });

@@ -1,26 +1,54 @@
 //! Class folders: which path is which split and which class, the same for folders and archives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::bail;
 
-use super::SplitName;
-use super::source::{Item, Pools, folders_of};
+use super::Layout;
+use crate::data::SplitName;
+use crate::data::passed::Reason;
+use crate::data::source::{Item, Listing, Pools};
+use crate::data::tree::{Tree, is_image_name};
 
-/// Whether a path inside a source is an image we read; hidden files and resource forks are not.
-pub(super) fn is_image(path: &str) -> bool {
-    let hidden = path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    !hidden && [".jpg", ".jpeg", ".png"].iter().any(|ending| name.ends_with(ending))
+/// Takes `tree` as class folders.
+pub(super) fn list(mut tree: Tree) -> anyhow::Result<Listing> {
+    let mut items = Vec::new();
+    for entry in std::mem::take(&mut tree.entries) {
+        if is_image_name(&entry.name) {
+            items.push(Item {
+                label: 0,
+                name: entry.name,
+                place: entry.place,
+            });
+        } else {
+            tree.passed.note(Reason::NoImage, &entry.name);
+        }
+    }
+    let (classes, pools) = arrange(&tree, items)?;
+    Ok(Listing {
+        layout: Layout::ClassFolders,
+        classes,
+        pools,
+        passed: tree.passed,
+        warnings: Vec::new(),
+        reader: tree.files,
+        stamp: tree.stamp,
+    })
 }
 
-/// Sorts the images `items` of `source` into splits and classes by their paths.
+/// The folder names that mean each split, the first found counts.
+fn folders_of(split: SplitName) -> &'static [&'static str] {
+    match split {
+        SplitName::Train => &["train"],
+        SplitName::Val => &["val", "valid", "validation", "test"],
+    }
+}
+
+/// Sorts the images `items` of `tree` into splits and classes by their paths.
 ///
-/// `folders` are all folders inside the source, so that an empty class is noticed. Everything may stand in one more
-/// folder at the top. Labels follow the alphabet.
-pub(super) fn arrange(source: &Path, mut items: Vec<Item>, folders: &BTreeSet<String>) -> anyhow::Result<(Vec<String>, Pools)> {
-    items.sort_by(|a, b| a.name.cmp(&b.name));
+/// Everything may stand in one more folder at the top. Labels follow the alphabet.
+fn arrange(tree: &Tree, items: Vec<Item>) -> anyhow::Result<(Vec<String>, Pools)> {
+    let folders = &tree.folders;
     let top = common_top(&items);
     let firsts: BTreeSet<&str> = folders
         .iter()
@@ -33,23 +61,23 @@ pub(super) fn arrange(source: &Path, mut items: Vec<Item>, folders: &BTreeSet<St
             .map(|name| format!("{top}{name}/"))
     };
     let (Some(train), val) = (found(SplitName::Train), found(SplitName::Val)) else {
-        let (classes, items) = classify(source, &top, items, folders)?;
+        let (classes, items) = classify(tree, &top, items)?;
         return Ok((classes, Pools::Whole(items)));
     };
     let Some(val) = val else {
-        let (classes, items) = classify(source, &train, items, folders)?;
+        let (classes, items) = classify(tree, &train, items)?;
         return Ok((classes, Pools::Whole(items)));
     };
     let (in_train, rest): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.name.starts_with(&train));
-    let (classes, train_items) = classify(source, &train, in_train, folders)?;
-    let (val_classes, mut val_items) = classify(source, &val, rest, folders)?;
+    let (classes, train_items) = classify(tree, &train, in_train)?;
+    let (val_classes, mut val_items) = classify(tree, &val, rest)?;
     let mut labels = Vec::with_capacity(val_classes.len());
     for class in &val_classes {
         let Ok(label) = classes.binary_search(class) else {
             bail!(
                 "`{}` has the class `{class}`, which `{}` has not",
-                show(source, &val),
-                show(source, &train)
+                tree.show(&val),
+                tree.show(&train)
             );
         };
         labels.push(label as u32);
@@ -85,13 +113,11 @@ fn common_top(items: &[Item]) -> String {
 }
 
 /// Keeps the items below `root` and labels them by the folder that follows it.
-fn classify(source: &Path, root: &str, items: Vec<Item>, folders: &BTreeSet<String>) -> anyhow::Result<(Vec<String>, Vec<Item>)> {
+fn classify(tree: &Tree, root: &str, items: Vec<Item>) -> anyhow::Result<(Vec<String>, Vec<Item>)> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for folder in folders {
+    for folder in &tree.folders {
         if let Some(class) = folder.strip_prefix(root).and_then(|rest| rest.split('/').next())
             && !class.is_empty()
-            && !class.starts_with('.')
-            && class != "__MACOSX"
         {
             counts.entry(class.to_owned()).or_default();
         }
@@ -106,13 +132,13 @@ fn classify(source: &Path, root: &str, items: Vec<Item>, folders: &BTreeSet<Stri
     if counts.is_empty() {
         bail!(
             "`{}` has no class folders: each class must be a folder of JPEG or PNG files",
-            show(source, root)
+            tree.show(root)
         );
     }
     if let Some((class, _)) = counts.iter().find(|(_, count)| **count == 0) {
         bail!(
             "the class folder `{}` has no JPEG or PNG files: fill it or remove it",
-            show(source, &format!("{root}{class}"))
+            tree.show(&format!("{root}{class}"))
         );
     }
     let classes: Vec<String> = counts.into_keys().collect();
@@ -124,38 +150,13 @@ fn classify(source: &Path, root: &str, items: Vec<Item>, folders: &BTreeSet<Stri
     Ok((classes, kept))
 }
 
-/// A place inside the source, as a person would type it.
-fn show(source: &Path, inside: &str) -> String {
-    source
-        .join(inside.trim_end_matches('/'))
-        .display()
-        .to_string()
-        .trim_end_matches('/')
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn arranged(paths: &[&str]) -> anyhow::Result<(Vec<String>, Pools)> {
-        let mut folders = BTreeSet::new();
-        let mut items = Vec::new();
-        for path in paths {
-            for (at, _) in path.match_indices('/') {
-                folders.insert(path[..at].to_owned());
-            }
-            if is_image(path) {
-                items.push(Item {
-                    label: 0,
-                    name: (*path).to_owned(),
-                    file: 0,
-                    offset: 0,
-                    size: 0,
-                });
-            }
-        }
-        arrange(Path::new("src"), items, &folders)
+        let listing = list(Tree::of_names("src", paths))?;
+        Ok((listing.classes, listing.pools))
     }
 
     fn names(items: &[Item]) -> Vec<(&str, u32)> {
@@ -189,13 +190,6 @@ mod tests {
         let (classes, pools) = arranged(&["train/x/1.png", "train/y/1.png"]).unwrap();
         assert_eq!(classes, ["x", "y"]);
         assert!(matches!(pools, Pools::Whole(items) if items.len() == 2));
-    }
-
-    #[test]
-    fn hidden_files_and_resource_forks_are_no_images() {
-        for path in ["a/.hidden.png", "__MACOSX/a/1.png", ".git/1.png", "a/1.txt", "a/png"] {
-            assert!(!is_image(path), "{path}");
-        }
     }
 
     #[test]

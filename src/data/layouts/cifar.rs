@@ -3,15 +3,14 @@
 //! A record is its label bytes and then 1024 red, 1024 green and 1024 blue bytes, row by row. CIFAR-100 has two
 //! label bytes, coarse and fine; the fine one counts.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use super::Image;
-use super::source::{Item, Pools, Reader, Source, SourceListing, stamp_of};
+use super::Layout;
+use crate::data::Image;
+use crate::data::source::{Item, Listing, Pools, Reader};
+use crate::data::tree::{Entry, Files, Place, Tree};
 
 /// Side of every image, in pixels.
 const SIDE: usize = 32;
@@ -50,127 +49,129 @@ const VARIANTS: [Variant; 2] = [
     },
 ];
 
-/// A folder of CIFAR files.
-pub(super) struct Cifar {
-    root: PathBuf,
-    variant: &'static Variant,
-}
-
-impl Cifar {
-    /// Takes `root` if it has files of CIFAR; all of them must be there then.
-    pub(super) fn recognize(root: &Path) -> anyhow::Result<Option<Self>> {
-        let there = |name: &&&str| root.join(name).is_file();
-        let Some(variant) = VARIANTS.iter().find(|variant| variant.files().iter().any(|name| there(&name))) else {
-            return Ok(None);
-        };
-        if let Some(missing) = variant.files().iter().find(|name| !there(name)) {
-            bail!(
+/// Takes `tree` if it has files of CIFAR, in whatever folder; all of them must be there then.
+pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
+    let folder_of = |entry: &Entry, name: &str| {
+        Some(entry.name.strip_suffix(name)?.to_owned()).filter(|folder| folder.is_empty() || folder.ends_with('/'))
+    };
+    let found = VARIANTS.iter().find_map(|variant| {
+        let files = variant.files();
+        let folders = tree
+            .entries
+            .iter()
+            .find_map(|entry| files.iter().find_map(|name| folder_of(entry, name)));
+        folders.map(|folder| (variant, folder))
+    });
+    let Some((variant, folder)) = found else { return Ok(None) };
+    let mut files = Vec::new();
+    for name in variant.files() {
+        let name = format!("{folder}{name}");
+        match tree.find(&name) {
+            Some(entry) => files.push(entry.clone()),
+            None => bail!(
                 "`{}` is missing: CIFAR-{} needs {}",
-                root.join(missing).display(),
+                tree.show(&name),
                 variant.classes,
                 variant.files().join(", ")
-            );
+            ),
         }
-        Ok(Some(Cifar {
-            root: root.to_owned(),
-            variant,
-        }))
     }
+    let mut train = Vec::new();
+    for index in 0..variant.train.len() {
+        train.append(&mut variant.records(tree, &files, index)?);
+    }
+    let val = variant.records(tree, &files, variant.train.len())?;
+    Ok(Some(Listing {
+        layout: Layout::Cifar,
+        classes: variant.class_names(tree, &folder)?,
+        pools: Pools::Divided { train, val },
+        passed: tree.passed.clone(),
+        warnings: Vec::new(),
+        reader: Arc::new(Records {
+            files: tree.files.clone(),
+            whole: files,
+        }),
+        stamp: tree.stamp.clone(),
+    }))
+}
 
+impl Variant {
     /// Lists the records of the `index`th file.
-    fn records(&self, index: usize) -> anyhow::Result<Vec<Item>> {
-        let name = self.variant.files()[index];
-        let path = self.root.join(name);
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let record = self.variant.label_bytes + 3 * PLANE;
+    fn records(&self, tree: &Tree, files: &[Entry], index: usize) -> anyhow::Result<Vec<Item>> {
+        let (entry, name) = (&files[index], self.files()[index]);
+        let bytes = tree.read(entry)?;
+        let record = self.label_bytes + 3 * PLANE;
         if bytes.is_empty() || bytes.len() % record != 0 {
             bail!(
                 "`{}` is truncated: its {} bytes are not a whole number of records of {record} bytes",
-                path.display(),
+                tree.show(&entry.name),
                 bytes.len()
             );
         }
         let item = |(n, bytes): (usize, &[u8])| {
-            let label = u32::from(bytes[self.variant.label_bytes - 1]);
-            if label as usize >= self.variant.classes {
+            let label = u32::from(bytes[self.label_bytes - 1]);
+            if label as usize >= self.classes {
                 bail!(
                     "record {n} of `{}` has label {label}: labels go from 0 to {}",
-                    path.display(),
-                    self.variant.classes - 1
+                    tree.show(&entry.name),
+                    self.classes - 1
                 );
             }
-            let offset = (n * record + self.variant.label_bytes) as u64;
             Ok(Item {
                 label,
                 name: format!("{name}#{n}"),
-                file: index as u32,
-                offset,
-                size: 3 * PLANE as u64,
+                place: Place::Part {
+                    file: index as u32,
+                    offset: (n * record + self.label_bytes) as u64,
+                    size: 3 * PLANE as u64,
+                },
             })
         };
         bytes.chunks_exact(record).enumerate().map(item).collect()
     }
 
     /// Class names from the file that comes with the data, or the numbers.
-    fn classes(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.root.join(self.variant.names)).unwrap_or_default();
+    fn class_names(&self, tree: &Tree, folder: &str) -> anyhow::Result<Vec<String>> {
+        let text = match tree.find(&format!("{folder}{}", self.names)) {
+            Some(entry) => String::from_utf8_lossy(&tree.read(entry)?).into_owned(),
+            None => String::new(),
+        };
         let names: Vec<String> = text
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .map(str::to_owned)
             .collect();
-        if names.len() == self.variant.classes {
-            names
+        if names.len() == self.classes {
+            Ok(names)
         } else {
-            (0..self.variant.classes).map(|label| label.to_string()).collect()
+            Ok((0..self.classes).map(|label| label.to_string()).collect())
         }
     }
-}
 
-impl Variant {
     /// All files: those of training images, then the one of validation images.
     fn files(&self) -> Vec<&'static str> {
         self.train.iter().copied().chain([self.test]).collect()
     }
 }
 
-impl Source for Cifar {
-    fn fingerprint(&self) -> anyhow::Result<String> {
-        self.variant.files().iter().map(|name| stamp_of(&self.root.join(name))).collect()
-    }
-
-    fn list(&self) -> anyhow::Result<SourceListing> {
-        let mut train = Vec::new();
-        for index in 0..self.variant.train.len() {
-            train.append(&mut self.records(index)?);
-        }
-        let val = self.records(self.variant.train.len())?;
-        Ok(SourceListing {
-            classes: self.classes(),
-            pools: Pools::Divided { train, val },
-            reader: self.reader()?,
-        })
-    }
-
-    fn reader(&self) -> anyhow::Result<Arc<dyn Reader>> {
-        let open =
-            |name: &&str| File::open(self.root.join(name)).with_context(|| format!("cannot read `{}`", self.root.join(name).display()));
-        Ok(Arc::new(Records {
-            files: self.variant.files().iter().map(open).collect::<anyhow::Result<_>>()?,
-        }))
-    }
-}
-
 /// Reads single records.
 struct Records {
-    files: Vec<File>,
+    files: Arc<Files>,
+    whole: Vec<Entry>,
 }
 
 impl Reader for Records {
+    fn bytes(&self, item: &Item) -> anyhow::Result<Vec<u8>> {
+        let Place::Part { file, offset, size } = item.place else {
+            bail!("a record is a part of a file")
+        };
+        let whole = &self.whole[file as usize];
+        Ok(self.files.part(&whole.name, whole.place, offset, size)?)
+    }
+
     fn image(&self, item: &Item) -> anyhow::Result<Image> {
-        let mut planes = [0; 3 * PLANE];
-        self.files[item.file as usize].read_exact_at(&mut planes, item.offset)?;
+        let planes = self.bytes(item)?;
         // [3, height, width] becomes [height, width, 3].
         let pixels = (0..PLANE)
             .flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]])
@@ -185,7 +186,13 @@ impl Reader for Records {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn listed(dir: &Path) -> anyhow::Result<Listing> {
+        Ok(list(&Tree::open(dir, dir)?)?.expect("it is CIFAR"))
+    }
 
     /// A record whose red, green and blue are 1, 2, 3 plus the label, except for its first pixel's red.
     fn record(labels: &[u8]) -> Vec<u8> {
@@ -208,7 +215,7 @@ mod tests {
     fn cifar10_is_read_record_by_record() {
         let dir = cifar10();
         std::fs::write(dir.path().join("batches.meta.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
-        let listing = Cifar::recognize(dir.path()).unwrap().unwrap().list().unwrap();
+        let listing = listed(dir.path()).unwrap();
         assert_eq!(listing.classes.join(""), "abcdefghij");
         let Pools::Divided { train, val } = listing.pools else {
             panic!("CIFAR is divided")
@@ -225,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("train.bin"), record(&[3, 77])).unwrap();
         std::fs::write(dir.path().join("test.bin"), record(&[4, 12])).unwrap();
-        let listing = Cifar::recognize(dir.path()).unwrap().unwrap().list().unwrap();
+        let listing = listed(dir.path()).unwrap();
         assert_eq!(listing.classes.len(), 100);
         let Pools::Divided { train, val } = listing.pools else {
             panic!("CIFAR is divided")
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_missing_truncated_or_mislabeled_file_is_refused_by_name() {
-        let refusal = |dir: &Path| match Cifar::recognize(dir).and_then(|found| found.unwrap().list()) {
+        let refusal = |dir: &Path| match listed(dir) {
             Ok(_) => panic!("must be refused"),
             Err(e) => e.to_string(),
         };
