@@ -4,11 +4,18 @@
 //! wherever it is made, and what one of them refuses none of them queues.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::app::datasets::Datasets;
+use crate::app::fit::{Misfit, check_fit};
+use crate::data::Survey;
 use crate::experiment::forecast::distinct;
-use crate::experiment::{Catalog, Invalid, Library, Plan, Request, RunId, RunSpec, Scale, Stage, Study, Values, plan, single_run};
+use crate::experiment::{
+    Catalog, Fingerprints, Inputs, Invalid, Library, Plan, Request, RunId, RunSpec, Scale, Stage, Study, Values, absolute, files, plan,
+    single_run,
+};
 use crate::jobs::{self, Jobs, Submitted};
 use crate::run_dir::State;
 use crate::store::{self, Store};
@@ -74,6 +81,23 @@ pub struct Launched {
     pub runs: Vec<RunSpec>,
     /// Which of them were queued, with the tokenizers they need.
     pub submitted: Submitted,
+    /// Runs of a study that are left out since its images have no classes to learn, and why.
+    pub left_out: Option<LeftOut>,
+}
+
+/// Runs that are not launched with the rest of their study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub runs: usize,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} runs were left out: {}", self.runs, self.reason)
+    }
 }
 
 /// Why nothing was launched.
@@ -106,6 +130,8 @@ pub struct Launcher<'a> {
     pub store: &'a Store,
     /// The queue.
     pub jobs: &'a Jobs,
+    /// The data sets.
+    pub datasets: &'a Datasets,
 }
 
 impl Launcher<'_> {
@@ -114,20 +140,39 @@ impl Launcher<'_> {
     /// # Errors
     /// The first thing that is not allowed, and then nothing is queued; or a fault of the database or the queue.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched> {
-        let runs = self.resolve(request).await?;
-        let submitted = queue(self.store, self.jobs, &runs, request.priority).await?;
-        Ok(Launched { runs, submitted })
+        let mut runs = self.resolve(request).await?;
+        let mut left_out = None;
+        if let LaunchTarget::Studies { .. } = &request.target {
+            (runs, left_out) = without_misfits(self.datasets, self.catalog, runs)?;
+        }
+        let submitted = self.queue(&runs, request.priority).await?;
+        Ok(Launched { runs, submitted, left_out })
     }
 
-    /// The runs that a launch would queue, parents before children; of a single run, the run itself is last.
+    /// The runs that a launch would queue, parents before children; of a single run, the run itself is last. Their images are
+    /// looked at now.
     ///
     /// # Errors
     /// As [`Launcher::launch`].
     pub async fn resolve(&self, request: &LaunchRequest) -> Result<Vec<RunSpec>> {
+        let known = self.datasets.fingerprints();
+        let runs = self.resolve_with(request, known.clone()).await?;
+        look_at(self.datasets, &runs).await?;
+        let now = self.datasets.fingerprints();
+        if now == known {
+            Ok(runs)
+        } else {
+            self.resolve_with(request, now).await
+        }
+    }
+
+    async fn resolve_with(&self, request: &LaunchRequest, fingerprints: Fingerprints) -> Result<Vec<RunSpec>> {
+        let data = request.data.as_deref().filter(|data| !data.is_empty());
         let mut wanted = Request {
-            data: request.data.clone().filter(|data| !data.is_empty()),
+            data: data.map(absolute),
             seeds: None,
             set: request.set.clone(),
+            fingerprints,
         };
         match &request.target {
             LaunchTarget::Studies { names, seeds } => {
@@ -151,10 +196,16 @@ impl Launcher<'_> {
         };
         match &run.start {
             Start::Nothing => Ok(vec![resolve(run.stage, wanted, None)?]),
-            Start::Run(id) => Ok(vec![resolve(run.stage, wanted, Some(&self.parent(id).await?))?]),
+            Start::Run(id) => {
+                let parent = self.parent(id).await?;
+                let child = resolve(run.stage, wanted, Some(&parent))?;
+                check_unchanged(&parent, &child)?;
+                Ok(vec![child])
+            }
             Start::NewPretraining => {
                 let images = Request {
                     data: wanted.source(),
+                    fingerprints: wanted.fingerprints.clone(),
                     ..Request::default()
                 };
                 let parent = resolve(Stage::Pretrain, &images, None)?;
@@ -162,6 +213,61 @@ impl Launcher<'_> {
                 Ok(vec![parent, child])
             }
         }
+    }
+
+    /// Queues runs whose data sets are there and fit, and whose other runs to compare with.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`].
+    pub async fn queue(&self, runs: &[RunSpec], priority: i64) -> Result<Submitted> {
+        self.check(runs).await?;
+        Ok(self.jobs.submit(runs, priority).await?)
+    }
+
+    /// Lets a run that failed or was cancelled go on from its checkpoint.
+    ///
+    /// # Errors
+    /// As [`Jobs::retry`]; or its images are not there as they were, so that it would fail again.
+    pub async fn retry(&self, run: &RunId) -> Result<()> {
+        self.check_known(run).await?;
+        Ok(self.jobs.retry(run).await?)
+    }
+
+    /// Lets a run begin again from nothing.
+    ///
+    /// # Errors
+    /// As [`Jobs::restart`]; or its images are not there as they were, so that its results would be lost for nothing.
+    pub async fn restart(&self, run: &RunId) -> Result<()> {
+        self.check_known(run).await?;
+        Ok(self.jobs.restart(run).await?)
+    }
+
+    /// A run that nobody knows is refused by the queue, in its words.
+    async fn check_known(&self, run: &RunId) -> Result<()> {
+        match self.store.run(run).await? {
+            Some(run) => self.check(std::slice::from_ref(&*run.spec)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What runs need that is neither among their settings nor their parents.
+    async fn check(&self, runs: &[RunSpec]) -> Result<()> {
+        look_at(self.datasets, runs).await?;
+        let now = self.datasets.fingerprints();
+        for run in runs {
+            check_inputs(run, &now)?;
+            if let Some(survey) = survey_of(self.datasets, run)? {
+                check_fit(run, &survey, self.catalog).map_err(Invalid::from)?;
+            }
+        }
+        let others: BTreeSet<String> = runs
+            .iter()
+            .filter_map(|run| run.value("compare", "other").map(ToString::to_string))
+            .collect();
+        for other in others.iter().filter(|other| !other.is_empty()) {
+            check_other(self.store, other).await?;
+        }
+        Ok(())
     }
 
     async fn parent(&self, id: &str) -> Result<RunSpec> {
@@ -196,57 +302,102 @@ pub fn plan_studies(
     Ok(plans)
 }
 
-/// Queues runs whose datasets are there, and whose other runs to compare with.
-///
-/// # Errors
-/// As [`Launcher::launch`].
-pub async fn queue(store: &Store, jobs: &Jobs, runs: &[RunSpec], priority: i64) -> Result<Submitted> {
-    check(store, runs).await?;
-    Ok(jobs.submit(runs, priority).await?)
-}
-
-/// Lets a run that failed or was cancelled go on from its checkpoint.
-///
-/// # Errors
-/// As [`Jobs::retry`]; or its dataset is not there, so that it would fail again.
-pub async fn retry(store: &Store, jobs: &Jobs, run: &RunId) -> Result<()> {
-    check_known(store, run).await?;
-    Ok(jobs.retry(run).await?)
-}
-
-/// Lets a run begin again from nothing.
-///
-/// # Errors
-/// As [`Jobs::restart`]; or its dataset is not there, so that its results would be lost for nothing.
-pub async fn restart(store: &Store, jobs: &Jobs, run: &RunId) -> Result<()> {
-    check_known(store, run).await?;
-    Ok(jobs.restart(run).await?)
-}
-
-/// A run that nobody knows is refused by the queue, in its words.
-async fn check_known(store: &Store, run: &RunId) -> Result<()> {
-    match store.run(run).await? {
-        Some(run) => check(store, std::slice::from_ref(&*run.spec)).await,
-        None => Ok(()),
-    }
-}
-
-/// What runs need that is neither among their settings nor their parents.
-///
-/// # Errors
-/// The first that is not there.
-pub async fn check(store: &Store, runs: &[RunSpec]) -> Result<()> {
-    let said = |section: &str, key: &str| -> BTreeSet<String> {
-        let values = runs.iter().filter_map(|run| run.value(section, key));
-        values.map(ToString::to_string).collect()
+/// Looks at what these runs read; reading takes a while, so it is done beside everything else.
+async fn look_at(datasets: &Datasets, runs: &[RunSpec]) -> Result<()> {
+    let sources: BTreeSet<String> = runs
+        .iter()
+        .filter_map(|run| run.value("data", "source"))
+        .map(ToString::to_string)
+        .collect();
+    sources.iter().try_for_each(|source| check_source(source))?;
+    // One run a source and list: the rest reads the same.
+    let mut seen = BTreeSet::new();
+    let distinct = |run: &&RunSpec| {
+        seen.insert(format!(
+            "{:?} {:?}",
+            files(&run.settings).collect::<Vec<_>>(),
+            run.value("data", "label_column")
+        ))
     };
-    for source in said("data", "source") {
-        check_source(&source)?;
+    let runs: Vec<RunSpec> = runs.iter().filter(distinct).cloned().collect();
+    let datasets = datasets.clone();
+    let looked = tokio::task::spawn_blocking(move || datasets.look_at(&runs, &mut |_, _| {})).await;
+    Ok(looked.unwrap_or_else(|fault| Err(Invalid::new("data.source", format!("the images could not be looked at: {fault}"))))?)
+}
+
+/// What the source of a run had when it was last looked at.
+fn survey_of(datasets: &Datasets, run: &RunSpec) -> Result<Option<Arc<Survey>>, Invalid> {
+    let settings = run.section("data").map_err(|fault| Invalid::new("data.source", fault))?;
+    Ok(datasets.last(&settings))
+}
+
+/// The runs of studies without those that learn classes where there are none.
+///
+/// # Errors
+/// Nothing is left.
+fn without_misfits(datasets: &Datasets, catalog: &Catalog, runs: Vec<RunSpec>) -> Result<(Vec<RunSpec>, Option<LeftOut>)> {
+    let (mut kept, mut out, mut first) = (Vec::new(), BTreeSet::new(), None);
+    for run in runs {
+        let misfit = match survey_of(datasets, &run)? {
+            Some(survey) => check_fit(&run, &survey, catalog).err(),
+            None => None,
+        };
+        match misfit {
+            Some(Misfit::Labels(fault)) => {
+                out.insert(run.id);
+                first.get_or_insert(fault);
+            }
+            // What starts from a run that is left out is left out with it.
+            _ if run.parent.as_ref().is_some_and(|parent| out.contains(parent)) => {
+                out.insert(run.id);
+            }
+            Some(Misfit::Size(_)) | None => kept.push(run),
+        }
     }
-    for other in said("compare", "other").iter().filter(|other| !other.is_empty()) {
-        check_other(store, other).await?;
+    match first {
+        Some(fault) if kept.is_empty() => Err(fault.into()),
+        first => Ok((
+            kept,
+            first.map(|fault| LeftOut {
+                runs: out.len(),
+                reason: fault.message,
+            }),
+        )),
+    }
+}
+
+/// Refuses a run whose files are not those that its key stands for.
+fn check_inputs(run: &RunSpec, now: &Fingerprints) -> Result<(), Invalid> {
+    let found = Inputs::of(&run.settings, now);
+    for (section, key, path) in files(&run.settings) {
+        // Records of before fingerprints say nothing.
+        let Some(then) = run.inputs.get(section, key).filter(|_| !run.inputs.is_empty()) else {
+            continue;
+        };
+        if found.get(section, key) != Some(then) {
+            let message = format!(
+                "what lies at `{path}` has changed since {} was made: launch it again, which makes a run of its own",
+                run.label
+            );
+            return Err(Invalid::new(format!("{section}.{key}"), message));
+        }
     }
     Ok(())
+}
+
+/// Refuses a child on images that lie where its parent's did, and are others.
+fn check_unchanged(parent: &RunSpec, child: &RunSpec) -> Result<(), Invalid> {
+    let [theirs, own] = [parent, child].map(|run| (run.value("data", "source"), run.inputs.get("data", "source")));
+    match (theirs, own) {
+        ((Some(source), Some(then)), (Some(here), Some(now))) if source == here && then != now => Err(Invalid::new(
+            "data.source",
+            format!(
+                "the images at `{source}` have changed since {} was trained on them: launch that again, or name the images here",
+                parent.label
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses images that are not there now, rather than let every run fail on them later.

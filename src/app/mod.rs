@@ -2,7 +2,9 @@
 //!
 //! It asks the store, gives orders to the jobs and puts the answers together. It knows no HTTP, no SQL and no tensors.
 
+pub mod datasets;
 mod error;
+mod fit;
 pub mod launch;
 pub mod report;
 pub mod runs;

@@ -82,6 +82,7 @@ pub async fn report(workspace: &Workspace, scale: &Scale, request: &Request) -> 
         data: request.data.clone().or(found.map(|found| found.data.clone())),
         seeds: Some(seeds),
         set: request.set.clone(),
+        fingerprints: request.fingerprints.clone(),
     };
     let (mut parts, mut rest) = (Vec::new(), Vec::new());
     for study in workspace.library.all() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::datasets::Datasets;
 use super::launch::Launcher;
 use super::studies::StudyIndex;
 use super::{Error, Result};
@@ -27,6 +28,8 @@ pub struct Workspace {
     pub catalog: Catalog,
     /// What studies consist of, as far as it was asked for.
     pub index: StudyIndex,
+    /// The data sets that were looked at.
+    pub datasets: Datasets,
 }
 
 impl Workspace {
@@ -39,6 +42,7 @@ impl Workspace {
             scales: Scale::built_in(),
             catalog,
             index: StudyIndex::default(),
+            datasets: Datasets::new(data_dir),
         }
     }
 
@@ -91,6 +95,7 @@ impl Workspace {
             catalog: &self.catalog,
             store: &self.store,
             jobs,
+            datasets: &self.datasets,
         }
     }
 

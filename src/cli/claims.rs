@@ -69,6 +69,7 @@ async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     let (store, jobs) = start_jobs(data_dir, &args.workers).await?;
     let workspace = Workspace::new(store, data_dir, catalog());
     let runs: Vec<RunSpec> = claim.next.runs().into_iter().cloned().collect();
+    workspace.launcher(&jobs).queue(&runs, 0).await?;
     let Some(ended) = work_off(&workspace.store, &jobs, &runs, args.choice.json).await? else {
         return Ok(STOPPED.into());
     };

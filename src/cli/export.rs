@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use super::{catalog, find_scale, find_study, runtime, settings};
 use crate::app::Workspace;
 use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
-use crate::experiment::{Caption, Request, RunId};
+use crate::experiment::{Caption, Request, RunId, absolute};
 use crate::run_dir::{EventKind, EventReader, LogPosition, RunDir, write_atomic};
 use crate::settings::{Export, Features};
 use crate::stages::features as extract;
@@ -33,13 +33,15 @@ pub fn export(args: &Export) -> anyhow::Result<()> {
 
 fn export_report(args: &Export) -> anyhow::Result<String> {
     let (scale, catalog) = (find_scale(&args.choice.scale)?, catalog());
-    let request = Request {
-        data: args.choice.data.clone(),
-        seeds: args.choice.seeds,
-        set: settings(&args.choice.set, &catalog)?,
-    };
+    let set = settings(&args.choice.set, &catalog)?;
     runtime()?.block_on(async {
         let workspace = Workspace::open(&args.data_dir.data_dir, catalog).await?;
+        let request = Request {
+            data: args.choice.data.as_deref().map(absolute),
+            seeds: args.choice.seeds,
+            set,
+            fingerprints: workspace.datasets.fingerprints(),
+        };
         Ok(web::report(&workspace, &scale, &request).await?)
     })
 }

@@ -17,9 +17,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::app::datasets::Datasets;
 use crate::app::launch::plan_studies;
 use crate::experiment::forecast::Speed;
-use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values};
+use crate::experiment::{Catalog, Library, Plan, Request, Scale, Study, Values, absolute};
 use crate::inspect::{Inspector, serve};
 use crate::run_dir::RunDir;
 use crate::settings::{Bench, Command, Data, InspectServer, NamedStudies, StudyChoice, Work};
@@ -167,9 +168,10 @@ fn all_planned(named: &NamedStudies, choice: &StudyChoice, data_dir: &Path) -> a
 fn plans_of(names: &[String], choice: &StudyChoice, data_dir: &Path) -> anyhow::Result<Vec<(Arc<Study>, Plan)>> {
     let catalog = catalog();
     let request = Request {
-        data: choice.data.clone(),
+        data: choice.data.as_deref().map(absolute),
         seeds: choice.seeds,
         set: settings(&choice.set, &catalog)?,
+        fingerprints: Datasets::new(data_dir).fingerprints(),
     };
     let (library, scales) = (Library::new(data_dir), Scale::built_in());
     Ok(plan_studies(&library, &scales, &catalog, names, &choice.scale, &request)?)

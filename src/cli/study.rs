@@ -8,11 +8,11 @@ use anyhow::bail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::serve::start_jobs;
-use super::{all_planned, print, runtime};
-use crate::app::launch::queue;
+use super::{all_planned, catalog, complain, print, runtime, settings};
+use crate::app::Workspace;
+use crate::app::launch::{LaunchRequest, LaunchTarget};
 use crate::app::studies::fill;
-use crate::experiment::forecast::distinct;
-use crate::experiment::{Plan, RunId, RunSpec, Table};
+use crate::experiment::{RunId, RunSpec, Table};
 use crate::jobs::Jobs;
 use crate::run_dir::State;
 use crate::settings::RunStudy;
@@ -30,17 +30,34 @@ const MOST_BARS: usize = 40;
 /// # Errors
 /// A setting, study or scale that cannot be, or a data directory that a server uses.
 pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
-    let plans = all_planned(&args.named, &args.choice, &args.data_dir.data_dir)?;
-    let named: Vec<(String, Plan)> = plans.iter().map(|(study, plan)| (study.name.clone(), plan.clone())).collect();
-    let runs = distinct(&named);
+    let data_dir = &args.data_dir.data_dir;
+    // What is not allowed is said before anything is begun.
+    let planned = all_planned(&args.named, &args.choice, data_dir)?;
+    let names = planned.iter().map(|(study, _)| study.name.clone()).collect();
+    let request = LaunchRequest {
+        target: LaunchTarget::Studies {
+            names,
+            seeds: args.choice.seeds,
+        },
+        scale: args.choice.scale.clone(),
+        data: args.choice.data.clone(),
+        set: settings(&args.choice.set, &catalog())?,
+        priority: 0,
+    };
     runtime()?.block_on(async {
-        let (store, jobs) = start_jobs(&args.data_dir.data_dir, &args.workers).await?;
-        let Some(ended) = work_off(&store, &jobs, &runs, args.json).await? else {
+        let (store, jobs) = start_jobs(data_dir, &args.workers).await?;
+        let workspace = Workspace::new(store, data_dir, catalog());
+        let launched = workspace.launcher(&jobs).launch(&request).await?;
+        if let Some(left_out) = &launched.left_out {
+            complain(&anyhow::anyhow!("{left_out}"));
+        }
+        let Some(ended) = work_off(&workspace.store, &jobs, &launched.runs, args.json).await? else {
             return Ok(STOPPED.into());
         };
         let mut tables = Vec::new();
-        for (study, plan) in &plans {
-            tables.push(fill(&store, study, plan).await?.table);
+        // Planned again: what the images are was found out by the launch.
+        for (study, plan) in &all_planned(&args.named, &args.choice, data_dir)? {
+            tables.push(fill(&workspace.store, study, plan).await?.table);
         }
         print(&match &tables[..] {
             [table] if args.json => serde_json::to_string_pretty(table)?,
@@ -51,9 +68,8 @@ pub fn run(args: RunStudy) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Queues runs and waits for their end; nothing if a person stopped them.
+/// Waits for the end of queued runs; nothing if a person stopped them.
 pub(super) async fn work_off(store: &Store, jobs: &Jobs, runs: &[RunSpec], quiet: bool) -> anyhow::Result<Option<Vec<Run>>> {
-    queue(store, jobs, runs, 0).await?;
     tokio::select! {
         ended = watch(store, runs, quiet) => Ok(Some(ended?)),
         _ = tokio::signal::ctrl_c() => stop(jobs, runs).await.map(|()| None),
@@ -185,7 +201,9 @@ fn render(table: &Table) -> String {
 
 pub(super) fn report_failures(runs: &[Run]) -> anyhow::Result<ExitCode> {
     let failed: Vec<&Run> = runs.iter().filter(|r| r.state != State::Finished).collect();
-    match failed.first() {
+    // The cause, not a run that waits for it.
+    let cause = failed.iter().find(|run| run.state == State::Failed).or(failed.first());
+    match cause {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => bail!(
             "{} of {} runs did not finish; {}: {}",

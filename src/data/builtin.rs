@@ -36,6 +36,7 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
     };
     let classes = SHAPES.iter().map(|shape| shape.name()).collect();
     Ok(Dataset {
+        fingerprint: String::new(),
         layout: super::Layout::BuiltIn,
         labeled: true,
         name: "builtin".to_owned(),

@@ -44,25 +44,9 @@ pub fn inspect(
     out: &mut dyn Write,
     json: bool,
 ) -> anyhow::Result<()> {
-    let default = |key: &str| {
-        DataSettings::SECTION
-            .settings
-            .iter()
-            .find(|setting| setting.key == key)
-            .map(|setting| setting.default)
-    };
-    let fraction = |key: &str| match default(key) {
-        Some(crate::experiment::schema::Literal::Float(value)) => value,
-        other => unreachable!("data.{key} is a number, not {other:?}"),
-    };
     let settings = DataSettings {
-        source: source.to_owned(),
         image_size,
-        train_images: 0,
-        val_images: 0,
-        val_fraction: fraction("val_fraction"),
-        max_broken: fraction("max_broken"),
-        label_column: String::new(),
+        ..DataSettings::of_source(source)
     };
     let dataset = open(&settings, cache_dir, &mut |_, _| {})?;
     sheet::write(&dataset, contact_sheet)?;

@@ -10,6 +10,7 @@ mod cache;
 mod clean;
 mod colors;
 mod decode;
+pub mod fingerprint;
 mod inspect;
 mod layouts;
 pub mod loader;
@@ -24,12 +25,15 @@ mod sheet;
 mod source;
 mod split;
 pub mod subset;
+mod survey;
 mod tree;
 
 use std::path::Path;
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::RunSpec;
 use crate::experiment::settings::DataSettings;
 
 pub use bench::{LoaderReport, bench};
@@ -37,7 +41,9 @@ pub use clean::{Cleaned, clean};
 pub use decode::decode_given;
 pub use inspect::inspect;
 pub use layouts::Layout;
+pub use passed::{Passed, PassedOver, Reason};
 pub use split::Split;
+pub use survey::{Counts, Survey, survey};
 
 /// One decoded image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +104,8 @@ impl Sizes {
 pub struct Dataset {
     /// The source it was opened from.
     pub name: String,
+    /// What the images are by their contents, as [`Survey::fingerprint`]; empty for those that Umbra makes itself.
+    pub fingerprint: String,
     /// How the source is laid out.
     pub layout: Layout,
     /// Whether the images have labels; without, all are of one class.
@@ -119,6 +127,22 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Refuses a run whose images these are not, though they lie where its images lay.
+    ///
+    /// # Errors
+    /// Another fingerprint than the run's record has.
+    pub fn check_for(&self, run: &RunSpec) -> anyhow::Result<()> {
+        match run.inputs.get("data", "source") {
+            Some(then) if then != self.fingerprint => bail!(
+                "the images at `{}` are not those that this run was launched on (fingerprint {then}, now {}): put them back, or launch \
+                 it again, which makes a run of its own",
+                self.name,
+                self.fingerprint
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The split of that name.
     pub fn split(&self, name: SplitName) -> &Split {
         match name {

@@ -67,7 +67,6 @@ impl PassedOver {
     }
 
     /// Takes in what another part of the listing passed over.
-    #[allow(dead_code)]
     pub(super) fn add(&mut self, other: PassedOver) {
         for (reason, Passed { count, names }) in other.0 {
             let passed = self.0.entry(reason).or_default();

@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Contents, Description, Writer};
 use super::colors::Colors;
+use super::fingerprint::{fingerprint, hex};
 use super::source::{Item, Listing, Pools, Reader};
+use super::survey::duplicates;
 use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;
 
@@ -37,7 +39,9 @@ pub(super) fn open(
     report: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Dataset> {
     let reader = listing.reader.clone();
-    let cache = Cache::open(cache_dir, &key(&listing, settings, small)?, |writer| {
+    let print = fingerprint(&listing, cache_dir, report)?;
+    let doubled = duplicates(&listing, print.duplicates, print.duplicate.as_deref());
+    let cache = Cache::open(cache_dir, &key(&print.digits, settings, small), |writer| {
         fill(listing, settings, small, writer, report)
     })?;
     let cache = Arc::new(cache);
@@ -67,9 +71,11 @@ pub(super) fn open(
             (split(train), split(val))
         }
     };
-    let (name, classes, warnings) = (settings.source.clone(), classes.clone(), warnings.clone());
+    let (name, classes) = (settings.source.clone(), classes.clone());
+    let warnings = doubled.into_iter().chain(warnings.iter().cloned()).collect();
     Ok(Dataset {
         name,
+        fingerprint: print.digits,
         layout: *layout,
         labeled: *labeled,
         classes,
@@ -83,10 +89,7 @@ pub(super) fn open(
 }
 
 /// The name of the cache: everything that decides what stands in it.
-fn key(listing: &Listing, settings: &DataSettings, small: u64) -> anyhow::Result<String> {
-    let path = Path::new(&settings.source)
-        .canonicalize()
-        .with_context(|| format!("cannot open `{}`", settings.source))?;
+fn key(fingerprint: &str, settings: &DataSettings, small: u64) -> String {
     let DataSettings {
         source: _,
         image_size,
@@ -97,8 +100,7 @@ fn key(listing: &Listing, settings: &DataSettings, small: u64) -> anyhow::Result
         label_column,
     } = settings;
     let choices = format!("{FORMAT} {small} {image_size} {train_images} {val_images} {val_fraction} {max_broken} {label_column}");
-    let digest = Sha256::digest(format!("{choices}\n{}\n{}", path.display(), listing.stamp));
-    Ok(digest[..12].iter().map(|byte| format!("{byte:02x}")).collect())
+    hex(&Sha256::digest(format!("{choices}\n{fingerprint}")), 12)
 }
 
 /// Lists and chooses images and decodes them into `writer`, or notes their places if they are too many for that.

@@ -70,6 +70,12 @@ pub(super) trait Reader: Send + Sync {
     /// The bytes of one image as they stand in the source; other bytes are another image.
     fn bytes(&self, item: &Item) -> anyhow::Result<Vec<u8>>;
 
+    /// The first and the last `bytes` of them, or all if they are few: enough to tell images apart.
+    fn ends(&self, item: &Item, bytes: u64) -> anyhow::Result<Vec<u8>> {
+        let _ = bytes;
+        self.bytes(item)
+    }
+
     /// Decodes one image; the error says what is wrong with it, without its name.
     fn image(&self, item: &Item) -> anyhow::Result<Image> {
         decode::decode(&self.bytes(item)?)
@@ -79,6 +85,16 @@ pub(super) trait Reader: Send + Sync {
 impl Reader for Files {
     fn bytes(&self, item: &Item) -> anyhow::Result<Vec<u8>> {
         Ok(self.read(&item.name, item.place)?)
+    }
+
+    fn ends(&self, item: &Item, bytes: u64) -> anyhow::Result<Vec<u8>> {
+        let size = item.place.size();
+        if size <= 2 * bytes {
+            return self.bytes(item);
+        }
+        let mut both = self.part(&item.name, item.place, 0, bytes)?;
+        both.extend(self.part(&item.name, item.place, size - bytes, bytes)?);
+        Ok(both)
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::catalog::{Catalog, MethodInfo, recipe, sections, tokenizer_sections};
 use super::check::{accept, check_scale, check_times, check_together, check_values, every_section, sections_of};
+use super::inputs::{Fingerprints, Inputs};
 use super::overlay::{multiply, overlay, overlay_one};
 use super::run::{RunId, RunSpec, Stage};
 use super::scale::Scale;
@@ -27,6 +28,8 @@ pub struct Request {
     pub seeds: Option<u64>,
     /// Settings for every run that has them.
     pub set: Values,
+    /// What is known of the files that settings name.
+    pub fingerprints: Fingerprints,
 }
 
 impl Request {
@@ -293,8 +296,9 @@ pub(super) fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Opti
     overlay(&mut settings, &wanted);
     inherit(&mut settings, parent);
     accept(&mut settings, &sections)?;
-    let tokenizer = tokenizer(stage, seed, &settings);
-    let run = RunSpec::new(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings, &sections);
+    let inputs = Inputs::of(&settings, &layers.request.fingerprints);
+    let tokenizer = tokenizer(stage, seed, &settings, &inputs);
+    let run = RunSpec::reading(stage, method.name, seed, parent.or(tokenizer.as_ref()), settings, &sections, inputs);
     check_together(&run)?;
     Ok(run)
 }
@@ -302,7 +306,7 @@ pub(super) fn resolve(stage: Stage, method: &MethodInfo, seed: u64, parent: Opti
 /// The tokenizer that a pretraining starts from, if it needs one. It follows from the pretraining's settings, so that
 /// runs which ask for the same tokenizer at the same seed share it.
 pub fn tokenizer_of(run: &RunSpec) -> Option<RunSpec> {
-    let tokenizer = tokenizer(run.stage, run.seed, &run.settings)?;
+    let tokenizer = tokenizer(run.stage, run.seed, &run.settings, &run.inputs)?;
     Some(RunSpec {
         label: format!("{} tokenizer · {} · seed {}", tokenizer.method, run.scale, run.seed),
         scale: run.scale.clone(),
@@ -310,7 +314,7 @@ pub fn tokenizer_of(run: &RunSpec) -> Option<RunSpec> {
     })
 }
 
-fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
+fn tokenizer(stage: Stage, seed: u64, settings: &Values, inputs: &Inputs) -> Option<RunSpec> {
     let own = settings.get("tokenizer").filter(|_| stage == Stage::Pretrain)?;
     let kind = own.get("kind")?.to_string();
     let mut kept = Values::from([("tokenizer".to_owned(), own.clone())]);
@@ -319,7 +323,16 @@ fn tokenizer(stage: Stage, seed: u64, settings: &Values) -> Option<RunSpec> {
     kept.extend(settings.get("subset").map(|few| ("subset".to_owned(), few.clone())));
     let patch = settings.get("model")?.get("patch_size")?.clone();
     kept.insert("model".to_owned(), [("patch_size".to_owned(), patch)].into());
-    Some(RunSpec::new(Stage::Tokenizer, &kind, seed, None, kept, &tokenizer_sections()))
+    let inputs = inputs.fitting(&kept);
+    Some(RunSpec::reading(
+        Stage::Tokenizer,
+        &kind,
+        seed,
+        None,
+        kept,
+        &tokenizer_sections(),
+        inputs,
+    ))
 }
 
 fn defaults(section: &Section) -> BTreeMap<String, Value> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::inputs::Inputs;
 use super::renamed;
 use super::schema::{Described, Section, Value, Values, deciding};
 
@@ -159,6 +160,9 @@ pub struct RunSpec {
     pub scale: String,
     /// Every setting, by section.
     pub settings: Values,
+    /// Fingerprints of the images and lists that the settings name; none in records of before they were taken.
+    #[serde(skip_serializing_if = "Inputs::is_empty")]
+    pub inputs: Inputs,
 }
 
 /// A [`RunSpec`] as a version of Umbra wrote it, with the names that settings had then.
@@ -176,6 +180,8 @@ struct Record {
     #[serde(default)]
     scale: String,
     settings: Values,
+    #[serde(default)]
+    inputs: Inputs,
 }
 
 impl From<Record> for RunSpec {
@@ -190,6 +196,7 @@ impl From<Record> for RunSpec {
             seed: record.seed,
             parent: record.parent,
             scale: record.scale,
+            inputs: record.inputs,
         }
     }
 }
@@ -198,11 +205,28 @@ impl RunSpec {
     /// Makes the run and its key. The label and the scale's name do not enter the key, nor does a setting of `sections`
     /// that is as before the setting existed.
     pub fn new(stage: Stage, method: &str, seed: u64, parent: Option<&RunSpec>, settings: Values, sections: &[Section]) -> Self {
+        RunSpec::reading(stage, method, seed, parent, settings, sections, Inputs::default())
+    }
+
+    /// As [`RunSpec::new`], of a run that reads files whose fingerprints are known: they enter the key in place of the paths.
+    pub fn reading(
+        stage: Stage,
+        method: &str,
+        seed: u64,
+        parent: Option<&RunSpec>,
+        settings: Values,
+        sections: &[Section],
+        inputs: Inputs,
+    ) -> Self {
+        let deciding = inputs.without_paths(deciding(&settings, sections));
         // serde_json writes maps in key order here (BTreeMap), so equal settings give equal text.
-        let canonical = serde_json::json!({
+        let mut canonical = serde_json::json!({
             "format": 1, "stage": stage, "method": method, "seed": seed,
-            "parent": parent.map(|p| &p.key), "settings": renamed::original(method, deciding(&settings, sections)),
+            "parent": parent.map(|p| &p.key), "settings": renamed::original(method, deciding),
         });
+        if !inputs.is_empty() {
+            canonical["inputs"] = serde_json::json!(inputs);
+        }
         let key: String = Sha256::digest(canonical.to_string())
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -219,6 +243,7 @@ impl RunSpec {
             parent,
             scale: String::new(),
             settings,
+            inputs,
         }
     }
 

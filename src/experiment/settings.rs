@@ -6,7 +6,7 @@ use super::choices::{
     CropKind, Feature, Masking, PatchStatistics, Position, Precision, ProbeOptimizer, SameImageNegatives, Selection, StoppedSchedule,
     TokenizerKind, Tokens,
 };
-use super::schema::numbers;
+use super::schema::{Setting, Value, numbers};
 use crate::section;
 
 section! {
@@ -26,6 +26,20 @@ section! {
         max_broken: f64 = Literal::Float(0.01), Kind::Float { min: 0.0, max: 1.0 }, "ours";
         /// Column of a table or a Parquet file that holds the labels; empty where only one can be meant.
         label_column: String = Literal::Text(""), Kind::Text, "ours" before Literal::Text("");
+    }
+}
+
+impl DataSettings {
+    /// All images of a source, with every other setting as it is by default.
+    ///
+    /// # Panics
+    /// Never: the defaults of a section are what its struct is read from.
+    pub fn of_source(source: &str) -> DataSettings {
+        let setting = |setting: &Setting| (setting.key.to_owned(), Value::from(setting.default));
+        let mut values: std::collections::BTreeMap<String, Value> = DataSettings::SECTION.settings.iter().map(setting).collect();
+        values.insert("source".to_owned(), Value::Text(source.to_owned()));
+        let table = serde_json::to_value(values).expect("settings are plain values");
+        serde_json::from_value(table).expect("a section's defaults are a section")
     }
 }
 

@@ -188,7 +188,8 @@ fn open<'a>(
     run: &RunId,
     report: &mut dyn FnMut(&str),
 ) -> Result<&'a Dataset> {
-    let mut settings = data_of(data_dir, run)?;
+    let spec = RunDir::of(data_dir, run).read().map_err(Error::msg)?.run;
+    let mut settings: DataSettings = spec.section("data").map_err(Error::msg)?;
     if settings.source == "builtin" {
         // These are made in memory, and only the validation split is looked at.
         settings.train_images = 1;
@@ -200,6 +201,7 @@ fn open<'a>(
         })?;
         Ok((opened, 1))
     })?;
+    dataset.check_for(&spec)?;
     Ok(dataset)
 }
 

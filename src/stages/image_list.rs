@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::data::{Dataset, Split, subset};
+use crate::data::{Dataset, Split, fingerprint, subset};
 use crate::run_dir::write_atomic;
 use crate::stages::Work;
 
@@ -14,6 +15,7 @@ use crate::stages::Work;
 /// # Errors
 /// A choice that cannot be made, or another one than the run began with.
 pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
+    check_list(work, "subset")?;
     let places = subset::subset(dataset, &work.section("subset")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()
 }
@@ -23,8 +25,23 @@ pub fn subset(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
 /// # Errors
 /// As [`subset()`].
 pub fn labeled(work: &mut Work, dataset: &Dataset) -> Result<Option<Split>> {
+    check_list(work, "labels")?;
     let places = subset::labeled(dataset, &work.section("labels")?)?;
     places.map(|places| keep(work, dataset, &places)).transpose()
+}
+
+/// Refuses a list that is not the one the run was launched with.
+fn check_list(work: &Work, section: &str) -> Result<()> {
+    let Some((then, path)) = work.run.inputs.get(section, "list").zip(work.run.value(section, "list")) else {
+        return Ok(());
+    };
+    let path = path.to_string();
+    if fingerprint::of_file(Path::new(&path))? != then {
+        bail!(
+            "{section}.list: `{path}` has changed since this run was launched: put it back, or launch it again, which makes a run of its own"
+        );
+    }
+    Ok(())
 }
 
 /// How many classes the images are of.

@@ -86,6 +86,7 @@ impl Work<'_> {
             }
         })?;
         trouble.map_or(Ok(()), Err)?;
+        dataset.check_for(self.run)?;
         dataset
             .warnings
             .iter()

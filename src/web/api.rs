@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use crate::app::launch;
 use crate::app::runs::{PAGE_SIZE, RunList, RunRecord, RunsQuery, list, record};
 use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
 use crate::experiment::Study;
@@ -128,13 +127,13 @@ pub async fn cancel(State(app): App, path: InPath) -> Answer {
 
 /// Lets a run go on from its checkpoint.
 pub async fn retry(State(app): App, path: InPath) -> Answer {
-    launch::retry(&app.store, &app.jobs, &path.run()?).await.map_err(Error::from)?;
+    app.launcher().retry(&path.run()?).await.map_err(Error::from)?;
     run(State(app), path).await
 }
 
 /// Lets a run restart from nothing.
 pub async fn restart(State(app): App, path: InPath) -> Answer {
-    launch::restart(&app.store, &app.jobs, &path.run()?).await.map_err(Error::from)?;
+    app.launcher().restart(&path.run()?).await.map_err(Error::from)?;
     run(State(app), path).await
 }
 

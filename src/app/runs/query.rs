@@ -140,6 +140,7 @@ pub(super) fn study_runs(workspace: &Workspace, evidence: &[Evidence], study: &S
         let request = Request {
             data: Some(data.clone()),
             seeds: Some(seeds.unwrap_or(SEEDS).max(scale.seeds)),
+            fingerprints: workspace.datasets.fingerprints(),
             ..Request::default()
         };
         // A person's own study need not be possible at every scale.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, Launcher, check_source};
+use crate::app::datasets::Datasets;
+use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, Launched, Launcher, check_source};
 use crate::app::{Error, Result, Workspace};
 use crate::experiment::{Arrangement, Invalid, Plan, Request, Scale, Study, Values, plan};
-use crate::jobs::Submitted;
 
 /// Characters of a dataset's name.
 const SHORT: usize = 24;
@@ -55,7 +55,7 @@ impl Choice {
     ///
     /// # Errors
     /// A number of seeds that is none.
-    pub fn request(&self) -> Result<Request, Invalid> {
+    pub fn request(&self, datasets: &Datasets) -> Result<Request, Invalid> {
         let fault = |text: &str| Invalid::new("seeds", format!("`{text}` is not a whole number from 1 to 1000"));
         let seeds = match self.seeds.as_str() {
             "" => None,
@@ -65,6 +65,7 @@ impl Choice {
             data: self.source().map(str::to_owned),
             seeds,
             set: self.set.clone(),
+            fingerprints: datasets.fingerprints(),
         })
     }
 
@@ -72,8 +73,8 @@ impl Choice {
     ///
     /// # Errors
     /// The first field or setting that is not allowed, or a queue that does not take the runs.
-    pub async fn launch(&self, launcher: &Launcher<'_>, names: Vec<String>, priority: i64) -> Result<Submitted, LaunchError> {
-        let Request { data, seeds, set } = self.request()?;
+    pub async fn launch(&self, launcher: &Launcher<'_>, names: Vec<String>, priority: i64) -> Result<Launched, LaunchError> {
+        let Request { data, seeds, set, .. } = self.request(launcher.datasets)?;
         let request = LaunchRequest {
             target: LaunchTarget::Studies { names, seeds },
             scale: self.scale.clone(),
@@ -81,7 +82,7 @@ impl Choice {
             set,
             priority,
         };
-        Ok(launcher.launch(&request).await?.submitted)
+        launcher.launch(&request).await
     }
 
     /// Refuses a dataset that is not there.
@@ -97,7 +98,12 @@ impl Choice {
     /// # Errors
     /// The first field or setting that is not allowed.
     pub fn plan(&self, workspace: &Workspace, study: &Study) -> Result<Plan, Invalid> {
-        plan(study, self.scale_in(workspace)?, &workspace.catalog, &self.request()?)
+        plan(
+            study,
+            self.scale_in(workspace)?,
+            &workspace.catalog,
+            &self.request(&workspace.datasets)?,
+        )
     }
 
     /// The same runs without their settings, which are at hand if they were asked for before.
@@ -106,7 +112,8 @@ impl Choice {
     /// As [`Choice::plan`].
     pub fn indexed(&self, workspace: &Workspace, study: &Study) -> Result<Arc<Plan>, Invalid> {
         let scale = self.scale_in(workspace)?;
-        workspace.index.plan(&workspace.catalog, study, scale, &self.request()?)
+        let request = self.request(&workspace.datasets)?;
+        workspace.index.plan(&workspace.catalog, study, scale, &request)
     }
 
     /// The scale it names.

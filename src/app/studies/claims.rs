@@ -47,7 +47,7 @@ impl<'a> ClaimScope<'a> {
         if let Some(found) = found.filter(|_| choice.data.is_empty()) {
             choice.data.clone_from(&found.data);
         }
-        let seeds = match choice.request()?.seeds {
+        let seeds = match choice.request(&workspace.datasets)?.seeds {
             Some(seeds) => seeds.clamp(1, MOST_SEEDS),
             None => found.map_or(1, Evidence::begun),
         };
@@ -64,7 +64,7 @@ impl<'a> ClaimScope<'a> {
     fn plan(&self, workspace: &Workspace, study: &Study) -> Result<Plan, Invalid> {
         let request = Request {
             seeds: Some(seeds_to_plan(self.seeds)),
-            ..self.choice.request()?
+            ..self.choice.request(&workspace.datasets)?
         };
         plan(study, self.scale, &workspace.catalog, &request)
     }

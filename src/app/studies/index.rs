@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::experiment::{Catalog, Invalid, Plan, Request, Scale, Study, plan_seeds};
+use crate::experiment::{Catalog, Fingerprints, Invalid, Plan, Request, Scale, Study, plan_seeds};
 
 /// Runs that are kept by name, over all studies: some tens of megabytes.
 const MOST: usize = 100_000;
@@ -13,8 +13,8 @@ const MOST: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 pub struct StudyIndex(Arc<Mutex<HashMap<Key, Known>>>);
 
-/// Study, scale, dataset, seeds.
-type Key = (String, String, Option<String>, Range<u64>);
+/// Study, scale, dataset, seeds, and the files that were looked at.
+type Key = (String, String, Option<String>, Range<u64>, Fingerprints);
 
 /// A plan, with the study as it was then: a person may have changed it.
 type Known = (Study, Arc<Plan>);
@@ -46,7 +46,13 @@ impl StudyIndex {
             return Ok(Arc::new(make()?.without_settings()));
         }
         let data = request.data.clone().filter(|data| *data != scale.source());
-        let key = (study.name.clone(), scale.name.clone(), data, seeds.clone());
+        let key = (
+            study.name.clone(),
+            scale.name.clone(),
+            data,
+            seeds.clone(),
+            request.fingerprints.clone(),
+        );
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept().get(&key).filter(|(then, _)| then == study).map(|(_, plan)| Arc::clone(plan));
         if let Some(plan) = known {

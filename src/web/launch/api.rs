@@ -51,7 +51,12 @@ pub async fn launch(State(app): App, InJson(body): InJson<Launch>) -> Result<(St
     let ids: Vec<&str> = launched.runs.iter().map(|run| run.id.as_str()).collect();
     Ok((
         StatusCode::CREATED,
-        Json(json!({ "runs": ids, "queued": launched.submitted.queued, "shared": launched.submitted.shared })),
+        Json(json!({
+            "runs": ids,
+            "queued": launched.submitted.queued,
+            "shared": launched.submitted.shared,
+            "left_out": launched.left_out.map(|out| json!({ "runs": out.runs, "reason": out.reason })),
+        })),
     ))
 }
 

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::Redirect;
 
-use crate::app::launch;
 use crate::experiment::RunId;
 use crate::web::App;
 use crate::web::error::{Error, Result};
@@ -17,13 +16,13 @@ pub async fn cancel(State(app): App, path: InPath, InForm(form): InForm) -> Resu
 
 /// Lets the run go on from its checkpoint.
 pub async fn retry(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
-    launch::retry(&app.store, &app.jobs, &path.run()?).await?;
+    app.launcher().retry(&path.run()?).await?;
     Ok(back(&path.run()?, &form))
 }
 
 /// Lets the run restart from nothing.
 pub async fn restart(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
-    launch::restart(&app.store, &app.jobs, &path.run()?).await?;
+    app.launcher().restart(&path.run()?).await?;
     Ok(back(&path.run()?, &form))
 }
 

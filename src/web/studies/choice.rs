@@ -2,6 +2,7 @@
 
 use crate::app::studies::{Choice, TableOptions};
 use crate::experiment::{Arrangement, Study};
+use crate::web::error::Result;
 use crate::web::fields::{Fields, query_of};
 
 impl Choice {
@@ -90,6 +91,13 @@ impl TableOptions {
             ..self.clone()
         }
     }
+}
+
+/// How many runs the launch before this page queued, found there already and left out.
+pub fn launched_in(query: &Fields) -> Result<Option<(u64, u64, u64)>> {
+    let counts: Option<(u64, u64)> = query.parse("queued")?.zip(query.parse("shared")?);
+    let left_out = query.parse("left_out")?.unwrap_or(0);
+    Ok(counts.map(|(queued, shared)| (queued, shared, left_out)))
 }
 
 /// The address of a study's whole table.

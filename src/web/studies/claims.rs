@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
-use crate::app::launch::queue;
 use crate::app::studies::{Choice, ClaimScope, Evidence, past};
 use crate::experiment::{Invalid, RunSpec, Scale, Study, Verdict};
 use crate::web::error::{Error, Failure, Result};
@@ -119,7 +118,7 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
         .ok_or_else(|| Error::NotFound(format!("there is no claim {id} in that study")))?
         .next;
     let runs: Vec<RunSpec> = next.runs().into_iter().cloned().collect();
-    let queued = queue(&app.store, &app.jobs, &runs, 0).await?.queued.len();
+    let queued = app.launcher().queue(&runs, 0).await?.queued.len();
     Ok(Redirect::to(&format!(
         "/claims?{}&queued={queued}#{}",
         query_to(&scope.choice, only),

@@ -13,6 +13,7 @@ use crate::experiment::{Invalid, Plan, Scale, Study, Together};
 use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InQuery, query_of};
 use crate::web::page::{Layout, Page};
+use crate::web::studies::choice::launched_in;
 use crate::web::{App, AppState, filters};
 
 #[derive(askama::Template)]
@@ -24,7 +25,7 @@ struct PlanPage<'a> {
     /// Every study, and whether it is planned.
     studies: Vec<(Arc<Study>, bool)>,
     /// How many runs the launch before this page queued and found there already.
-    launched: Option<(u64, u64)>,
+    launched: Option<(u64, u64, u64)>,
     together: Option<Together>,
 }
 
@@ -41,7 +42,7 @@ impl PlanPage<'_> {
 
 /// The page.
 pub async fn plan(State(app): App, InQuery(query): InQuery) -> Result<Response> {
-    let launched = query.parse("queued")?.zip(query.parse("shared")?);
+    let launched = launched_in(&query)?;
     show(&app, &query, None, launched).await
 }
 
@@ -50,12 +51,13 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
     let choice = choice_of(&app, &form);
     let planned = chosen(&app, &form).into_iter().filter(|(_, wanted)| *wanted);
     let names = planned.map(|(study, _)| study.name.clone()).collect();
-    let submitted = match choice.launch(&app.launcher(), names, 0).await {
-        Ok(submitted) => submitted,
+    let launched = match choice.launch(&app.launcher(), names, 0).await {
+        Ok(launched) => launched,
         Err(LaunchError::Invalid(fault)) => return show(&app, &form, Some(fault), None).await,
         Err(fault) => return Err(fault.into()),
     };
-    let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
+    let (queued, shared) = (launched.submitted.queued.len(), launched.submitted.shared.len());
+    let left_out = launched.left_out.map_or(0, |out| out.runs);
     let studies = query_of(
         form.0
             .iter()
@@ -66,7 +68,11 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>();
-    Ok(Redirect::to(&format!("/plan?{}&queued={queued}&shared={shared}", query.join("&"))).into_response())
+    Ok(Redirect::to(&format!(
+        "/plan?{}&queued={queued}&shared={shared}&left_out={left_out}",
+        query.join("&")
+    ))
+    .into_response())
 }
 
 /// What was chosen; at first the smallest scale.
@@ -99,7 +105,7 @@ fn plans(app: &AppState, fields: &Fields, choice: &Choice) -> Result<Vec<(String
         .collect()
 }
 
-async fn show(app: &AppState, fields: &Fields, fault: Option<Invalid>, launched: Option<(u64, u64)>) -> Result<Response> {
+async fn show(app: &AppState, fields: &Fields, fault: Option<Invalid>, launched: Option<(u64, u64, u64)>) -> Result<Response> {
     let mut choice = choice_of(app, fields);
     let together = match fault.map_or_else(|| plans(app, fields, &choice), Err) {
         Ok(plans) => Some(expected(app, &plans, &choice.scale).await?),

@@ -87,6 +87,6 @@ pub async fn download(State(app): App, InQuery(query): InQuery) -> Result<File> 
     let choice = Choice::read(&query);
     choice.check_source()?;
     let scale = choice.scale_in(&app)?;
-    let text = report(&app, scale, &choice.request()?).await?;
+    let text = report(&app, scale, &choice.request(&app.datasets)?).await?;
     Ok(File::new(Kind::Html, text).saved_as(format!("umbra-{}.html", scale.name)))
 }

@@ -15,7 +15,7 @@ use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
-use crate::web::studies::choice::table_href;
+use crate::web::studies::choice::{launched_in, table_href};
 use crate::web::studies::claim_view::{ClaimView, claims_of};
 use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
 use crate::web::{App, AppState, filters};
@@ -35,7 +35,7 @@ struct StudyPage<'a> {
     view: TableOptions,
     tabs: Vec<Tab>,
     /// How many runs the launch before this page queued and found there already.
-    launched: Option<(u64, u64)>,
+    launched: Option<(u64, u64, u64)>,
     table: Option<TableView<'a>>,
 }
 
@@ -108,7 +108,7 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
             choice.data = usual.data;
         }
     }
-    let launched = query.parse("queued")?.zip(query.parse("shared")?);
+    let launched = launched_in(&query)?;
     let view = TableOptions::read(&query, &study);
     show(&app, &study, choice, view, None, launched).await
 }
@@ -118,14 +118,15 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     let study = app.study(path.text("name")?)?;
     let (choice, view) = (Choice::read(&form), TableOptions::read(&form, &study));
     let names = vec![study.name.clone()];
-    let submitted = match choice.launch(&app.launcher(), names, priority(&form)?).await {
-        Ok(submitted) => submitted,
+    let launched = match choice.launch(&app.launcher(), names, priority(&form)?).await {
+        Ok(launched) => launched,
         Err(LaunchError::Invalid(fault)) => return show(&app, &study, choice, view, Some(fault), None).await,
         Err(fault) => return Err(fault.into()),
     };
-    let (queued, shared) = (submitted.queued.len(), submitted.shared.len());
+    let (queued, shared) = (launched.submitted.queued.len(), launched.submitted.shared.len());
+    let left_out = launched.left_out.map_or(0, |out| out.runs);
     let back = view.href(&format!("/studies/{}", study.name), &choice);
-    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}")).into_response())
+    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}&left_out={left_out}")).into_response())
 }
 
 fn priority(form: &Fields) -> Result<i64> {
@@ -138,7 +139,7 @@ async fn show(
     mut choice: Choice,
     view: TableOptions,
     error: Option<Invalid>,
-    launched: Option<(u64, u64)>,
+    launched: Option<(u64, u64, u64)>,
 ) -> Result<Response> {
     let tabs = tabs(app, study, &choice).await?;
     if let Some(current) = tabs.iter().find(|tab| tab.current) {

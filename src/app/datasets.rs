@@ -1,0 +1,186 @@
+//! The data sets and lists of images that runs read: looked at before a launch, and remembered for the pages.
+//!
+//! A record a source lies in the data directory's folder `datasets/`. It says what the source had when it was last looked at, so a
+//! page can name the runs on it without looking again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::data::{Survey, fingerprint, survey};
+use crate::experiment::settings::DataSettings;
+use crate::experiment::{Fingerprints, Invalid, RunSpec, absolute, files};
+
+/// What was looked at, in a data directory.
+#[derive(Clone, Debug)]
+pub struct Datasets {
+    /// Where the records are.
+    dir: PathBuf,
+    /// Where what is expensive to find out is kept.
+    cache: PathBuf,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The records as they were last read.
+#[derive(Debug, Default)]
+struct Known {
+    /// The folder's time of change then.
+    then: Option<SystemTime>,
+    surveys: BTreeMap<String, Arc<Survey>>,
+    fingerprints: Fingerprints,
+}
+
+/// A record: a data set, or a list of images.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Record {
+    Dataset(Survey),
+    List { path: String, fingerprint: String },
+}
+
+impl Record {
+    /// What [`Fingerprints`] calls it, and its fingerprint.
+    fn named(&self) -> (String, String) {
+        match self {
+            Record::Dataset(survey) => (Fingerprints::name(&survey.source, &survey.label_column), survey.fingerprint.clone()),
+            Record::List { path, fingerprint } => (path.clone(), fingerprint.clone()),
+        }
+    }
+}
+
+impl Datasets {
+    /// Those of a data directory.
+    pub fn new(data_dir: &Path) -> Datasets {
+        Datasets {
+            dir: data_dir.join("datasets"),
+            cache: data_dir.join("cache"),
+            known: Arc::default(),
+        }
+    }
+
+    /// The fingerprints of everything that was looked at.
+    pub fn fingerprints(&self) -> Fingerprints {
+        self.read(|known| known.fingerprints.clone())
+    }
+
+    /// All data sets that were looked at, by path.
+    pub fn all(&self) -> Vec<Arc<Survey>> {
+        self.read(|known| known.surveys.values().cloned().collect())
+    }
+
+    /// What the source of these settings had when it was last looked at.
+    pub fn last(&self, settings: &DataSettings) -> Option<Arc<Survey>> {
+        let name = Fingerprints::name(&absolute(&settings.source), &settings.label_column);
+        self.read(|known| known.surveys.get(&name).cloned())
+    }
+
+    /// Looks at a source now, and remembers what it has. While files are read, `report(done, total)` is called now and then.
+    ///
+    /// # Errors
+    /// As [`survey`]; or a data directory that cannot be written.
+    pub fn look(&self, settings: &DataSettings, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Arc<Survey>> {
+        let settings = DataSettings {
+            source: absolute(&settings.source),
+            ..settings.clone()
+        };
+        let found = survey(&settings, &self.cache, report)?;
+        self.remember(&Record::Dataset(found.clone()))?;
+        Ok(Arc::new(found))
+    }
+
+    /// Looks at everything that these runs read.
+    ///
+    /// # Errors
+    /// The first setting whose file cannot be read as it is meant.
+    pub fn look_at(&self, runs: &[RunSpec], report: &mut dyn FnMut(usize, usize)) -> Result<(), Invalid> {
+        let mut seen = BTreeSet::new();
+        for run in runs {
+            for (section, key, path) in files(&run.settings) {
+                let column = run.value("data", "label_column").map(ToString::to_string).unwrap_or_default();
+                if !seen.insert((section, path.clone(), column)) {
+                    continue;
+                }
+                let looked = if section == "data" {
+                    let settings = run.section("data").map_err(|fault| Invalid::new("data.source", fault))?;
+                    self.look(&settings, report).map(drop)
+                } else {
+                    self.look_at_list(&path)
+                };
+                looked.map_err(|fault| Invalid::new(format!("{section}.{key}"), format!("{fault:#}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_list(&self, path: &str) -> anyhow::Result<()> {
+        let path = absolute(path);
+        let fingerprint = fingerprint::of_file(Path::new(&path))?;
+        self.remember(&Record::List { path, fingerprint })
+    }
+
+    /// Writes a record, unless it is there as it is.
+    fn remember(&self, record: &Record) -> anyhow::Result<()> {
+        let (name, _) = record.named();
+        let digest = Sha256::digest(&name);
+        let file: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.dir.join(format!("{file}.json"));
+        let text = serde_json::to_vec_pretty(record)?;
+        if std::fs::read(&path).is_ok_and(|before| before == text) {
+            return Ok(());
+        }
+        let cannot = || format!("the record `{}` cannot be written", path.display());
+        std::fs::create_dir_all(&self.dir).with_context(cannot)?;
+        // A new file under the old name, so that the folder's time tells that something is new.
+        let mut part = tempfile::NamedTempFile::with_suffix_in(".part", &self.dir).with_context(cannot)?;
+        std::io::Write::write_all(&mut part, &text).with_context(cannot)?;
+        part.persist(&path).with_context(cannot)?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).then = None;
+        Ok(())
+    }
+
+    /// Asks the records, which are read again if there are others.
+    fn read<T>(&self, ask: impl FnOnce(&Known) -> T) -> T {
+        let now = std::fs::metadata(&self.dir).and_then(|metadata| metadata.modified()).ok();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.then != now || now.is_none() {
+            *known = Known::of(&self.dir);
+            known.then = now;
+        }
+        ask(&known)
+    }
+}
+
+impl Known {
+    fn of(dir: &Path) -> Known {
+        let (mut surveys, mut fingerprints) = (BTreeMap::new(), BTreeMap::new());
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue;
+            }
+            // A record that cannot be read is of another version; the next look writes it again.
+            let Some(record) = std::fs::read(&path)
+                .ok()
+                .and_then(|text| serde_json::from_slice::<Record>(&text).ok())
+            else {
+                tracing::warn!("the record `{}` cannot be read and is passed over", path.display());
+                continue;
+            };
+            let (name, fingerprint) = record.named();
+            if let Record::Dataset(survey) = record {
+                surveys.insert(name.clone(), Arc::new(survey));
+            }
+            fingerprints.insert(name, fingerprint);
+        }
+        Known {
+            then: None,
+            surveys,
+            fingerprints: fingerprints.into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Whether the images that there are suffice for a run, asked before it is queued.
+
+use crate::data::Survey;
+use crate::experiment::settings::{DataSettings, LabelsSettings, RepeatSettings, SubsetSettings, TrainSettings};
+use crate::experiment::{Catalog, Invalid, RunSpec, Stage};
+
+/// Why a run cannot be done on these images.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Misfit {
+    /// A number that is too large for them.
+    Size(Invalid),
+    /// The run learns classes, and there are none to learn.
+    Labels(Invalid),
+}
+
+impl From<Misfit> for Invalid {
+    fn from(misfit: Misfit) -> Invalid {
+        match misfit {
+            Misfit::Size(invalid) | Misfit::Labels(invalid) => invalid,
+        }
+    }
+}
+
+/// Checks a run against what its source has.
+///
+/// # Errors
+/// The first thing that does not fit, with what would.
+pub fn check_fit(run: &RunSpec, survey: &Survey, catalog: &Catalog) -> Result<(), Misfit> {
+    let fault = |message: String| Misfit::Size(Invalid::new("data.source", message));
+    let settings: DataSettings = run.section("data").map_err(fault)?;
+    check_labels(run, survey, catalog)?;
+    let [train, val] = survey.counts.splits(settings.val_fraction);
+    let source = &survey.source;
+    for (key, wanted, have, what) in [
+        ("train_images", settings.train_images, train, "training"),
+        ("val_images", settings.val_images, val, "validation"),
+    ] {
+        if have == 0 {
+            return Err(fault(format!("`{source}` has no image for {what}: at least one is needed")));
+        }
+        if wanted > have {
+            let message = format!("{wanted} is more than there are: `{source}` has {have} images for {what}; 0 uses all of them");
+            return Err(Misfit::Size(Invalid::new(format!("data.{key}"), message)));
+        }
+    }
+    let used = if settings.train_images == 0 { train } else { settings.train_images };
+    check_batch(run, used).map_err(Misfit::Size)
+}
+
+/// A stage that learns classes needs two of them.
+fn check_labels(run: &RunSpec, survey: &Survey, catalog: &Catalog) -> Result<(), Misfit> {
+    let learns = match run.stage {
+        Stage::Finetune | Stage::Probe | Stage::ProbeCached => true,
+        Stage::Pretrain => catalog.get(&run.method).is_some_and(|method| method.labels),
+        Stage::Tokenizer | Stage::Psnr | Stage::Cka | Stage::Compare => false,
+    };
+    let source = &survey.source;
+    let have = match &survey.classes[..] {
+        _ if !survey.labeled => "has images without labels".to_owned(),
+        [class] => format!("has a single class, `{class}`"),
+        _ => return Ok(()),
+    };
+    if !learns {
+        return Ok(());
+    }
+    let what = match run.stage {
+        Stage::Pretrain => "supervised pretraining".to_owned(),
+        stage => format!("the stage {stage}"),
+    };
+    let message = format!(
+        "`{source}` {have}: {what} learns to tell classes apart and needs at least two, each a folder of images; \
+         pretraining, PSNR and CKA work without"
+    );
+    Err(Misfit::Labels(Invalid::new("data.source", message)))
+}
+
+/// A batch must be filled by the images that a pass has.
+fn check_batch(run: &RunSpec, images: usize) -> Result<(), Invalid> {
+    let place = "train.batch_size";
+    let fault = |message: String| Invalid::new(place, message);
+    if !run.settings.contains_key("train") {
+        return Ok(());
+    }
+    let train: TrainSettings = run.section("train").map_err(fault)?;
+    let mut pass = images;
+    if run.settings.contains_key("labels") {
+        let labels: LabelsSettings = run.section("labels").map_err(fault)?;
+        if labels.list.is_empty() {
+            pass = ((pass as f64 * labels.fraction).round() as usize).max(1);
+        } else {
+            // How many images a list names is known when it is read against the images.
+            return Ok(());
+        }
+    }
+    if run.settings.contains_key("subset") {
+        let subset: SubsetSettings = run.section("subset").map_err(fault)?;
+        if subset.images > images {
+            let message = format!(
+                "{} is more than there are: it must be at most {images}, the number of training images",
+                subset.images
+            );
+            return Err(Invalid::new("subset.images", message));
+        }
+    }
+    if run.settings.contains_key("repeat") {
+        let repeat: RepeatSettings = run.section("repeat").map_err(fault)?;
+        if repeat.epoch_samples > 0 {
+            pass = repeat.epoch_samples;
+        }
+    }
+    if train.epochs > 0 && train.batch_size > pass {
+        return Err(fault(format!(
+            "{} is larger than a pass over the data: it must be at most {pass}, the number of images that are trained on",
+            train.batch_size
+        )));
+    }
+    Ok(())
+}
