@@ -32,6 +32,7 @@ struct Known {
     /// The folder's time of change then.
     then: Option<SystemTime>,
     surveys: BTreeMap<String, Arc<Survey>>,
+    typed: Vec<Typed>,
     fingerprints: Fingerprints,
 }
 
@@ -41,14 +42,33 @@ struct Known {
 enum Record {
     Dataset(Survey),
     List { path: String, fingerprint: String },
+    Typed(Typed),
+}
+
+/// What a person typed last of a study's fields of images, for a scale and a source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Typed {
+    scale: String,
+    source: String,
+    fields: BTreeMap<String, String>,
 }
 
 impl Record {
-    /// What [`Fingerprints`] calls it, and its fingerprint.
-    fn named(&self) -> (String, String) {
+    /// What [`Fingerprints`] calls it, and its fingerprint, if it has one.
+    fn named(&self) -> Option<(String, String)> {
         match self {
-            Record::Dataset(survey) => (Fingerprints::name(&survey.source, &survey.label_column), survey.fingerprint.clone()),
-            Record::List { path, fingerprint } => (path.clone(), fingerprint.clone()),
+            Record::Dataset(survey) => Some((Fingerprints::name(&survey.source, &survey.label_column), survey.fingerprint.clone())),
+            Record::List { path, fingerprint } => Some((path.clone(), fingerprint.clone())),
+            Record::Typed(_) => None,
+        }
+    }
+
+    /// What no other record has, whatever its contents are.
+    fn identity(&self) -> String {
+        match self {
+            Record::Dataset(survey) => format!("dataset\n{}\n{}", survey.source, survey.label_column),
+            Record::List { path, .. } => format!("list\n{path}"),
+            Record::Typed(typed) => format!("typed\n{}\n{}", typed.scale, typed.source),
         }
     }
 }
@@ -117,6 +137,26 @@ impl Datasets {
         Ok(())
     }
 
+    /// Remembers what was typed of a study's fields of images when it was launched.
+    ///
+    /// # Errors
+    /// A data directory that cannot be written.
+    pub fn remember_typed(&self, scale: &str, source: &str, fields: &BTreeMap<String, String>) -> Result<(), Invalid> {
+        let record = Record::Typed(Typed {
+            scale: scale.to_owned(),
+            source: absolute(source),
+            fields: fields.clone(),
+        });
+        self.remember(&record)
+            .map_err(|fault| Invalid::new("data.source", format!("{fault:#}")))
+    }
+
+    /// What was typed there last.
+    pub fn typed(&self, scale: &str, source: &str) -> BTreeMap<String, String> {
+        let is = |typed: &&Typed| typed.scale == scale && typed.source == source;
+        self.read(|known| known.typed.iter().find(is).map(|typed| typed.fields.clone()).unwrap_or_default())
+    }
+
     fn look_at_list(&self, path: &str) -> anyhow::Result<()> {
         let path = absolute(path);
         let fingerprint = fingerprint::of_file(Path::new(&path))?;
@@ -125,8 +165,7 @@ impl Datasets {
 
     /// Writes a record, unless it is there as it is.
     fn remember(&self, record: &Record) -> anyhow::Result<()> {
-        let (name, _) = record.named();
-        let digest = Sha256::digest(&name);
+        let digest = Sha256::digest(record.identity());
         let file: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.dir.join(format!("{file}.json"));
         let text = serde_json::to_vec_pretty(record)?;
@@ -157,7 +196,7 @@ impl Datasets {
 
 impl Known {
     fn of(dir: &Path) -> Known {
-        let (mut surveys, mut fingerprints) = (BTreeMap::new(), BTreeMap::new());
+        let (mut surveys, mut fingerprints, mut typed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_none_or(|ending| ending != "json") {
@@ -171,15 +210,18 @@ impl Known {
                 tracing::warn!("the record `{}` cannot be read and is passed over", path.display());
                 continue;
             };
-            let (name, fingerprint) = record.named();
-            if let Record::Dataset(survey) = record {
-                surveys.insert(name.clone(), Arc::new(survey));
+            let named = record.named();
+            fingerprints.extend(named.clone());
+            match (record, named) {
+                (Record::Dataset(survey), Some((name, _))) => drop(surveys.insert(name, Arc::new(survey))),
+                (Record::Typed(new), _) => typed.push(new),
+                _ => {}
             }
-            fingerprints.insert(name, fingerprint);
         }
         Known {
             then: None,
             surveys,
+            typed,
             fingerprints: fingerprints.into_iter().collect(),
         }
     }

@@ -1,5 +1,7 @@
 //! Whether the images that there are suffice for a run, asked before it is queued.
 
+use std::collections::BTreeMap;
+
 use crate::data::Survey;
 use crate::experiment::settings::{DataSettings, LabelsSettings, RepeatSettings, SubsetSettings, TrainSettings};
 use crate::experiment::{Catalog, Invalid, RunSpec, Stage};
@@ -76,24 +78,8 @@ fn check_labels(run: &RunSpec, survey: &Survey, catalog: &Catalog) -> Result<(),
 
 /// A batch must be filled by the images that a pass has.
 fn check_batch(run: &RunSpec, images: usize) -> Result<(), Invalid> {
-    let place = "train.batch_size";
-    let fault = |message: String| Invalid::new(place, message);
-    if !run.settings.contains_key("train") {
-        return Ok(());
-    }
-    let train: TrainSettings = run.section("train").map_err(fault)?;
-    let mut pass = images;
-    if run.settings.contains_key("labels") {
-        let labels: LabelsSettings = run.section("labels").map_err(fault)?;
-        if labels.list.is_empty() {
-            pass = ((pass as f64 * labels.fraction).round() as usize).max(1);
-        } else {
-            // How many images a list names is known when it is read against the images.
-            return Ok(());
-        }
-    }
     if run.settings.contains_key("subset") {
-        let subset: SubsetSettings = run.section("subset").map_err(fault)?;
+        let subset: SubsetSettings = run.section("subset").map_err(|fault| Invalid::new("subset.images", fault))?;
         if subset.images > images {
             let message = format!(
                 "{} is more than there are: it must be at most {images}, the number of training images",
@@ -102,17 +88,73 @@ fn check_batch(run: &RunSpec, images: usize) -> Result<(), Invalid> {
             return Err(Invalid::new("subset.images", message));
         }
     }
+    let Some(pass) = pass_of(run, images) else { return Ok(()) };
+    let place = "train.batch_size";
+    let train: TrainSettings = run.section("train").map_err(|fault| Invalid::new(place, fault))?;
+    if train.epochs > 0 && train.batch_size > pass {
+        let message = format!(
+            "{} is larger than a pass over the data: it must be at most {pass}, the number of images that are trained on",
+            train.batch_size
+        );
+        return Err(Invalid::new(place, message));
+    }
+    Ok(())
+}
+
+/// What of the settings would have to be otherwise for all of these runs to fit, and how; empty if they fit, or cannot.
+pub fn remedy<'a>(runs: impl IntoIterator<Item = (&'a RunSpec, &'a Survey)>, catalog: &Catalog) -> Vec<(String, i64)> {
+    let (mut wanted, mut batch) = (BTreeMap::new(), None::<usize>);
+    for (run, survey) in runs {
+        let Ok(settings) = run.section::<DataSettings>("data") else {
+            continue;
+        };
+        if check_labels(run, survey, catalog).is_err() {
+            continue;
+        }
+        let [train, val] = survey.counts.splits(settings.val_fraction);
+        for (key, asked, have) in [
+            ("train_images", settings.train_images, train),
+            ("val_images", settings.val_images, val),
+        ] {
+            if asked > have {
+                wanted.insert(format!("data.{key}"), 0);
+            }
+        }
+        let used = if settings.train_images == 0 {
+            train
+        } else {
+            settings.train_images.min(train)
+        };
+        if let Some(pass) = pass_of(run, used)
+            && run
+                .section::<TrainSettings>("train")
+                .is_ok_and(|train| train.epochs > 0 && train.batch_size > pass)
+        {
+            batch = Some(batch.map_or(pass, |batch| batch.min(pass)));
+        }
+    }
+    if let Some(pass) = batch.filter(|pass| *pass > 0) {
+        // A power of two, as batches are.
+        wanted.insert("train.batch_size".to_owned(), 1 << pass.ilog2());
+    }
+    wanted.into_iter().collect()
+}
+
+/// The images of a pass over the data, if that is known before they are read.
+fn pass_of(run: &RunSpec, images: usize) -> Option<usize> {
+    let mut pass = images;
+    if run.settings.contains_key("labels") {
+        let labels: LabelsSettings = run.section("labels").ok()?;
+        if !labels.list.is_empty() {
+            return None;
+        }
+        pass = ((pass as f64 * labels.fraction).round() as usize).max(1);
+    }
     if run.settings.contains_key("repeat") {
-        let repeat: RepeatSettings = run.section("repeat").map_err(fault)?;
+        let repeat: RepeatSettings = run.section("repeat").ok()?;
         if repeat.epoch_samples > 0 {
             pass = repeat.epoch_samples;
         }
     }
-    if train.epochs > 0 && train.batch_size > pass {
-        return Err(fault(format!(
-            "{} is larger than a pass over the data: it must be at most {pass}, the number of images that are trained on",
-            train.batch_size
-        )));
-    }
-    Ok(())
+    run.settings.contains_key("train").then_some(pass)
 }

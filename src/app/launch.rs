@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::datasets::Datasets;
-use crate::app::fit::{Misfit, check_fit};
+use crate::app::fit::{Misfit, check_fit, remedy};
 use crate::data::Survey;
 use crate::experiment::forecast::distinct;
 use crate::experiment::{
@@ -257,7 +257,7 @@ impl Launcher<'_> {
         for run in runs {
             check_inputs(run, &now)?;
             if let Some(survey) = survey_of(self.datasets, run)? {
-                check_fit(run, &survey, self.catalog).map_err(Invalid::from)?;
+                check_fit(run, &survey, self.catalog).map_err(|misfit| self.advised(misfit, runs))?;
             }
         }
         let others: BTreeSet<String> = runs
@@ -268,6 +268,35 @@ impl Launcher<'_> {
             check_other(self.store, other).await?;
         }
         Ok(())
+    }
+
+    /// The settings of a launch with which it would fit its images; empty if it does.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`].
+    pub async fn remedy(&self, request: &LaunchRequest) -> Result<Vec<(String, i64)>> {
+        Ok(self.remedy_of(&self.resolve(request).await?))
+    }
+
+    fn remedy_of(&self, runs: &[RunSpec]) -> Vec<(String, i64)> {
+        let surveyed: Vec<(&RunSpec, Arc<Survey>)> = runs
+            .iter()
+            .filter_map(|run| Some((run, survey_of(self.datasets, run).ok()??)))
+            .collect();
+        remedy(surveyed.iter().map(|(run, survey)| (*run, &**survey)), self.catalog)
+    }
+
+    /// What is wrong, and what would work for all of these runs.
+    fn advised(&self, misfit: Misfit, runs: &[RunSpec]) -> Invalid {
+        let Misfit::Size(Invalid { place, message }) = misfit else {
+            return misfit.into();
+        };
+        let fits = self.remedy_of(runs).into_iter().map(|(place, value)| format!("{place}={value}"));
+        let message = match fits.collect::<Vec<_>>() {
+            none if none.is_empty() => message,
+            fits => format!("{message}. All of it fits with {}", fits.join(", ")),
+        };
+        Invalid { place, message }
     }
 
     async fn parent(&self, id: &str) -> Result<RunSpec> {

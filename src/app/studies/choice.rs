@@ -1,14 +1,28 @@
 //! What a person chooses of a study: scale, dataset and seeds, and how its table is looked at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::datasets::Datasets;
 use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, Launched, Launcher, check_source};
 use crate::app::{Error, Result, Workspace};
+use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{Arrangement, Invalid, Plan, Request, Scale, Study, Values, plan};
 
 /// Characters of a dataset's name.
 const SHORT: usize = 24;
+
+/// The settings of images that a study's form has beside the dataset: place, label, what an empty field means.
+pub const OF_IMAGES: [(&str, &str, &str); 4] = [
+    ("data.train_images", "Training images", "the scale's number; 0 is all"),
+    ("data.val_images", "Validation images", "the scale's number; 0 is all"),
+    ("train.batch_size", "Batch size", "the scale's, stage by stage"),
+    (
+        "data.label_column",
+        "Label column",
+        "of a table or Parquet file, where several could be meant",
+    ),
+];
 
 /// The choice as it was typed, so that a form can show it again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +37,8 @@ pub struct Choice {
     pub seeds: String,
     /// Settings for every run that has them.
     pub set: Values,
+    /// What was typed of [`OF_IMAGES`], by place; empty fields are left out.
+    pub of_images: BTreeMap<String, String>,
 }
 
 impl Choice {
@@ -35,7 +51,31 @@ impl Choice {
     /// What is wrong, if it is with none of the three fields.
     pub fn other_fault(&self) -> Option<&Invalid> {
         let fault = self.fault.as_ref();
-        fault.filter(|fault| !["scale", "data.source", "seeds"].contains(&fault.place.as_str()))
+        let fields = ["scale", "data.source", "seeds"]
+            .into_iter()
+            .chain(OF_IMAGES.map(|(place, ..)| place));
+        fault.filter(|fault| !fields.into_iter().any(|field| field == fault.place))
+    }
+
+    /// What was typed into the field of that place.
+    pub fn typed(&self, place: &str) -> &str {
+        self.of_images.get(place).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether the fields of images are of interest: something is typed there, or wrong.
+    pub fn opens_images(&self) -> bool {
+        !self.of_images.is_empty() || OF_IMAGES.iter().any(|(place, ..)| self.fault_at(place).is_some())
+    }
+
+    /// The same with what its images allow where it asks for more of them than there are.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`].
+    pub async fn fitted(mut self, launcher: &Launcher<'_>, names: Vec<String>) -> Result<Choice, LaunchError> {
+        for (place, value) in launcher.remedy(&self.launch_request(launcher, names, 0)?).await? {
+            self.of_images.insert(place, value.to_string());
+        }
+        Ok(self)
     }
 
     /// Scale and dataset in a word or two.
@@ -61,10 +101,21 @@ impl Choice {
             "" => None,
             text => Some(text.parse().map_err(|_| fault(text))?),
         };
+        let mut set = self.set.clone();
+        for (place, text) in &self.of_images {
+            let (section, key) = place.split_once('.').unwrap_or_default();
+            let known = [DataSettings::SECTION, TrainSettings::SECTION]
+                .into_iter()
+                .find(|known| known.name == section);
+            let setting = known.and_then(|known| known.settings.iter().find(|setting| setting.key == key));
+            let setting = setting.ok_or_else(|| Invalid::new(place, "there is no such setting"))?;
+            let value = setting.kind.parse(text).map_err(|message| Invalid::new(place, message))?;
+            set.entry(section.to_owned()).or_default().insert(key.to_owned(), value);
+        }
         Ok(Request {
             data: self.source().map(str::to_owned),
             seeds,
-            set: self.set.clone(),
+            set,
             fingerprints: datasets.fingerprints(),
         })
     }
@@ -74,15 +125,22 @@ impl Choice {
     /// # Errors
     /// The first field or setting that is not allowed, or a queue that does not take the runs.
     pub async fn launch(&self, launcher: &Launcher<'_>, names: Vec<String>, priority: i64) -> Result<Launched, LaunchError> {
+        let launched = launcher.launch(&self.launch_request(launcher, names, priority)?).await?;
+        if let Some(source) = self.source() {
+            launcher.datasets.remember_typed(&self.scale, source, &self.of_images)?;
+        }
+        Ok(launched)
+    }
+
+    fn launch_request(&self, launcher: &Launcher<'_>, names: Vec<String>, priority: i64) -> Result<LaunchRequest, Invalid> {
         let Request { data, seeds, set, .. } = self.request(launcher.datasets)?;
-        let request = LaunchRequest {
+        Ok(LaunchRequest {
             target: LaunchTarget::Studies { names, seeds },
             scale: self.scale.clone(),
             data,
             set,
             priority,
-        };
-        launcher.launch(&request).await
+        })
     }
 
     /// Refuses a dataset that is not there.

@@ -13,8 +13,8 @@ const MOST: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 pub struct StudyIndex(Arc<Mutex<HashMap<Key, Known>>>);
 
-/// Study, scale, dataset, seeds, and the files that were looked at.
-type Key = (String, String, Option<String>, Range<u64>, Fingerprints);
+/// Study, scale, dataset, seeds, settings of one's own as text, and the files that were looked at.
+type Key = (String, String, Option<String>, Range<u64>, String, Fingerprints);
 
 /// A plan, with the study as it was then: a person may have changed it.
 type Known = (Study, Arc<Plan>);
@@ -41,16 +41,13 @@ impl StudyIndex {
         seeds: Range<u64>,
     ) -> Result<Arc<Plan>, Invalid> {
         let make = || plan_seeds(study, scale, catalog, request, seeds.clone());
-        // Settings of one's own are asked for once.
-        if !request.set.is_empty() {
-            return Ok(Arc::new(make()?.without_settings()));
-        }
         let data = request.data.clone().filter(|data| *data != scale.source());
         let key = (
             study.name.clone(),
             scale.name.clone(),
             data,
             seeds.clone(),
+            format!("{:?}", request.set),
             request.fingerprints.clone(),
         );
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ mod number;
 mod sheet;
 mod tabs;
 
-pub use choice::{Choice, TableOptions};
+pub use choice::{Choice, OF_IMAGES, TableOptions};
 pub use claims::{ClaimScope, StudyClaims};
 pub use custom::{DraftVerdict, SoundStudy, StudyDraft, remove};
 pub use evidence::{Evidence, evidence};

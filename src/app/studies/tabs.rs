@@ -101,10 +101,13 @@ fn candidates<'a>(workspace: &'a Workspace, evidence: &[Evidence], study: &Study
         for data in sources(scale, evidence, choice) {
             let current = is_current(scale, &data, choice);
             let asked = current && !choice.seeds.is_empty();
+            // The present one has what is typed, the others what was typed when they were launched.
+            let typed = workspace.datasets.typed(&scale.name, &data);
             let mut choice = Choice {
                 fault: None,
                 scale: scale.name.clone(),
                 data,
+                of_images: if current { choice.of_images.clone() } else { typed },
                 ..choice.clone()
             };
             if !asked {

@@ -1,7 +1,7 @@
 //! Reading a choice and the options of a table from an address or a form, and writing them into links.
 
-use crate::app::studies::{Choice, TableOptions};
-use crate::experiment::{Arrangement, Study};
+use crate::app::studies::{Choice, OF_IMAGES, TableOptions};
+use crate::experiment::{Arrangement, Study, absolute};
 use crate::web::error::Result;
 use crate::web::fields::{Fields, query_of};
 
@@ -11,8 +11,13 @@ impl Choice {
         let field = |name: &str| fields.get(name).unwrap_or_default().to_owned();
         Choice {
             scale: field("scale"),
-            data: field("data"),
+            data: absolute(&field("data")),
             seeds: field("seeds"),
+            of_images: OF_IMAGES
+                .iter()
+                .map(|(place, ..)| ((*place).to_owned(), field(place).trim().to_owned()))
+                .filter(|(_, typed)| !typed.is_empty())
+                .collect(),
             ..Choice::default()
         }
     }
@@ -28,12 +33,14 @@ impl Choice {
     }
 
     /// Names and values for links and hidden fields; what is the scale's own is empty.
-    pub(in crate::web) fn pairs(&self) -> [(&'static str, String); 3] {
-        [
+    pub(in crate::web) fn pairs(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let first = [
             ("scale", self.scale.clone()),
             ("data", self.data.clone()),
             ("seeds", self.seeds.clone()),
-        ]
+        ];
+        let typed = OF_IMAGES.iter().map(|(place, ..)| (*place, self.typed(place).to_owned()));
+        first.into_iter().chain(typed.filter(|(_, typed)| !typed.is_empty()))
     }
 
     /// The same as a query.
@@ -78,7 +85,7 @@ impl TableOptions {
 
     /// The address of a choice's table with these options, `path` being what stands before the query.
     pub(in crate::web) fn href(&self, path: &str, choice: &Choice) -> String {
-        let query = query_of(choice.pairs().into_iter().chain(self.pairs()));
+        let query = query_of(choice.pairs().chain(self.pairs()));
         format!("{path}?{query}")
     }
 

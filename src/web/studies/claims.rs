@@ -53,7 +53,7 @@ async fn scope<'a>(app: &'a AppState, fields: &Fields) -> Result<ClaimScope<'a>>
 /// The query that leads to a choice's claims of that verdict, or of all.
 fn query_to(choice: &Choice, verdict: Option<Verdict>) -> String {
     let name = verdict.map(|verdict| verdict.name().to_owned()).unwrap_or_default();
-    query_of(choice.pairs().into_iter().chain([("verdict", name)]))
+    query_of(choice.pairs().chain([("verdict", name)]))
 }
 
 impl ClaimsPage<'_> {

@@ -83,7 +83,7 @@ impl StudyPage<'_> {
     /// What the form of the table's tools keeps as it is.
     fn kept(&self) -> impl Iterator<Item = (&'static str, String)> {
         let order = self.view.pairs().into_iter().filter(|(name, _)| ["sort", "dir"].contains(name));
-        self.choice.pairs().into_iter().chain(order).filter(|(_, value)| !value.is_empty())
+        self.choice.pairs().chain(order).filter(|(_, value)| !value.is_empty())
     }
 
     fn tab_href(&self, tab: &Tab) -> String {
@@ -118,6 +118,11 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
     let study = app.study(path.text("name")?)?;
     let (choice, view) = (Choice::read(&form), TableOptions::read(&form, &study));
     let names = vec![study.name.clone()];
+    let choice = if form.get("fit").is_some() {
+        choice.fitted(&app.launcher(), names.clone()).await?
+    } else {
+        choice
+    };
     let launched = match choice.launch(&app.launcher(), names, priority(&form)?).await {
         Ok(launched) => launched,
         Err(LaunchError::Invalid(fault)) => return show(&app, &study, choice, view, Some(fault), None).await,

@@ -186,7 +186,7 @@ impl Links<'_> {
 /// The page of a number: its runs, whatever their number.
 pub fn number_href(study: &str, choice: &Choice, row: &str, column: &str) -> String {
     let place = [("row", row.to_owned()), ("column", column.to_owned())];
-    format!("/studies/{study}/number?{}", query_of(choice.pairs().into_iter().chain(place)))
+    format!("/studies/{study}/number?{}", query_of(choice.pairs().chain(place)))
 }
 
 /// The scale of the paper's numbers: what follows the colon of the study's reference.
