@@ -166,6 +166,14 @@ impl Launcher<'_> {
         }
     }
 
+    /// As [`Launcher::resolve`] without looking at the images, for a form that shows what would be launched.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`], but for what is wrong with images.
+    pub async fn preview(&self, request: &LaunchRequest) -> Result<Vec<RunSpec>> {
+        self.resolve_with(request, self.datasets.fingerprints()).await
+    }
+
     async fn resolve_with(&self, request: &LaunchRequest, fingerprints: Fingerprints) -> Result<Vec<RunSpec>> {
         let data = request.data.as_deref().filter(|data| !data.is_empty());
         let mut wanted = Request {

@@ -62,6 +62,12 @@ impl Choice {
         self.of_images.get(place).map(String::as_str).unwrap_or_default()
     }
 
+    /// Whether it asks for more images than there are.
+    pub fn does_not_fit(&self) -> bool {
+        let sizes = ["data.train_images", "data.val_images", "train.batch_size"];
+        sizes.into_iter().any(|place| self.fault_at(place).is_some())
+    }
+
     /// Whether the fields of images are of interest: something is typed there, or wrong.
     pub fn opens_images(&self) -> bool {
         !self.of_images.is_empty() || OF_IMAGES.iter().any(|(place, ..)| self.fault_at(place).is_some())

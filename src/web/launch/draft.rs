@@ -87,7 +87,7 @@ impl Selection {
 
     /// The run as it is if nothing is changed.
     pub async fn defaults(&self, app: &AppState) -> Result<RunSpec> {
-        Ok(last(app.launcher().resolve(&self.request(Values::new())?).await?))
+        Ok(last(app.launcher().preview(&self.request(Values::new())?).await?))
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
         Err(fault) => return Err(fault.into()),
     };
     let (queued, shared) = (launched.submitted.queued.len(), launched.submitted.shared.len());
-    let left_out = launched.left_out.map_or(0, |out| out.runs);
+    let left_out = launched.left_out.map_or_else(String::new, |out| format!("&left_out={}", out.runs));
     let studies = query_of(
         form.0
             .iter()
@@ -68,11 +68,7 @@ pub async fn queue(State(app): App, InForm(form): InForm) -> Result<Response> {
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>();
-    Ok(Redirect::to(&format!(
-        "/plan?{}&queued={queued}&shared={shared}&left_out={left_out}",
-        query.join("&")
-    ))
-    .into_response())
+    Ok(Redirect::to(&format!("/plan?{}&queued={queued}&shared={shared}{left_out}", query.join("&"))).into_response())
 }
 
 /// What was chosen; at first the smallest scale.

@@ -129,9 +129,9 @@ pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Resu
         Err(fault) => return Err(fault.into()),
     };
     let (queued, shared) = (launched.submitted.queued.len(), launched.submitted.shared.len());
-    let left_out = launched.left_out.map_or(0, |out| out.runs);
+    let left_out = launched.left_out.map_or_else(String::new, |out| format!("&left_out={}", out.runs));
     let back = view.href(&format!("/studies/{}", study.name), &choice);
-    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}&left_out={left_out}")).into_response())
+    Ok(Redirect::to(&format!("{back}&queued={queued}&shared={shared}{left_out}")).into_response())
 }
 
 fn priority(form: &Fields) -> Result<i64> {

@@ -3,14 +3,26 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::app::datasets::Datasets;
 use crate::experiment::{Library, Request, plan};
 use crate::web::fields::query_of;
 
-/// A server with a folder that passes for a dataset: nothing opens it here.
+/// A server with a folder of as many files as the scale asks for that pass for images: nothing decodes them here.
 async fn site_with_images() -> (Site, String) {
-    let site = Site::new(|dir| std::fs::create_dir(dir.join("images")).unwrap()).await;
+    let site = Site::new(|dir| put_images(&dir.join("images"), "")).await;
     let folder = site.dir.path().join("images").display().to_string();
     (site, folder)
+}
+
+/// Two classes of files whose contents are their names and `mark`.
+fn put_images(root: &Path, mark: &str) {
+    for (split, count) in [("train", 2048), ("val", 512)] {
+        for n in 0..count {
+            let path = root.join(format!("{split}/{}/{n}.png", n % 2));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, format!("{split} {n} {mark}")).unwrap();
+        }
+    }
 }
 
 impl Site {
@@ -111,6 +123,7 @@ async fn a_studys_run_is_the_same_by_hand() {
     // As `umbra run` plans it.
     let request = Request {
         data: Some(folder),
+        fingerprints: Datasets::new(site.dir.path()).fingerprints(),
         ..Request::default()
     };
     let (library, scales) = (Library::new(site.dir.path()), Scale::built_in());
@@ -167,4 +180,110 @@ async fn a_child_may_have_images_of_its_own_which_must_be_there() {
     }
     let run = site.store.run(&child).await.unwrap().unwrap();
     assert_eq!(run.state, State::Cancelled);
+}
+
+#[tokio::test]
+async fn other_images_under_the_same_path_are_other_runs() {
+    let (site, folder) = site_with_images().await;
+    let fields = format!("scale=smoke&data={folder}");
+    assert!(
+        site.post("/studies/mae-vs-scratch/launch", &fields)
+            .await
+            .header("location")
+            .ends_with("&queued=7&shared=0")
+    );
+    let old: Vec<RunId> = site.all_runs().await.into_iter().map(|run| run.id).collect();
+    put_images(Path::new(&folder), "replaced");
+    let parent = &site
+        .all_runs()
+        .await
+        .into_iter()
+        .find(|run| run.method == "mae" && run.stage == Stage::Pretrain)
+        .unwrap()
+        .id;
+
+    // What stands on the images of before is refused.
+    let child = json!({ "method": "mae", "stage": "psnr", "scale": "smoke", "parent": parent, "set": { "psnr": { "batch_size": 8 } } });
+    let refused = site.post_json(&child.to_string()).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.has(&["data.source", "have changed since MAE"]);
+    let again = site.post(&format!("/runs/{parent}/restart"), "").await;
+    again.has(&["has changed since MAE", "launch it again"]);
+
+    // The same order is other runs, and the table shows theirs alone.
+    assert!(
+        site.post("/studies/mae-vs-scratch/launch", &fields)
+            .await
+            .header("location")
+            .ends_with("&queued=7&shared=0")
+    );
+    let table = site.page(&format!("/studies/mae-vs-scratch?{fields}")).await;
+    assert!(
+        old.iter().all(|id| !table.text.contains(id.as_str())),
+        "no run of the images of before"
+    );
+
+    // A folder that moved is the same data.
+    let moved = site.dir.path().join("moved");
+    std::fs::rename(&folder, &moved).unwrap();
+    let fields = format!("scale=smoke&data={}", moved.display());
+    assert!(
+        site.post("/studies/mae-vs-scratch/launch", &fields)
+            .await
+            .header("location")
+            .ends_with("&queued=0&shared=7")
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_before_anything_is_queued_with_what_would() {
+    let site = Site::new(|dir| {
+        for n in 0..40 {
+            let path = dir.join(format!("few/{}/{n}.png", n % 2));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, n.to_string()).unwrap();
+        }
+    })
+    .await;
+    let few = site.dir.path().join("few").display().to_string();
+    let fields = format!("scale=smoke&data={few}");
+    let refused = site.post("/studies/mae-vs-scratch/launch", &fields).await;
+    refused.has(&[
+        "2048 is more than there are",
+        "has 32 images for training",
+        "data.train_images=0",
+        "train.batch_size=32",
+        "name=\"fit\"",
+    ]);
+    assert!(site.all_runs().await.is_empty());
+    let fitted = site.post("/studies/mae-vs-scratch/launch", &format!("{fields}&fit=1")).await;
+    let location = fitted.header("location").to_owned();
+    assert!(
+        location.ends_with("&queued=7&shared=0") && location.contains("data.train_images=0"),
+        "{location}"
+    );
+    // The page opens with what was typed at the launch.
+    site.page("/studies/mae-vs-scratch")
+        .await
+        .has(&["name=\"train.batch_size\" value=\"32\"", "0 of 7 runs done"]);
+}
+
+#[tokio::test]
+async fn stages_that_learn_classes_are_left_out_where_there_are_none() {
+    let site = Site::new(|dir| {
+        std::fs::create_dir_all(dir.join("one/cat")).unwrap();
+        (0..3000).for_each(|n| std::fs::write(dir.join(format!("one/cat/{n}.png")), n.to_string()).unwrap());
+    })
+    .await;
+    let one = site.dir.path().join("one").display().to_string();
+    let launched = site
+        .post("/studies/mae-vs-scratch/launch", &format!("scale=smoke&data={one}"))
+        .await;
+    let location = launched.header("location").to_owned();
+    assert!(location.ends_with("&queued=3&shared=0&left_out=4"), "{location}");
+    site.page(&location).await.has(&["4 runs left out"]);
+    let parent = site.launched(&json!({ "method": "mae", "scale": "smoke", "data": one })).await;
+    let probe = json!({ "method": "mae", "stage": "probe", "scale": "smoke", "parent": parent });
+    let refused = site.post_json(&probe.to_string()).await;
+    refused.has(&["has a single class, `cat`", "at least two"]);
 }
