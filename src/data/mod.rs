@@ -188,3 +188,7 @@ fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut d
 #[cfg(test)]
 #[path = "open_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mutated_tests.rs"]
+mod mutated;

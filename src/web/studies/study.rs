@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::app::launch::LaunchError;
-use crate::app::studies::{Choice, Done, Numbers, Sheet, Tab, TableOptions, sheet, tabs, usual_choice};
+use crate::app::studies::{Choice, Done, Numbers, OF_IMAGES, Sheet, Tab, TableOptions, sheet, tabs, usual_choice};
 use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
@@ -107,6 +107,10 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
         if choice.data.is_empty() {
             choice.data = usual.data;
         }
+    }
+    // A form sends its fields even when they are empty.
+    if OF_IMAGES.iter().all(|(place, ..)| query.get(place).is_none()) {
+        choice.of_images = app.datasets.typed(&choice.scale, &choice.data);
     }
     let launched = launched_in(&query)?;
     let view = TableOptions::read(&query, &study);

@@ -172,7 +172,7 @@ async fn a_child_may_have_images_of_its_own_which_must_be_there() {
 
     let child = site.launched(&child).await;
     site.post(&format!("/runs/{child}/cancel"), "").await;
-    std::fs::remove_dir(&folder).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
     for order in ["retry", "restart"] {
         let refused = site.post(&format!("/runs/{child}/{order}"), "").await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{order}");
