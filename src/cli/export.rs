@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::{catalog, find_scale, find_study, open_workspace, runtime, settings};
 use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
+use crate::experiment::csv::field;
 use crate::experiment::{Caption, Request, RunId, absolute};
 use crate::run_dir::{EventKind, EventReader, LogPosition, RunDir, write_atomic};
 use crate::settings::{Export, Features};
@@ -114,7 +115,7 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
     let text = match args.format.as_str() {
         "json" => serde_json::to_string_pretty(&serde_json::json!({ "run": file, "events": events }))? + "\n",
         "csv" => points.fold(String::from("name,step,value\n"), |mut text, (name, step, value)| {
-            let _ = writeln!(text, "{name},{},{value}", step.map(|s| s.to_string()).unwrap_or_default());
+            let _ = writeln!(text, "{},{},{value}", field(name), step.map(|s| s.to_string()).unwrap_or_default());
             text
         }),
         _ => points.filter(|(_, step, _)| step.is_none()).fold(

@@ -26,7 +26,11 @@ pub(super) enum Intake {
 pub(super) async fn catch_up(store: &Store, dir: &RunDir) -> anyhow::Result<Intake> {
     let run = match dir.id() {
         Ok(run) => run,
-        Err(fault) => return Ok(Intake::PassedOver(format!("{fault}; a copy that was set aside belongs outside of runs/"))),
+        Err(fault) => {
+            return Ok(Intake::PassedOver(format!(
+                "{fault}; a copy that was set aside belongs outside of runs/"
+            )));
+        }
     };
     let since = store.mark(&run).await?;
     let reader = EventReader::new(&dir.events_file());

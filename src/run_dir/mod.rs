@@ -132,7 +132,9 @@ impl RunDir {
 
     /// Says of a run without any event that it had some, as the results of its work show. Ask only where no event was read.
     pub fn lost_record(&self) -> Option<String> {
-        let worked_on = [self.model_file(), self.checkpoints(), self.log_file()].iter().any(|path| path.exists());
+        let worked_on = [self.model_file(), self.checkpoints(), self.log_file()]
+            .iter()
+            .any(|path| path.exists());
         worked_on.then(|| {
             format!(
                 "{} is empty or missing, as a full disk or a power cut leaves it: retry the run to go on from its last checkpoint, or \

@@ -151,7 +151,12 @@ mod tests {
         }
         assert!(names("umbra.example", "umbra.example:8787", None), "without a proxy");
         assert!(names("umbra.example:8443", "umbra.example:8443", Some(Scheme::Https)));
-        for host in ["umbra.example:8787", "umbra.example:8443", "evil.example", "umbra.example.evil.example"] {
+        for host in [
+            "umbra.example:8787",
+            "umbra.example:8443",
+            "evil.example",
+            "umbra.example.evil.example",
+        ] {
             assert!(!names("https://umbra.example", host, None), "{host}");
         }
         assert!(!names("https://umbra.example", "umbra.example", Some(Scheme::Http)));
@@ -159,7 +164,17 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for bad in ["", "https://", "https://a b", "ftp://a", "a:b", "https://a/umbra", "*.example", "a@b", "http://[::1"] {
+        for bad in [
+            "",
+            "https://",
+            "https://a b",
+            "ftp://a",
+            "a:b",
+            "https://a/umbra",
+            "*.example",
+            "a@b",
+            "http://[::1",
+        ] {
             assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
         }
         for bad in ["null", "file://", "umbra.example", "http://a/", "chrome-extension://a"] {
@@ -172,7 +187,13 @@ mod tests {
         for host in ["localhost:9000", "LOCALHOST", "127.0.0.5:1", "[::1]:9000"] {
             assert!(HostName::read(host).unwrap().is_loopback(), "{host}");
         }
-        for host in ["localhost.evil.example", "127.0.0.1.evil.example", "0.0.0.0:8787", "10.0.0.1", "[fc00::1]"] {
+        for host in [
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "0.0.0.0:8787",
+            "10.0.0.1",
+            "[fc00::1]",
+        ] {
             assert!(!HostName::read(host).unwrap().is_loopback(), "{host}");
         }
     }

@@ -155,7 +155,10 @@ mod tests {
         for bad in ["umbra", "/a//b", "/..", "/a b", "/a\"", "/runs", "/static/x", "https://x/umbra"] {
             assert!(bad.parse::<BasePath>().is_err(), "{bad}");
         }
-        assert_eq!([base("/").is_some(), base("").is_some(), base("/lab/umbra/").is_some()], [false, false, true]);
+        assert_eq!(
+            [base("/").is_some(), base("").is_some(), base("/lab/umbra/").is_some()],
+            [false, false, true]
+        );
         assert_eq!((base("/lab/umbra/").root(), base("").of_cookies()), ("/lab/umbra/".to_owned(), "/"));
     }
 }

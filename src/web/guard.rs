@@ -181,13 +181,20 @@ impl Guard {
     pub(super) fn asks_through_tls(&self, headers: &HeaderMap) -> bool {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let by_page = text(header::ORIGIN).and_then(origin).map(|(scheme, _)| scheme);
-        let by_proxy = self.forwarded(headers, "x-forwarded-proto").map(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let by_proxy = self
+            .forwarded(headers, "x-forwarded-proto")
+            .map(|scheme| scheme.eq_ignore_ascii_case("https"));
         let asked = self.forwarded(headers, "x-forwarded-host").or_else(|| text(header::HOST));
         let named = || {
             let host = asked.and_then(HostName::read);
             let port = self.config.listen.port();
             host.is_some_and(|host| {
-                let mut all = self.config.public.iter().filter(|public| public.names(&host, None, port)).peekable();
+                let mut all = self
+                    .config
+                    .public
+                    .iter()
+                    .filter(|public| public.names(&host, None, port))
+                    .peekable();
                 all.peek().is_some() && all.all(PublicUrl::is_https)
             })
         };

@@ -27,7 +27,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// changes were too many to list.
 ///
 /// The header keeps nginx from holding it back until a buffer is full.
-pub async fn live(State(app): App) -> ([(&'static str, &'static str); 1], Sse<impl Stream<Item = Result<Event, Infallible>>>) {
+pub async fn live(
+    State(app): App,
+) -> (
+    [(&'static str, &'static str); 1],
+    Sse<impl Stream<Item = Result<Event, Infallible>>>,
+) {
     let hello = Event::default().event("hello").data("{}").retry(Duration::from_secs(2));
     let changes = stream::unfold(app.jobs.subscribe(), |mut changes| async move {
         let event = next(&mut changes).await?;

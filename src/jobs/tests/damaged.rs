@@ -79,7 +79,10 @@ async fn a_run_that_lost_its_record_has_failed_with_that_reason_and_can_be_retri
             let found = jobs.find(run).await;
             let reason = found.reason.unwrap_or_default();
             assert_eq!(found.state, State::Failed, "{round}");
-            assert!(reason.contains("events.jsonl is empty or missing") && reason.contains("retry"), "{reason}");
+            assert!(
+                reason.contains("events.jsonl is empty or missing") && reason.contains("retry"),
+                "{reason}"
+            );
         }
         assert_eq!(jobs.find(&sound).await.state, State::Finished);
         jobs.stop().await;
@@ -119,7 +122,11 @@ async fn runs_that_the_database_lacks_are_counted() {
     let [damaged, ..] = four(&bench);
     fs::write(bench.run_dir(&damaged).spec_file(), "").unwrap();
     let store = Store::open(bench.dir.path()).await.unwrap();
-    assert_eq!(unindexed(&store, bench.dir.path()).await.unwrap(), 3, "one that cannot be read is not lacking");
+    assert_eq!(
+        unindexed(&store, bench.dir.path()).await.unwrap(),
+        3,
+        "one that cannot be read is not lacking"
+    );
     store.close().await;
     reindex(bench.dir.path()).await.unwrap();
     let store = Store::open(bench.dir.path()).await.unwrap();

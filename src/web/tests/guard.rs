@@ -268,11 +268,7 @@ async fn who_guesses_the_token_holds_nobody_else_up() {
 #[tokio::test]
 async fn on_every_address_any_name_is_ours_but_the_token_is_asked_for() {
     let listen = "0.0.0.0:8787".parse().unwrap();
-    let site = Site::guarded(
-        GuardConfig::new(listen, Some("open sesame".to_owned())),
-        |_| (),
-    )
-    .await;
+    let site = Site::guarded(GuardConfig::new(listen, Some("open sesame".to_owned())), |_| ()).await;
     let ask = async |host: &str, token: &str| {
         site.send(request(Method::GET, "/", &[("host", host), ("authorization", token)], ""))
             .await
@@ -284,11 +280,7 @@ async fn on_every_address_any_name_is_ours_but_the_token_is_asked_for() {
     }
     assert_eq!(ask("[::1%25evil]", "Bearer open sesame").await, StatusCode::FORBIDDEN);
     let listen = "192.168.0.7:8787".parse().unwrap();
-    let site = Site::guarded(
-        GuardConfig::new(listen, Some("open sesame".to_owned())),
-        |_| (),
-    )
-    .await;
+    let site = Site::guarded(GuardConfig::new(listen, Some("open sesame".to_owned())), |_| ()).await;
     let bearer = ("authorization", "Bearer open sesame");
     for (host, status) in [
         ("192.168.0.7:8787", StatusCode::OK),

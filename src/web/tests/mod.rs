@@ -98,11 +98,7 @@ impl Site {
 
     pub async fn with_token(token: Option<&str>, fill: impl FnOnce(&Path)) -> Site {
         let listen: SocketAddr = HOST.parse().unwrap();
-        Site::guarded(
-            GuardConfig::new(listen, token.map(str::to_owned)),
-            fill,
-        )
-        .await
+        Site::guarded(GuardConfig::new(listen, token.map(str::to_owned)), fill).await
     }
 
     pub async fn guarded(guard: GuardConfig, fill: impl FnOnce(&Path)) -> Site {

@@ -32,7 +32,10 @@ async fn a_button_is_let_in_through_another_local_port() {
     for host in ["localhost:9000", "127.0.0.1:9000", "[::1]:9000"] {
         let origin = format!("http://{host}");
         assert!(lets_in(&site, &[("host", host), ("origin", &origin)]).await, "{host}");
-        assert!(lets_in(&site, &[("origin", &origin), SAME]).await, "{host}, of which the proxy says nothing");
+        assert!(
+            lets_in(&site, &[("origin", &origin), SAME]).await,
+            "{host}, of which the proxy says nothing"
+        );
     }
     let others = [
         vec![("origin", "http://localhost:9000")],
@@ -63,7 +66,10 @@ async fn a_named_address_is_ours_with_or_without_its_usual_port() {
     let others = [
         [("host", "umbra.example"), ("origin", "https://evil.example")],
         [("host", "umbra.example:8443"), ("origin", "https://umbra.example:8443")],
-        [("host", "umbra.example.evil.example"), ("origin", "http://umbra.example.evil.example")],
+        [
+            ("host", "umbra.example.evil.example"),
+            ("origin", "http://umbra.example.evil.example"),
+        ],
         [("host", HOST), ("origin", "http://umbra.example")],
         [("host", "umbra.example"), ("sec-fetch-site", "cross-site")],
         [("host", "umbra.example"), ("sec-fetch-site", "same-site")],
@@ -124,7 +130,11 @@ async fn the_session_is_never_sent_in_the_open_where_the_browser_asks_through_tl
     let proto = ("x-forwarded-proto", "https");
     let secure = [
         cookie(config(&[], true, ""), &[proto]).await,
-        cookie(config(&[], false, ""), &[("host", "localhost:9000"), ("origin", "https://localhost:9000")]).await,
+        cookie(
+            config(&[], false, ""),
+            &[("host", "localhost:9000"), ("origin", "https://localhost:9000")],
+        )
+        .await,
         cookie(config(&["https://umbra.example"], false, ""), &[("host", "umbra.example")]).await,
     ];
     for cookie in secure {
@@ -134,7 +144,11 @@ async fn the_session_is_never_sent_in_the_open_where_the_browser_asks_through_tl
         cookie(config(&[], false, ""), &[proto]).await,
         cookie(config(&[], true, ""), &[("x-forwarded-proto", "http")]).await,
         cookie(config(&["https://umbra.example"], false, ""), &[]).await,
-        cookie(config(&["umbra.example"], false, ""), &[("host", "umbra.example"), ("origin", "http://umbra.example")]).await,
+        cookie(
+            config(&["umbra.example"], false, ""),
+            &[("host", "umbra.example"), ("origin", "http://umbra.example")],
+        )
+        .await,
     ];
     for cookie in open {
         assert!(!cookie.contains("Secure"), "{cookie}");
@@ -148,7 +162,12 @@ async fn pages_stand_below_a_path_whether_the_proxy_takes_it_away_or_not() {
     let site = site(config(&[], false, "/umbra")).await;
     for path in ["/umbra", "/umbra/", "/"] {
         let page = site.page(path).await;
-        page.has(&["href=\"/umbra/\"", "href=\"/umbra/runs\"", "src=\"/umbra/static/umbra.js?v=", "action=\"/umbra/studies/"]);
+        page.has(&[
+            "href=\"/umbra/\"",
+            "href=\"/umbra/runs\"",
+            "src=\"/umbra/static/umbra.js?v=",
+            "action=\"/umbra/studies/",
+        ]);
         for attribute in [" href", " src", " action", " formaction"] {
             let beginning = format!("{attribute}=\"/");
             for address in page.text.split(&beginning).skip(1) {
@@ -164,7 +183,12 @@ async fn pages_stand_below_a_path_whether_the_proxy_takes_it_away_or_not() {
     let foreign = site.send(request(Method::GET, "/umbra/", &[("host", "evil.example")], "")).await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
     let queued = site.post("/umbra/plan", "scale=smoke&study=mae-vs-scratch").await;
-    assert!(queued.header("location").starts_with("/umbra/plan?"), "{} {}", queued.status, queued.text);
+    assert!(
+        queued.header("location").starts_with("/umbra/plan?"),
+        "{} {}",
+        queued.status,
+        queued.text
+    );
 }
 
 #[tokio::test]
@@ -175,10 +199,14 @@ async fn a_page_below_a_path_leads_to_the_login_there() {
         ..config(&[], false, "/umbra")
     })
     .await;
-    let opened = site.send(request(Method::GET, "/umbra/queue", &[("accept", "text/html")], "")).await;
+    let opened = site
+        .send(request(Method::GET, "/umbra/queue", &[("accept", "text/html")], ""))
+        .await;
     assert_eq!(opened.header("location"), "/umbra/login?next=%2Fqueue");
     let headers = [FORM, ("origin", "http://127.0.0.1:8787"), SAME];
-    let entered = site.send(request(Method::POST, "/umbra/login", &headers, "token=open+sesame&next=/queue")).await;
+    let entered = site
+        .send(request(Method::POST, "/umbra/login", &headers, "token=open+sesame&next=/queue"))
+        .await;
     assert_eq!(entered.header("location"), "/umbra/queue");
 }
 
