@@ -204,7 +204,9 @@ fn plans_of(names: &[String], choice: &StudyChoice, data_dir: &Path) -> anyhow::
 }
 
 fn find_study(library: &Library, name: &str) -> anyhow::Result<Arc<Study>> {
-    let unknown = || format!("study `{name}` is not known: it must be one of {}", library.names());
+    // One of a person's own that cannot be read is not unknown: its fault names the file.
+    let faults = || library.faults().iter().map(|fault| format!("; {fault}")).collect::<String>();
+    let unknown = || format!("study `{name}` is not known: it must be one of {}{}", library.names(), faults());
     library.find(name).with_context(unknown)
 }
 
