@@ -61,7 +61,7 @@ fn guard(args: &Serve) -> anyhow::Result<GuardConfig> {
     Ok(GuardConfig {
         public: public.collect::<anyhow::Result<_>>()?,
         trust_forwarded: args.trust_forwarded,
-        base_path: args.base_path.parse().map_err(|e| anyhow!("--base-path: {e}"))?,
+        base_path: web::base_path(&args.base_path).map_err(|e| anyhow!("--base-path: {e}"))?,
         ..GuardConfig::new(args.listen, args.token.clone().filter(|token| !token.is_empty()))
     })
 }

@@ -29,8 +29,7 @@ mod tests;
 use state::App;
 
 pub use address::PublicUrl;
-pub use base_path::BasePath;
 pub use guard::GuardConfig;
-pub use routes::router;
+pub use routes::{base_path, router};
 pub use state::AppState;
 pub use studies::report::report;

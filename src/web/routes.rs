@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use crate::web::base_path::below;
+use crate::web::base_path::{BasePath, below};
 use crate::web::error::{Error, Failure};
 use crate::web::fields::BODY_LIMIT;
 use crate::web::guard::guard;
@@ -33,6 +33,18 @@ pub fn router(state: AppState) -> Router {
     } else {
         pages
     }
+}
+
+/// The path below which pages are to stand, which must not begin like one of them.
+///
+/// # Errors
+/// What is no such path, with what is.
+pub fn base_path(text: &str) -> Result<BasePath, String> {
+    let base: BasePath = text.parse()?;
+    if routes().iter().any(|(route, _)| base.begins_like(route)) {
+        return Err(format!("`{text}` begins like a page of Umbra: choose another path, such as /umbra"));
+    }
+    Ok(base)
 }
 
 /// Every route there is.

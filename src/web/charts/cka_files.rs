@@ -318,7 +318,7 @@ pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<File> 
         if !text.contains(&head) {
             text.push_str(&head);
         }
-        let place = format!("{},{}", one.id(), field(&one.label()));
+        let place = format!("{},{}", one.id(), field(one.label()));
         lines.for_each(|line| text.push_str(&format!("{place},{line}\n")));
     }
     Ok(File::new(Kind::Csv, text).saved_as("cka.csv"))

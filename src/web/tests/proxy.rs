@@ -9,7 +9,7 @@ fn config(public: &[&str], trust_forwarded: bool, base_path: &str) -> GuardConfi
     GuardConfig {
         public: public.iter().map(|url| url.parse().unwrap()).collect(),
         trust_forwarded,
-        base_path: base_path.parse().unwrap(),
+        base_path: super::super::base_path(base_path).unwrap(),
         ..GuardConfig::new(HOST.parse().unwrap(), None)
     }
 }
@@ -160,6 +160,9 @@ async fn the_session_is_never_sent_in_the_open_where_the_browser_asks_through_tl
 #[tokio::test]
 async fn pages_stand_below_a_path_whether_the_proxy_takes_it_away_or_not() {
     let site = site(config(&[], false, "/umbra")).await;
+    for page in ["/runs", "/static/umbra", "/live"] {
+        assert!(super::super::base_path(page).is_err(), "{page}");
+    }
     for path in ["/umbra", "/umbra/", "/"] {
         let page = site.page(path).await;
         page.has(&[
