@@ -2,6 +2,8 @@
 
 const form = document.getElementById("play");
 const status = document.getElementById("status");
+/** The path below which a proxy shows the pages, or nothing. */
+const BASE = document.querySelector("a.brand").pathname.replace(/\/$/, "");
 const WAIT = 60; // Milliseconds of quiet before a question is asked.
 
 let timer = 0;
@@ -51,8 +53,8 @@ async function askNow() {
   const control = new AbortController();
   asking = control;
   asked = `${query()}`;
-  const address = `/playground/answer?${asked}`;
-  history.replaceState(null, "", `/playground?${asked}`);
+  const address = `${BASE}/playground/answer?${asked}`;
+  history.replaceState(null, "", `${BASE}/playground?${asked}`);
   document.getElementById("answer").setAttribute("aria-busy", "true");
   const began = performance.now();
   try {
@@ -192,7 +194,7 @@ async function handIn(file) {
   const body = new FormData();
   body.append("file", file);
   try {
-    const answer = await fetch("/playground/upload", { method: "POST", body, headers: { accept: "application/json" } });
+    const answer = await fetch(`${BASE}/playground/upload`, { method: "POST", body, headers: { accept: "application/json" } });
     if (!answer.ok) throw new Error(await reason(answer));
     form.elements.upload.value = (await answer.json()).upload;
     showSource();

@@ -3,6 +3,8 @@
 // did meanwhile stays: scroll, focus, open details, ticked boxes, the step of a slider.
 
 const MIN_GAP = 1000; // Milliseconds between two fetches of the page.
+/** The path below which a proxy shows the pages, or nothing. */
+const BASE = document.querySelector("a.brand").pathname.replace(/\/$/, "");
 const POLL = 5000; // Milliseconds between fetches while there is no event stream.
 
 /** The server's HTML of each live part, to swap only what differs. */
@@ -91,7 +93,7 @@ async function refresh(href = location.href) {
   lastFetch = Date.now();
   try {
     const answer = await fetch(href, { signal: control.signal, headers: { accept: "text/html" } });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
+    if (answer.redirected && new URL(answer.url).pathname === `${BASE}/login`) return location.reload();
     if (!answer.ok) return;
     swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch (fault) {
@@ -124,7 +126,7 @@ function concerns(runs) {
 
 function connect() {
   if (!follow() || source || document.hidden) return;
-  source = new EventSource("/live");
+  source = new EventSource(`${BASE}/live`);
   source.addEventListener("hello", () => { say("live"); stopPolling(); refreshSoon(); });
   source.addEventListener("missed", refreshSoon);
   source.addEventListener("runs", (event) => { if (concerns(JSON.parse(event.data))) refreshSoon(); });

@@ -26,7 +26,7 @@ pub use heatmap::{HeatCell, Heatmap};
 pub use interval::IntervalMark;
 pub use line::{LineChart, Series};
 pub use palette::{PALETTE, color_of};
-pub use png::png;
+pub use png::{missing_signs, png};
 pub use smooth::{downsample, smooth};
 pub use table::{TableCell, TableChart, TableHead};
 pub use theme::Theme;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::serve::start_jobs;
 use super::study::{STOPPED, report_failures, work_off};
-use super::{catalog, complain, find_scale, print, runtime, settings};
+use super::{catalog, complain, find_scale, open_workspace, print, runtime, settings};
 use crate::app::Workspace;
 use crate::app::studies::{Choice, ClaimScope, JudgedClaim, Next};
 use crate::experiment::next::estimate_text;
@@ -26,7 +26,7 @@ pub fn claims(args: Claims) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
-    let workspace = Workspace::open(&choice.data_dir.data_dir, catalog()).await?;
+    let workspace = open_workspace(&choice.data_dir.data_dir).await?;
     let mut all = Vec::new();
     for (study, claims) in scope(&workspace, choice).await?.judge_all(&workspace).await? {
         let claims = match claims {
@@ -53,7 +53,7 @@ async fn list(choice: &ClaimChoice) -> anyhow::Result<ExitCode> {
 
 async fn show_next(args: NextRuns) -> anyhow::Result<ExitCode> {
     let data_dir = &args.choice.data_dir.data_dir;
-    let workspace = Workspace::open(data_dir, catalog()).await?;
+    let workspace = open_workspace(data_dir).await?;
     let (study, id) = find(&args.claim, &workspace)?;
     let claim = judged(&workspace, &study, &id, &args.choice).await?;
     if !args.run {

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{catalog, find_scale, find_study, runtime, settings};
-use crate::app::Workspace;
+use super::{catalog, find_scale, find_study, open_workspace, runtime, settings};
 use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
+use crate::experiment::csv::field;
 use crate::experiment::{Caption, Request, RunId, absolute};
 use crate::run_dir::{EventKind, EventReader, LogPosition, RunDir, write_atomic};
 use crate::settings::{Export, Features};
@@ -35,7 +35,7 @@ fn export_report(args: &Export) -> anyhow::Result<String> {
     let (scale, catalog) = (find_scale(&args.choice.scale)?, catalog());
     let set = settings(&args.choice.set, &catalog)?;
     runtime()?.block_on(async {
-        let workspace = Workspace::open(&args.data_dir.data_dir, catalog).await?;
+        let workspace = open_workspace(&args.data_dir.data_dir).await?;
         let request = Request {
             data: args.choice.data.as_deref().map(absolute),
             seeds: args.choice.seeds,
@@ -49,7 +49,7 @@ fn export_report(args: &Export) -> anyhow::Result<String> {
 fn export_study(args: &Export) -> anyhow::Result<String> {
     let (choice, options) = (choice(args)?, options(args));
     let (study, table) = runtime()?.block_on(async {
-        let workspace = Workspace::open(&args.data_dir.data_dir, catalog()).await?;
+        let workspace = open_workspace(&args.data_dir.data_dir).await?;
         let study = find_study(&workspace.library, &args.what)?;
         options.arrangement(&study).map_err(|e| anyhow!("--{e}"))?;
         let choice = with_seeds(&workspace, &study, choice).await?;
@@ -104,6 +104,9 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
         return Ok(());
     }
     let events = EventReader::new(&dir.events_file()).read(&LogPosition::default())?.events;
+    if let (true, Some(lost)) = (events.is_empty(), dir.lost_record()) {
+        bail!(lost);
+    }
     let points = events.iter().filter_map(|event| match &event.kind {
         EventKind::Metric { name, step, value } => Some((name.as_str(), Some(*step), *value)),
         EventKind::Summary { name, value } => Some((name.as_str(), None, *value)),
@@ -112,7 +115,7 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
     let text = match args.format.as_str() {
         "json" => serde_json::to_string_pretty(&serde_json::json!({ "run": file, "events": events }))? + "\n",
         "csv" => points.fold(String::from("name,step,value\n"), |mut text, (name, step, value)| {
-            let _ = writeln!(text, "{name},{},{value}", step.map(|s| s.to_string()).unwrap_or_default());
+            let _ = writeln!(text, "{},{},{value}", field(name), step.map(|s| s.to_string()).unwrap_or_default());
             text
         }),
         _ => points.filter(|(_, step, _)| step.is_none()).fold(

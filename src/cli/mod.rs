@@ -14,9 +14,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use tracing_subscriber::EnvFilter;
 
+use crate::app::Workspace;
 use crate::app::datasets::Datasets;
 use crate::app::launch::plan_studies;
 use crate::experiment::forecast::Speed;
@@ -132,10 +133,35 @@ fn inspect_server(args: &InspectServer) -> anyhow::Result<()> {
     Ok(serve(&mut inspector, io::stdin(), io::stdout().lock(), idle)?)
 }
 
+/// Opens a data directory to read from. A database that lacks runs whose directories are there is not read as if they were not.
+async fn open_workspace(data_dir: &Path) -> anyhow::Result<Workspace> {
+    let workspace = Workspace::open(data_dir, methods::catalog()).await?;
+    let way_out = || {
+        format!(
+            "`umbra reindex --data-dir {}` takes them in from {}",
+            data_dir.display(),
+            data_dir.join("runs").display()
+        )
+    };
+    match jobs::unindexed(&workspace.store, data_dir).await? {
+        0 => {}
+        n if workspace.store.known().await?.is_empty() => bail!("the database has no run, but {n} are there: {}", way_out()),
+        n => complain(&anyhow!("the database lacks {n} runs that are there: {}", way_out())),
+    }
+    Ok(workspace)
+}
+
 fn reindex(data_dir: &Path) -> anyhow::Result<()> {
     let runtime = runtime()?;
-    let runs = runtime.block_on(jobs::reindex(data_dir))?;
-    print(&format!("{runs} runs indexed from {}", data_dir.join("runs").display()))
+    let jobs::Reindexed { runs, passed_over } = runtime.block_on(jobs::reindex(data_dir))?;
+    for sentence in &passed_over {
+        complain(&anyhow!("passed over: {sentence}"));
+    }
+    let others = match passed_over.len() {
+        0 => String::new(),
+        n => format!("; directories passed over: {n}"),
+    };
+    print(&format!("{runs} runs indexed from {}{others}", data_dir.join("runs").display()))
 }
 
 /// All the machine's threads unless told otherwise.
@@ -178,7 +204,9 @@ fn plans_of(names: &[String], choice: &StudyChoice, data_dir: &Path) -> anyhow::
 }
 
 fn find_study(library: &Library, name: &str) -> anyhow::Result<Arc<Study>> {
-    let unknown = || format!("study `{name}` is not known: it must be one of {}", library.names());
+    // One of a person's own that cannot be read is not unknown: its fault names the file.
+    let faults = || library.faults().iter().map(|fault| format!("; {fault}")).collect::<String>();
+    let unknown = || format!("study `{name}` is not known: it must be one of {}{}", library.names(), faults());
     library.find(name).with_context(unknown)
 }
 

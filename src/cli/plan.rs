@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::{all_planned, catalog, print, runtime};
-use crate::app::Workspace;
+use super::{all_planned, open_workspace, print, runtime};
 use crate::app::studies::expected;
 use crate::experiment::forecast::Speed;
 use crate::experiment::{Past, Plan, Together};
@@ -25,11 +24,11 @@ pub fn plan(args: &PlanStudies) -> anyhow::Result<()> {
 
 /// What the plans need together, with what is done in the data directory. A directory that is not there yet is not made.
 async fn together(data_dir: &Path, scale: &str, plans: &[(String, Plan)]) -> anyhow::Result<Together> {
-    if !data_dir.join("umbra.db").exists() {
+    if !data_dir.join("umbra.db").exists() && !data_dir.join("runs").exists() {
         let past = Past::new(Vec::new(), Speed::kept(data_dir));
         return Ok(Together::of(plans, |_| false, &past));
     }
-    let workspace = Workspace::open(data_dir, catalog()).await?;
+    let workspace = open_workspace(data_dir).await?;
     Ok(expected(&workspace, plans, scale).await?)
 }
 

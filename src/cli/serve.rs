@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
@@ -22,23 +22,24 @@ use crate::web::{self, AppState, GuardConfig};
 /// An address in use or open to others without a token, or a data directory that cannot be used.
 pub fn serve(args: Serve) -> anyhow::Result<()> {
     start_log();
-    let token = args.token.filter(|token| !token.is_empty());
-    check_listen(args.listen, token.as_deref())?;
+    let mut guard = guard(&args)?;
+    check_listen(args.listen, guard.token.as_deref())?;
     let listener = bind(args.listen)?;
     let address = listener.local_addr()?;
+    guard.listen = address;
+    let reached = reached(&guard);
     let runtime = runtime()?;
     runtime.block_on(async {
         // Before anybody is told that the server is ready: a signal that nobody listens for yet is lost.
         let stop = watch_signals()?;
         let (store, jobs) = start_jobs(&args.data.data_dir, &args.workers).await?;
-        let guard = GuardConfig { listen: address, token };
         let state = AppState {
             workspace: Workspace::new(store, &args.data.data_dir, catalog()),
             jobs,
             guard,
         };
         print(&format!(
-            "Umbra is ready: http://{address}   (data in {}; stop with Ctrl-C, running work goes on)",
+            "Umbra is ready: {reached}   (data in {}; stop with Ctrl-C, running work goes on)",
             args.data.data_dir.display()
         ))?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -51,6 +52,26 @@ pub fn serve(args: Serve) -> anyhow::Result<()> {
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Who may ask, and under which addresses.
+fn guard(args: &Serve) -> anyhow::Result<GuardConfig> {
+    let public = args.public_urls.iter().filter(|url| !url.trim().is_empty());
+    let public = public.map(|url| url.parse().map_err(|e| anyhow!("--public-url: {e}")));
+    Ok(GuardConfig {
+        public: public.collect::<anyhow::Result<_>>()?,
+        trust_forwarded: args.trust_forwarded,
+        base_path: web::base_path(&args.base_path).map_err(|e| anyhow!("--base-path: {e}"))?,
+        ..GuardConfig::new(args.listen, args.token.clone().filter(|token| !token.is_empty()))
+    })
+}
+
+/// The addresses of the first page.
+fn reached(guard: &GuardConfig) -> String {
+    let root = guard.base_path.root();
+    let path = if guard.base_path.is_some() { root.as_str() } else { "" };
+    let all = std::iter::once(format!("http://{}{path}", guard.listen)).chain(guard.public.iter().map(|url| format!("{url}{path}")));
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// Opens the data directory and starts its scheduler.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::latex_text::{escaped, label, needs, one_line};
 use super::study::Study;
 use super::table::{Entry, Table};
 
@@ -40,7 +41,7 @@ impl Table {
     pub fn to_latex(&self, caption: &Caption) -> String {
         let has_paper: Vec<bool> = (0..self.columns.len()).map(|column| self.has_paper(column)).collect();
         let usual = self.usual_n();
-        let mut text = String::from("% Needs \\usepackage{booktabs,graphicx}.\n\\begin{table}\n  \\centering\n");
+        let mut text = String::from("\\begin{table}\n  \\centering\n");
         let _ = writeln!(text, "  \\caption{{{}}}", self.caption(caption, usual, has_paper.contains(&true)));
         let _ = writeln!(text, "  \\label{{{}}}", label(&caption.label));
         let widths: String = has_paper.iter().map(|has| if *has { "rr" } else { "r" }).collect();
@@ -64,6 +65,7 @@ impl Table {
             text.push_str(" \\\\\n");
         }
         text.push_str("    \\bottomrule\n  \\end{tabular}}\n\\end{table}\n");
+        text.insert_str(0, &needs(&text));
         for row in self.rows.iter().filter(|row| !row.note.is_empty()) {
             let _ = writeln!(text, "% {}: {}", one_line(&row.title), one_line(&row.note));
         }
@@ -134,47 +136,4 @@ fn ours(entry: &Entry, decimals: usize, usual: usize) -> String {
     let n = entry.values.len();
     let count = if n == usual { String::new() } else { format!("_{{\\,n={n}}}") };
     format!("${number}{count}$")
-}
-
-/// Text in which nothing is a command, for pdfLaTeX's usual fonts as well.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' | '%' | '$' | '#' | '_' | '{' | '}' => escaped.extend(['\\', c]),
-            '\\' => escaped.push_str("\\textbackslash{}"),
-            '~' => escaped.push_str("\\textasciitilde{}"),
-            '^' => escaped.push_str("\\textasciicircum{}"),
-            '<' => escaped.push_str("\\textless{}"),
-            '>' => escaped.push_str("\\textgreater{}"),
-            '|' => escaped.push_str("\\textbar{}"),
-            '"' => escaped.push_str("''"),
-            '±' => escaped.push_str("$\\pm$"),
-            '×' => escaped.push_str("$\\times$"),
-            '·' => escaped.push_str("$\\cdot$"),
-            '−' => escaped.push_str("$-$"),
-            '→' => escaped.push_str("$\\rightarrow$"),
-            '≤' => escaped.push_str("$\\leq$"),
-            '≥' => escaped.push_str("$\\geq$"),
-            '–' => escaped.push_str("--"),
-            '—' => escaped.push_str("---"),
-            '…' => escaped.push_str("\\dots{}"),
-            // After the end of a row these would belong to it.
-            '[' | ']' | '*' => escaped.extend(['{', c, '}']),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// A label takes few signs besides letters and digits.
-fn label(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || ":-.".contains(c) { c } else { '-' };
-    text.chars().map(plain).collect()
-}
-
-/// Text that cannot leave its comment.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

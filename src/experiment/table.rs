@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::claim::Place;
+use super::csv::field;
 use super::measure::Better;
 use super::resolve::Plan;
 use super::run::RunId;
@@ -223,8 +224,8 @@ impl Table {
                     let _ = writeln!(
                         text,
                         "{},{},{},{},finished,{},{},{paper},{mark}",
-                        quoted(&row.id),
-                        quoted(&column.id),
+                        field(&row.id),
+                        field(&column.id),
                         v.seed,
                         v.run,
                         v.value,
@@ -235,11 +236,11 @@ impl Table {
                     let _ = writeln!(
                         text,
                         "{},{},{},{},{},,{},{paper},{mark}",
-                        quoted(&row.id),
-                        quoted(&column.id),
+                        field(&row.id),
+                        field(&column.id),
                         m.seed,
                         m.run,
-                        quoted(&m.state),
+                        field(&m.state),
                         column.unit
                     );
                 }
@@ -267,15 +268,6 @@ impl Table {
         }
         text.push('\n');
         text
-    }
-}
-
-/// A CSV field, quoted where it must be.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
     }
 }
 

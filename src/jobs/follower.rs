@@ -32,11 +32,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     loop {
         tokio::time::sleep(FOLLOW).await;
         for run in inner.at_work() {
-            let dir = inner.dir(&run);
-            inner
-                .catch_up(&dir)
-                .await
-                .unwrap_or_else(|error| tracing::warn!("run {run} cannot be followed: {error:#}"));
+            inner.catch_up_or_pass_over(&inner.dir(&run)).await;
         }
         if surveyed.elapsed() > SURVEY {
             let result = async {
@@ -77,17 +73,12 @@ async fn survey(inner: &Inner) -> anyhow::Result<()> {
     let dirs = RunDir::all(data_dir).with_context(|| data_dir.display().to_string())?;
     let mut there = HashSet::new();
     for dir in &dirs {
-        if let Ok(run) = dir.id() {
-            inner
-                .catch_up(dir)
-                .await
-                .unwrap_or_else(|error| tracing::warn!("run {run} cannot be read: {error:#}"));
-            there.insert(run);
-        }
+        inner.catch_up_or_pass_over(dir).await;
+        there.extend(dir.id().ok().filter(|_| dir.spec_file().exists()));
     }
     for run in inner.store.known().await? {
         if !there.contains(&run) && !inner.dir(&run).spec_file().exists() {
-            tracing::warn!("the directory of run {run} is gone, so it is forgotten");
+            tracing::warn!("the directory of run {run} is gone or has no run.toml, so the run is forgotten");
             inner.store.forget(&run).await?;
         }
     }

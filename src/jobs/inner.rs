@@ -1,9 +1,11 @@
 //! What the scheduler, the follower and the life of the runs share.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
 
@@ -12,7 +14,7 @@ use crate::run_dir::{Lock, RunDir};
 use crate::store::Store;
 
 use super::executor::Executor;
-use super::ingester;
+use super::ingester::{self, Intake};
 use super::{Change, DeviceSlot, JobsConfig};
 
 /// Changes that a slow listener may fall behind before it misses some.
@@ -32,6 +34,8 @@ pub(super) struct Inner {
     pub wake: Notify,
     workers: Mutex<BTreeMap<RunId, AtWork>>,
     set_aside: Mutex<BTreeMap<RunId, SetAside>>,
+    /// Directories that cannot be read, and why, so that each is logged once.
+    passed_over: Mutex<BTreeMap<PathBuf, String>>,
     changes: broadcast::Sender<Change>,
     tasks: Mutex<JoinSet<()>>,
     _data_dir_lock: Lock,
@@ -70,6 +74,7 @@ impl Inner {
             wake: Notify::new(),
             workers: Mutex::default(),
             set_aside: Mutex::default(),
+            passed_over: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES),
             tasks: Mutex::default(),
             _data_dir_lock: data_dir_lock,
@@ -85,15 +90,35 @@ impl Inner {
     }
 
     /// Takes in what is new in a run directory and tells listeners and the scheduler.
+    ///
+    /// # Errors
+    /// A directory or database that cannot be read.
     pub async fn catch_up(&self, dir: &RunDir) -> anyhow::Result<()> {
-        if let Some(change) = ingester::catch_up(&self.store, dir).await? {
-            // Nobody may be listening.
-            let _ = self.changes.send(change.clone());
-            // Somebody could write to its directory.
-            self.end_set_aside(&change.run).await?;
-            self.wake.notify_one();
+        match ingester::catch_up(&self.store, dir).await? {
+            Intake::Change(change) => {
+                // Nobody may be listening.
+                let _ = self.changes.send(change.clone());
+                // Somebody could write to its directory.
+                self.end_set_aside(&change.run).await?;
+                self.wake.notify_one();
+            }
+            Intake::Same | Intake::Unqueued => {}
+            Intake::PassedOver(sentence) => bail!(sentence),
         }
         Ok(())
+    }
+
+    /// As [`Inner::catch_up`]. A directory that cannot be read is passed over, which is logged when it happens first.
+    pub async fn catch_up_or_pass_over(&self, dir: &RunDir) {
+        let fault = self.catch_up(dir).await.err().map(|error| format!("{error:#}"));
+        let mut passed_over = locked(&self.passed_over);
+        let before = match &fault {
+            Some(sentence) => passed_over.insert(dir.path().to_owned(), sentence.clone()),
+            None => passed_over.remove(dir.path()),
+        };
+        if let Some(sentence) = fault.filter(|sentence| before.as_ref() != Some(sentence)) {
+            tracing::warn!("a run directory is passed over: {sentence}");
+        }
     }
 
     /// The runs whose workers live.

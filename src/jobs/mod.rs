@@ -38,7 +38,7 @@ pub use data_dir_lock::lock_data_dir;
 pub use executor::{Executor, Job, LocalProcesses, Worker};
 pub use exit::Exit;
 pub use inspector::Unanswered;
-pub use reindex::reindex;
+pub use reindex::{Reindexed, reindex, unindexed};
 
 use inner::Inner;
 use inspector::{InspectorHandle, Launch};

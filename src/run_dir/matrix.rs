@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::csv::field;
+
 /// One side of a [`Matrix`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MatrixAxis {
@@ -94,12 +96,12 @@ impl Matrix {
 
     /// Long form: a line a number, with the labels of its place.
     pub fn to_csv(&self) -> String {
-        let mut text = format!("{},{},mean,low,high\n", self.rows.title, self.columns.title);
+        let mut text = format!("{},{},mean,low,high\n", field(&self.rows.title), field(&self.columns.title));
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         for (row, label) in self.rows.labels.iter().enumerate() {
             for (column, ratio) in self.columns.labels.iter().enumerate() {
                 let [mean, low, high] = [&self.mean, &self.low, &self.high].map(|values| number(values[row][column]));
-                let _ = writeln!(text, "{label},{ratio},{mean},{low},{high}");
+                let _ = writeln!(text, "{},{},{mean},{low},{high}", field(label), field(ratio));
             }
         }
         text

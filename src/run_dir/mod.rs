@@ -60,7 +60,7 @@ impl RunDir {
         RunDir::at(data_dir.join("runs").join(id.as_str()))
     }
 
-    /// Every run directory under a data directory, in order of name. Other entries are skipped.
+    /// Every directory where runs lie under a data directory, in order of name, whether it is a run's or not.
     pub fn all(data_dir: &Path) -> io::Result<Vec<RunDir>> {
         let root = data_dir.join("runs");
         if !root.exists() {
@@ -69,7 +69,7 @@ impl RunDir {
         let mut dirs = Vec::new();
         for entry in fs::read_dir(root)? {
             let path = entry?.path();
-            if path.join("run.toml").is_file() {
+            if path.is_dir() {
                 dirs.push(RunDir { path });
             }
         }
@@ -101,7 +101,7 @@ impl RunDir {
     pub fn read(&self) -> Result<RunFile, String> {
         let path = self.spec_file();
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        toml::from_str(&text).map_err(|e| format!("{}: {}", path.display(), e.to_string().trim()))
+        toml::from_str(&text).map_err(|e| format!("{}: it is damaged: {}", path.display(), e.message()))
     }
 
     /// The run, by the directory's name.
@@ -114,14 +114,34 @@ impl RunDir {
             .map_err(|e: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", self.path.display())))
     }
 
-    /// What the run's events say; `None` before the first.
+    /// What the run's events say; `None` before the first. A run that has [lost](RunDir::lost_record) them has failed.
     ///
     /// # Errors
     /// A file that cannot be read or holds a line that is not an event.
     pub fn history(&self) -> io::Result<Option<History>> {
-        Ok(History::of(
-            &EventReader::new(&self.events_file()).read(&LogPosition::default())?.events,
-        ))
+        let events = EventReader::new(&self.events_file()).read(&LogPosition::default())?.events;
+        let lost = || {
+            self.lost_record().map(|reason| History {
+                state: State::Failed,
+                reason: Some(reason),
+                ..History::default()
+            })
+        };
+        Ok(History::of(&events).or_else(lost))
+    }
+
+    /// Says of a run without any event that it had some, as the results of its work show. Ask only where no event was read.
+    pub fn lost_record(&self) -> Option<String> {
+        let worked_on = [self.model_file(), self.checkpoints(), self.log_file()]
+            .iter()
+            .any(|path| path.exists());
+        worked_on.then(|| {
+            format!(
+                "{} is empty or missing, as a full disk or a power cut leaves it: retry the run to go on from its last checkpoint, or \
+                 restart it",
+                self.events_file().display()
+            )
+        })
     }
 
     /// The directory itself.

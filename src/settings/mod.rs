@@ -103,6 +103,16 @@ pub struct Serve {
     /// Secret that every request must carry, as a bearer token or after login.
     #[arg(long, env = "UMBRA_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// Address under which people reach the server through a proxy or by a name, such as `https://umbra.example`; the scheme may
+    /// be left out. May be repeated or separated by commas.
+    #[arg(long = "public-url", env = "UMBRA_PUBLIC_URL", value_delimiter = ',', value_name = "URL")]
+    pub public_urls: Vec<String>,
+    /// Believe the headers X-Forwarded-Host and X-Forwarded-Proto; only behind a proxy that sets both itself.
+    #[arg(long, env = "UMBRA_TRUST_FORWARDED", value_parser = clap::builder::FalseyValueParser::new())]
+    pub trust_forwarded: bool,
+    /// Path below which a proxy shows the pages, such as `/umbra`.
+    #[arg(long, env = "UMBRA_BASE_PATH", default_value = "", hide_default_value = true)]
+    pub base_path: String,
 }
 
 /// Which runs of a study. Two commands mean the same runs only if all of these agree.

@@ -1,5 +1,7 @@
 //! Files as responses. What a file is decides its headers, so that no handler writes any.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -94,6 +96,13 @@ pub struct File {
     length: Option<u64>,
     cache: Cache,
     name: Option<String>,
+    /// Signs that an image lacks, for it was drawn without a font that has them.
+    missing_signs: String,
+}
+
+/// Signs as `U+6D88`, which are known by that wherever no font has them.
+pub fn code_points(signs: &BTreeSet<char>) -> Vec<String> {
+    signs.iter().map(|sign| format!("U+{:04X}", u32::from(*sign))).collect()
 }
 
 impl File {
@@ -105,18 +114,22 @@ impl File {
             length: None,
             cache: Cache::Never,
             name: None,
+            missing_signs: String::new(),
         }
     }
 
-    /// The same drawing as a PNG.
+    /// The same drawing as a PNG, which says in a header which signs it shows as boxes.
     ///
     /// # Errors
     /// A drawing that is too large.
     pub async fn png(svg: String) -> Result<File> {
         // Drawing takes about as long as a page may take in all, so it is not done where requests are answered.
-        let drawn = tokio::task::spawn_blocking(move || charts::png(&svg)).await;
-        let bytes = drawn.map_err(|e| Error::Internal(e.into()))?.map_err(Error::BadRequest)?;
-        Ok(File::new(Kind::Png, bytes))
+        let drawn = tokio::task::spawn_blocking(move || (charts::png(&svg), charts::missing_signs(&svg))).await;
+        let (bytes, missing) = drawn.map_err(|e| Error::Internal(e.into()))?;
+        Ok(File {
+            missing_signs: code_points(&missing).join(" "),
+            ..File::new(Kind::Png, bytes.map_err(Error::BadRequest)?)
+        })
     }
 
     /// Numbers as JSON, laid out for people.
@@ -161,6 +174,9 @@ impl IntoResponse for File {
         }
         if let Some(bytes) = self.length {
             headers.insert(CONTENT_LENGTH, bytes.into());
+        }
+        if let Some(signs) = HeaderValue::try_from(self.missing_signs).ok().filter(|signs| !signs.is_empty()) {
+            headers.insert(HeaderName::from_static("x-umbra-missing-signs"), signs);
         }
         if let Some(name) = self.name {
             // Names are made of ids and names of ours, which have no character that a header forbids.

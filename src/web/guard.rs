@@ -4,6 +4,9 @@
 //! user's browser can reach this server. So the Host must be ours (against DNS rebinding), a request that
 //! changes something must come from our own pages (against forged forms), and where a token is set,
 //! every route but the login and the style sheet demands it.
+//!
+//! Ours are loopback names under any port, for a tunnel may have another than the server (nobody else's page can have such a
+//! name), the address that the server listens on, and those that the settings name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::web::address::{HostName, PublicUrl, Scheme, origin};
+use crate::web::base_path::BasePath;
 use crate::web::error::{Error, Failure, Result};
 use crate::web::fields::{BODY_LIMIT, encode};
 use crate::web::playground::uploads::UPLOAD_LIMIT;
@@ -43,6 +48,25 @@ pub struct GuardConfig {
     pub listen: SocketAddr,
     /// The token that requests must show, if one is set.
     pub token: Option<String>,
+    /// The addresses under which people reach the server, besides the one it listens on.
+    pub public: Vec<PublicUrl>,
+    /// Whether a proxy's word is taken for the host and the scheme that it was asked under.
+    pub trust_forwarded: bool,
+    /// The path below which pages stand.
+    pub base_path: BasePath,
+}
+
+impl GuardConfig {
+    /// What a server without a proxy must know.
+    pub fn new(listen: SocketAddr, token: Option<String>) -> GuardConfig {
+        GuardConfig {
+            listen,
+            token,
+            public: Vec::new(),
+            trust_forwarded: false,
+            base_path: BasePath::default(),
+        }
+    }
 }
 
 /// The guard's own state: its settings and who is logged in.
@@ -65,7 +89,8 @@ impl Guard {
         }
         let host = host_of(request)?;
         self.check_host(host)?;
-        check_origin(request, host)?;
+        let forwarded = self.forwarded_host(request.headers())?;
+        self.check_origin(request, host, forwarded)?;
         let length = request
             .headers()
             .get(header::CONTENT_LENGTH)
@@ -81,28 +106,104 @@ impl Guard {
         }
     }
 
-    /// The Host must be a loopback name or the address we listen on, with our port. Only behind a token
-    /// and listening on every address can any name be ours; a rebound name then has no session.
+    /// The Host must be ours.
     fn check_host(&self, host: &str) -> Result<()> {
-        let refuse = || {
-            Error::Forbidden(format!(
-                "the host `{}` is not this server: open http://{}/",
-                printable(host),
-                self.address()
-            ))
-        };
-        let (name, port) = split_host(host).ok_or_else(refuse)?;
-        let listen = self.config.listen;
-        let ours = match name.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == listen.ip(),
-            Err(_) => name.eq_ignore_ascii_case("localhost"),
-        };
-        let anywhere = self.config.token.is_some() && listen.ip().is_unspecified();
-        if anywhere || (ours && port.unwrap_or(80) == listen.port()) {
-            Ok(())
-        } else {
-            Err(refuse())
+        if HostName::read(host).is_some_and(|host| self.is_ours(&host, None)) {
+            return Ok(());
         }
+        let host = printable(host);
+        Err(Error::Forbidden(format!(
+            "the host `{host}` is not this server: open http://{}/, or start the server with `--public-url {host}` if that is its name",
+            self.address()
+        )))
+    }
+
+    /// The host that a proxy was asked under, where its word is taken: one that is named, if any is.
+    fn forwarded_host<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>> {
+        let Some(host) = self.forwarded(headers, "x-forwarded-host") else {
+            return Ok(None);
+        };
+        if self.config.public.is_empty() && HostName::read(host).is_some() {
+            return Ok(Some(host));
+        }
+        self.check_host(host).map(|()| Some(host))
+    }
+
+    /// The first value of such a header, which the proxy next to the browser wrote.
+    fn forwarded<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        let value = headers.get(name).filter(|_| self.config.trust_forwarded)?;
+        value.to_str().ok()?.split(',').next().map(str::trim)
+    }
+
+    /// Whether a host is a loopback name, the address we listen on, with our port, or one that is named. Only behind a token
+    /// and listening on every address can any name be ours; a rebound name then has no session.
+    fn is_ours(&self, host: &HostName<'_>, scheme: Option<Scheme>) -> bool {
+        let listen = self.config.listen;
+        let anywhere = self.config.token.is_some() && listen.ip().is_unspecified();
+        let direct = host.name.parse::<IpAddr>() == Ok(listen.ip()) && host.port.unwrap_or(80) == listen.port();
+        anywhere || direct || host.is_loopback() || self.is_named(host, scheme)
+    }
+
+    fn is_named(&self, host: &HostName<'_>, scheme: Option<Scheme>) -> bool {
+        let port = self.config.listen.port();
+        self.config.public.iter().any(|public| public.names(host, scheme, port))
+    }
+
+    /// A request that another site makes the browser send is refused, unless it only opens a page.
+    /// Programs that are no browsers send neither header and pass; they had to reach this address themselves.
+    fn check_origin(&self, request: &Request, host: &str, forwarded: Option<&str>) -> Result<()> {
+        let header = |name: &str| request.headers().get(name).map(|v| v.to_str().unwrap_or("not text"));
+        let site = header("sec-fetch-site");
+        let foreign = || Err(Error::Forbidden("the request comes from another site".to_owned()));
+        if request.headers().get_all(header::ORIGIN).iter().count() > 1 {
+            return foreign();
+        }
+        if let Some(text) = header("origin") {
+            let Some((scheme, from)) = origin(text) else { return foreign() };
+            let asked = || [Some(host), forwarded].into_iter().flatten().filter_map(HostName::read);
+            // A proxy may ask under a Host of its own. The browser then says itself that the page is of the site it asks, and no
+            // page can make it say so; the name must be ours all the same.
+            let own = site == Some("same-origin") && self.is_ours(&from, Some(scheme));
+            if !own && !self.is_named(&from, Some(scheme)) && !asked().any(|host| host.is_same(&from)) {
+                return Err(Error::Forbidden(another_site(text, host, site)));
+            }
+        }
+        let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+        let opens_page = header("sec-fetch-mode") == Some("navigate") && header("sec-fetch-dest").is_none_or(|dest| dest == "document");
+        match site {
+            None | Some("same-origin" | "none") => Ok(()),
+            Some(_) if safe && opens_page => Ok(()),
+            Some(_) => foreign(),
+        }
+    }
+
+    /// Whether the browser is known to ask through TLS: its page says so, or a proxy whose word is taken, or the settings.
+    pub(super) fn asks_through_tls(&self, headers: &HeaderMap) -> bool {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let by_page = text(header::ORIGIN).and_then(origin).map(|(scheme, _)| scheme);
+        let by_proxy = self
+            .forwarded(headers, "x-forwarded-proto")
+            .map(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let asked = self.forwarded(headers, "x-forwarded-host").or_else(|| text(header::HOST));
+        let named = || {
+            let host = asked.and_then(HostName::read);
+            let port = self.config.listen.port();
+            host.is_some_and(|host| {
+                let mut all = self
+                    .config
+                    .public
+                    .iter()
+                    .filter(|public| public.names(&host, None, port))
+                    .peekable();
+                all.peek().is_some() && all.all(PublicUrl::is_https)
+            })
+        };
+        by_page == Some(Scheme::Https) || by_proxy == Some(true) || (by_page.is_none() && by_proxy.is_none() && named())
+    }
+
+    /// The path below which pages stand.
+    pub(super) fn base_path(&self) -> &BasePath {
+        &self.config.base_path
     }
 
     fn address(&self) -> SocketAddr {
@@ -176,46 +277,17 @@ fn host_of(request: &Request) -> Result<&str> {
     }
 }
 
-/// `name:port`, `name`, `[v6]:port` or `[v6]`.
-fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
-    let (name, rest) = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed
-            .split_once(']')
-            .filter(|(name, _)| name.parse::<std::net::Ipv6Addr>().is_ok())?,
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    if name.is_empty() || !name.chars().all(plain) {
-        return None;
+/// Says of a page of another address what to do if it is ours.
+fn another_site(origin: &str, host: &str, site: Option<&str>) -> String {
+    let sentence = "the request comes from another site";
+    if matches!(site, Some("cross-site" | "same-site")) {
+        return sentence.to_owned();
     }
-    match rest.strip_prefix(':') {
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => Some((name, Some(port.parse().ok()?))),
-        None if rest.is_empty() => Some((name, None)),
-        _ => None,
-    }
-}
-
-/// A request that another site makes the browser send is refused, unless it only opens a page.
-/// Programs that are no browsers send neither header and pass; they had to reach this address themselves.
-fn check_origin(request: &Request, host: &str) -> Result<()> {
-    let foreign = || Error::Forbidden("the request comes from another site".to_owned());
-    let header = |name: &str| request.headers().get(name).map(|v| v.to_str().unwrap_or("not text"));
-    if request.headers().get_all(header::ORIGIN).iter().count() > 1 {
-        return Err(foreign());
-    }
-    if let Some(origin) = header("origin") {
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
-            return Err(foreign());
-        }
-    }
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let opens_page = header("sec-fetch-mode") == Some("navigate") && header("sec-fetch-dest").is_none_or(|dest| dest == "document");
-    match header("sec-fetch-site") {
-        None | Some("same-origin" | "none") => Ok(()),
-        Some(_) if safe && opens_page => Ok(()),
-        Some(_) => Err(foreign()),
-    }
+    let origin = printable(origin);
+    format!(
+        "{sentence}: its page is of `{origin}`, and the host is `{}`. If a proxy stands between, start the server with `--public-url {origin}`",
+        printable(host)
+    )
 }
 
 /// Client text in an error: short and without control characters.

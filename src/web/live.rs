@@ -25,13 +25,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The stream. It begins with `hello`; then `runs` has `[{"run": …, "state": …}]`, and `missed` says that
 /// changes were too many to list.
-pub async fn live(State(app): App) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+///
+/// The header keeps nginx from holding it back until a buffer is full.
+pub async fn live(
+    State(app): App,
+) -> (
+    [(&'static str, &'static str); 1],
+    Sse<impl Stream<Item = Result<Event, Infallible>>>,
+) {
     let hello = Event::default().event("hello").data("{}").retry(Duration::from_secs(2));
     let changes = stream::unfold(app.jobs.subscribe(), |mut changes| async move {
         let event = next(&mut changes).await?;
         Some((Ok(event), changes))
     });
-    Sse::new(stream::once(async { Ok(hello) }).chain(changes)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    let stream = Sse::new(stream::once(async { Ok(hello) }).chain(changes)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    ([("x-accel-buffering", "no")], stream)
 }
 
 /// The next event, or nothing once the server ends.

@@ -4,8 +4,10 @@
 //! same name. Handlers read the store and give orders to the jobs; they hold no state of their own, so a page's state lives in
 //! its address.
 
+mod address;
 mod api;
 mod assets;
+mod base_path;
 mod charts;
 mod error;
 mod fields;
@@ -26,7 +28,8 @@ mod tests;
 
 use state::App;
 
+pub use address::PublicUrl;
 pub use guard::GuardConfig;
-pub use routes::router;
+pub use routes::{base_path, router};
 pub use state::AppState;
 pub use studies::report::report;

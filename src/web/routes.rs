@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use crate::web::base_path::{BasePath, below};
 use crate::web::error::{Error, Failure};
 use crate::web::fields::BODY_LIMIT;
 use crate::web::guard::guard;
@@ -16,15 +17,34 @@ use crate::web::{api, assets, charts, launch, live, playground, runs, session, s
 
 /// The application: every route behind the guard.
 pub fn router(state: AppState) -> Router {
+    let base = state.guard.base_path.clone();
     let site = Site::new(state);
     let routes = routes().into_iter();
-    routes
+    let pages = routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(site.guard.clone(), guard))
-        .with_state(site)
+        .with_state(site);
+    if base.is_some() {
+        // Around the router, which else would look for the route before the path is taken away.
+        Router::new().fallback_service(pages).layer(from_fn_with_state(base, below))
+    } else {
+        pages
+    }
+}
+
+/// The path below which pages are to stand, which must not begin like one of them.
+///
+/// # Errors
+/// What is no such path, with what is.
+pub fn base_path(text: &str) -> Result<BasePath, String> {
+    let base: BasePath = text.parse()?;
+    if routes().iter().any(|(route, _)| base.begins_like(route)) {
+        return Err(format!("`{text}` begins like a page of Umbra: choose another path, such as /umbra"));
+    }
+    Ok(base)
 }
 
 /// Every route there is.

@@ -89,3 +89,21 @@ fn a_table_without_rows_is_still_a_image() {
     };
     assert!(png(&empty.svg()).is_ok());
 }
+
+#[test]
+fn signs_beside_letters_are_drawn_and_those_that_no_font_has_are_named() {
+    let titled = |title: &str| TableChart {
+        title: title.to_owned(),
+        ..table()
+    };
+    // A private sign, and one that is not assigned: no font has either.
+    let (none, other) = ("\u{f8fe}", "\u{10fffd}");
+    for sign in ["α", "↑", "→", "≤", "∑", "“", "\u{1f525}", "é", "Ж"] {
+        assert!(missing_signs(&titled(sign).svg()).is_empty(), "{sign}");
+    }
+    let drawn = |title: &str| png(&titled(title).svg()).unwrap();
+    assert_ne!(drawn("↑"), drawn("↓"), "both are boxes");
+    assert_ne!(drawn("\u{1f525}"), drawn("\u{1f40c}"), "both are boxes");
+    let svg = titled(&format!("a{none}b\u{fe0f}{other} {none}")).svg();
+    assert_eq!(missing_signs(&svg).into_iter().collect::<String>(), format!("{none}{other}"));
+}

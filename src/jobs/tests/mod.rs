@@ -1,6 +1,7 @@
 //! Real worker processes (shell scripts), real signals, real run directories.
 
 mod again;
+mod damaged;
 mod life;
 mod obstacle;
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use crate::app::runs::titles;
 use crate::charts::{ColorScale, HeatCell, Heatmap, LineChart, PALETTE, Series, Theme, grid};
 use crate::experiment::RunId;
+use crate::experiment::csv::field;
 use crate::experiment::measure::CKA_MATRIX;
 use crate::run_dir::Matrix;
 use crate::store::{Run, Store};
@@ -317,8 +318,8 @@ pub async fn csv_file(State(app): App, InQuery(query): InQuery) -> Result<File> 
         if !text.contains(&head) {
             text.push_str(&head);
         }
-        let (id, label) = (one.id(), one.label().replace('"', "\"\""));
-        lines.for_each(|line| text.push_str(&format!("{id},\"{label}\",{line}\n")));
+        let place = format!("{},{}", one.id(), field(one.label()));
+        lines.for_each(|line| text.push_str(&format!("{place},{line}\n")));
     }
     Ok(File::new(Kind::Csv, text).saved_as("cka.csv"))
 }

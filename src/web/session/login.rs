@@ -29,14 +29,11 @@ pub async fn login(InQuery(query): InQuery) -> impl IntoResponse {
 }
 
 /// Checks the token; the session's cookie is out of reach of scripts and of other sites.
-pub async fn log_in(State(guard): State<Guard>, caller: Caller, InForm(form): InForm) -> Result<Response> {
+pub async fn log_in(State(guard): State<Guard>, caller: Caller, headers: HeaderMap, InForm(form): InForm) -> Result<Response> {
     let next = next_of(form.get("next"));
     match guard.sessions.open(form.get("token").unwrap_or_default(), caller) {
         Ok(value) => {
-            let cookie = format!(
-                "{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
-                LIFETIME.as_secs()
-            );
+            let cookie = cookie(&guard, &headers, &value, LIFETIME.as_secs());
             Ok(([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
         }
         Err(Error::Unauthorized(message)) => {
@@ -54,8 +51,15 @@ pub async fn log_in(State(guard): State<Guard>, caller: Caller, InForm(form): In
 /// Ends the session.
 pub async fn log_out(State(guard): State<Guard>, headers: HeaderMap) -> impl IntoResponse {
     guard.sessions.close(&headers);
-    let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    let gone = cookie(&guard, &headers, "", 0);
     ([(SET_COOKIE, gone)], Redirect::to("/login"))
+}
+
+/// The session's cookie for so many seconds. Where the browser asks through TLS, it never sends it in the open.
+fn cookie(guard: &Guard, headers: &HeaderMap, value: &str, seconds: u64) -> String {
+    let path = guard.base_path().of_cookies();
+    let secure = if guard.asks_through_tls(headers) { "; Secure" } else { "" };
+    format!("{COOKIE}={value}; Path={path}; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }
 
 /// Where to go after the login: an address of ours. `//` and `/\` begin another site's.

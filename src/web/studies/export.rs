@@ -3,14 +3,14 @@
 use axum::extract::State;
 
 use crate::app::studies::{Choice, TableOptions, sheet, with_seeds};
-use crate::charts::{TableCell, TableChart, TableHead, Theme};
+use crate::charts::{TableCell, TableChart, TableHead, Theme, missing_signs};
 use crate::experiment::table::Entry;
 use crate::experiment::{Caption, Table};
 use crate::web::App;
 use crate::web::charts::curves::theme_of;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InPath, InQuery};
-use crate::web::file::{File, Kind};
+use crate::web::file::{File, Kind, code_points};
 
 /// The formats: ending, name on pages, what it is.
 pub const FORMATS: [(&str, &str, Format); 6] = [
@@ -50,17 +50,30 @@ pub async fn study_export(State(app): App, path: InPath, InQuery(query): InQuery
     let choice = with_seeds(&app, &study, Choice::read(&query)).await?;
     let table = sheet(&app, &study, &choice, &TableOptions::read(&query, &study)).await??.own.table;
     let caption = Caption::of(&study, &choice.scale, &choice.data);
-    let drawn = |kind: Kind| Ok::<_, Error>(chart(&caption, &table, theme_of(&query, kind)?).svg());
+    let drawn = |kind: Kind| Ok::<_, Error>(chart(&caption, &table, theme_of(&query, kind)?));
     let file = match format {
         Format::Csv => File::new(Kind::Csv, table.to_csv()),
         Format::Json => File::json(&table)?,
         Format::Markdown => File::new(Kind::Markdown, table.to_markdown()),
         Format::Latex => File::new(Kind::Latex, table.to_latex(&caption)),
         // Drawings are shown, not saved.
-        Format::Svg => return Ok(File::new(Kind::Svg, drawn(Kind::Svg)?)),
-        Format::Png => return File::png(drawn(Kind::Png)?).await,
+        Format::Svg => return Ok(File::new(Kind::Svg, drawn(Kind::Svg)?.svg())),
+        Format::Png => return File::png(with_missing_signs(drawn(Kind::Png)?).svg()).await,
     };
     Ok(file.saved_as(format!("{}-{}.{ending}", study.name, choice.scale)))
+}
+
+/// The chart with a note on the signs that it cannot show as an image.
+fn with_missing_signs(mut chart: TableChart) -> TableChart {
+    chart.notes.extend(missing_signs_note(&chart.svg()));
+    chart
+}
+
+/// Says of the signs of a text which an image cannot show here, if any.
+pub fn missing_signs_note(text: &str) -> Option<String> {
+    let missing = missing_signs(text);
+    let all = code_points(&missing).join(", ");
+    (!missing.is_empty()).then(|| format!("No font of this machine has these signs, so a PNG shows boxes: {all}."))
 }
 
 fn chart(caption: &Caption, table: &Table, theme: Theme) -> TableChart {

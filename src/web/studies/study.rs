@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::app::launch::LaunchError;
 use crate::app::studies::{Choice, Done, Numbers, OF_IMAGES, Sheet, Tab, TableOptions, sheet, tabs, usual_choice};
-use crate::experiment::{Invalid, Plan, RunId, Scale, Study};
+use crate::experiment::{Column, Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
 use crate::store::Run;
 use crate::web::error::Result;
@@ -17,6 +17,7 @@ use crate::web::page::{Layout, Page};
 use crate::web::runs::view::RunView;
 use crate::web::studies::choice::{launched_in, table_href};
 use crate::web::studies::claim_view::{ClaimView, claims_of};
+use crate::web::studies::export::missing_signs_note;
 use crate::web::studies::table::{Head, Line, Links, Place, Sorter};
 use crate::web::{App, AppState, filters};
 
@@ -78,6 +79,14 @@ impl StudyPage<'_> {
             .iter()
             .flat_map(|table| &table.lines)
             .filter(|line| !line.note.is_empty())
+    }
+
+    /// Says which signs of the study a PNG cannot show.
+    fn png_note(&self) -> Option<String> {
+        let columns = self.study.columns.iter().map(Column::heading);
+        let rows = self.study.rows.iter().map(|row| row.title.clone());
+        let all: String = columns.chain(rows).chain([self.study.title.clone()]).collect();
+        missing_signs_note(&all)
     }
 
     /// What the form of the table's tools keeps as it is.

@@ -63,9 +63,7 @@ async fn every_route_refuses_a_foreign_host() {
         "evil.example:8787",
         "127.0.0.1.evil.example:8787",
         "10.evil.example:8787",
-        "127.0.0.1:80",
-        "127.0.0.1",
-        "localhost:9999",
+        "localhost.evil.example",
         "[fc00::1%25evil.example]:8787",
         "[::1]evil:8787",
         "localhost:8787@evil.example",
@@ -76,7 +74,9 @@ async fn every_route_refuses_a_foreign_host() {
     for host in hosts {
         expect(&site, &[("host", host)], StatusCode::FORBIDDEN).await;
     }
-    for host in ["localhost:8787", "LOCALHOST:8787", "127.0.0.1:8787", "127.0.0.5:8787", "[::1]:8787"] {
+    let own = ["localhost:8787", "LOCALHOST:8787", "127.0.0.1:8787", "127.0.0.5:8787", "[::1]:8787"];
+    // A tunnel or a container has another port on this machine.
+    for host in own.into_iter().chain(["localhost:9000", "127.0.0.1", "localhost:80"]) {
         assert_eq!(
             site.send(request(Method::GET, "/", &[("host", host)], "")).await.status,
             StatusCode::OK,
@@ -268,14 +268,7 @@ async fn who_guesses_the_token_holds_nobody_else_up() {
 #[tokio::test]
 async fn on_every_address_any_name_is_ours_but_the_token_is_asked_for() {
     let listen = "0.0.0.0:8787".parse().unwrap();
-    let site = Site::guarded(
-        GuardConfig {
-            listen,
-            token: Some("open sesame".to_owned()),
-        },
-        |_| (),
-    )
-    .await;
+    let site = Site::guarded(GuardConfig::new(listen, Some("open sesame".to_owned())), |_| ()).await;
     let ask = async |host: &str, token: &str| {
         site.send(request(Method::GET, "/", &[("host", host), ("authorization", token)], ""))
             .await
@@ -287,14 +280,7 @@ async fn on_every_address_any_name_is_ours_but_the_token_is_asked_for() {
     }
     assert_eq!(ask("[::1%25evil]", "Bearer open sesame").await, StatusCode::FORBIDDEN);
     let listen = "192.168.0.7:8787".parse().unwrap();
-    let site = Site::guarded(
-        GuardConfig {
-            listen,
-            token: Some("open sesame".to_owned()),
-        },
-        |_| (),
-    )
-    .await;
+    let site = Site::guarded(GuardConfig::new(listen, Some("open sesame".to_owned())), |_| ()).await;
     let bearer = ("authorization", "Bearer open sesame");
     for (host, status) in [
         ("192.168.0.7:8787", StatusCode::OK),

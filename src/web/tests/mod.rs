@@ -11,6 +11,7 @@ mod many;
 mod own;
 mod pages;
 mod playground;
+mod proxy;
 mod psnr;
 mod report;
 mod tables;
@@ -97,14 +98,7 @@ impl Site {
 
     pub async fn with_token(token: Option<&str>, fill: impl FnOnce(&Path)) -> Site {
         let listen: SocketAddr = HOST.parse().unwrap();
-        Site::guarded(
-            GuardConfig {
-                listen,
-                token: token.map(str::to_owned),
-            },
-            fill,
-        )
-        .await
+        Site::guarded(GuardConfig::new(listen, token.map(str::to_owned)), fill).await
     }
 
     pub async fn guarded(guard: GuardConfig, fill: impl FnOnce(&Path)) -> Site {

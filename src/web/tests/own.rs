@@ -157,3 +157,43 @@ async fn a_study_that_cannot_be_at_a_scale_leaves_the_other_pages_whole() {
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     page.has(&["model.heads", "does not divide the width"]);
 }
+
+#[tokio::test]
+async fn signs_that_no_font_has_are_named_on_the_page_and_in_the_image() {
+    let site = Site::new(|_| ()).await;
+    // A private sign: no font has it.
+    let toml = GRID_WITH_SIGNS.replace("SIGN", "\u{f8fe}");
+    assert_eq!(
+        site.post("/studies", &query_of([("toml", toml)])).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let page = site.page("/studies/signs?scale=smoke").await;
+    page.has(&["No font of this machine has these signs, so a PNG shows boxes: U+F8FE."]);
+    let png = site.page("/studies/signs/export.png?scale=smoke").await;
+    assert_eq!(png.header("x-umbra-missing-signs"), "U+F8FE");
+    let plain = site.page("/studies/mae-vs-scratch/export.png?scale=smoke").await;
+    assert_eq!(plain.header("x-umbra-missing-signs"), "");
+    let csv = site.page("/studies/signs/export.csv?scale=smoke").await;
+    csv.has(&["\n'=1+1,'=top1,0,", "\n'-aug,'=top1,0,"]);
+    let tex = site.page("/studies/signs/export.tex?scale=smoke").await;
+    tex.has(&["(U+F8FE)", "$\\alpha$ $\\uparrow$", "\n    a $\\rightarrow$ b &"]);
+}
+
+const GRID_WITH_SIGNS: &str = r#"
+name = "signs"
+title = "α ↑ SIGN"
+summary = "s"
+[[column]]
+id = "=top1"
+title = "↑"
+stage = "finetune"
+measure = "finetune.top1"
+[[row]]
+id = "=1+1"
+title = "“q”"
+method = "mae"
+[[row]]
+id = "-aug"
+title = "a → b"
+method = "supervised"
+"#;
