@@ -247,7 +247,13 @@ fn broken_images_are_skipped_by_name_up_to_the_limit() {
 fn a_source_that_is_missing_or_of_no_known_kind_is_refused_by_path() {
     assert!(refusal(&settings(Path::new("/no/such/place"))).starts_with("data.source is `/no/such/place`, which cannot be opened"));
     let (_dir, path) = archive("a.zip", b"PK");
-    assert!(refusal(&settings(&path)).contains("a.zip`, but only .tar, .tar.gz and .tgz files are read"));
+    assert!(refusal(&settings(&path)).contains("a.zip` is truncated or damaged"));
+    let (_dir, path) = archive("1.png", &small_png(1));
+    let sentence = refusal(&settings(&path));
+    assert!(
+        sentence.ends_with("1.png`, which is a single image: a folder, a tar (plain, gzip or Zstandard) or a ZIP is wanted"),
+        "{sentence}"
+    );
 }
 
 #[test]
@@ -255,9 +261,9 @@ fn a_folder_without_classes_or_with_an_empty_one_is_refused_by_path() {
     let dir = folder(&divided());
     let source = dir.path().join("src");
     std::fs::create_dir(source.join("train/emu")).unwrap();
-    assert!(refusal(&settings(&source)).contains("src/train/emu` has no JPEG or PNG files"));
+    assert!(refusal(&settings(&source)).contains("src/train/emu` has no images"));
     std::fs::create_dir(dir.path().join("bare")).unwrap();
-    assert!(refusal(&settings(&dir.path().join("bare"))).contains("bare` has no class folders"));
+    assert!(refusal(&settings(&dir.path().join("bare"))).contains("bare` has no images"));
     let lonely = folder(&[("a/1.png".to_owned(), small_png(1))]);
     assert!(refusal(&settings(&lonely.path().join("src"))).contains("src` has a single image"));
 }
@@ -283,6 +289,42 @@ fn a_truncated_archive_is_refused_by_path_wherever_it_ends() {
             "{length} of {}: {sentence}",
             whole.len()
         );
+    }
+}
+
+#[test]
+fn what_was_decided_and_passed_over_is_said() {
+    let mut files: Vec<_> = divided().into_iter().map(|(path, bytes)| (format!("me/{path}"), bytes)).collect();
+    files.push(("me/test/cat/1.png".to_owned(), small_png(7)));
+    files.push(("notes.txt".to_owned(), b"hello".to_vec()));
+    files.push(("me/train/cat/._1.png".to_owned(), b"from a Mac".to_vec()));
+    // What it is, its bytes say.
+    files[0].0 = "me/train/cat/0".to_owned();
+    let dir = folder(&files);
+    let (_dir, path) = archive("a", &gzip(&tar(&files)));
+    for source in [dir.path().join("src"), path] {
+        let dataset = opened(&settings(&source)).unwrap();
+        assert_eq!((dataset.train.len(), dataset.val.len()), (12, 4));
+        assert_eq!(
+            dataset.warnings,
+            [
+                "1 files of operating systems were ignored: `me/train/cat/._1.png`",
+                "1 files are no images and were passed over: `notes.txt`",
+                "1 images are of a split that is not used: `me/test/cat/1.png`",
+            ]
+        );
+    }
+}
+
+#[test]
+fn images_without_labels_are_one_pool_in_folders_and_archives() {
+    let files: Vec<_> = (0..4).map(|n| (format!("{n}.png"), small_png(n))).collect();
+    let dir = folder(&files);
+    let (_dir, path) = archive("a.tar", &tar(&files));
+    for source in [dir.path().join("src"), path] {
+        let dataset = opened(&settings(&source)).unwrap();
+        assert_eq!((dataset.layout, dataset.labeled), (Layout::Unlabeled, false));
+        assert_eq!((dataset.train.len(), dataset.val.len()), (3, 1));
     }
 }
 

@@ -25,6 +25,14 @@ pub enum Reason {
     Unlabeled,
     /// A split that is neither trained on nor validated on.
     OtherSplit,
+    /// An image in a format that is not read, such as HEIC or AVIF.
+    OtherFormat,
+    /// No file, such as a pipe, a socket or a device.
+    NoFile,
+    /// A member of an archive that is stored with holes.
+    Sparse,
+    /// A member of an archive that leads out of it.
+    Outside,
 }
 
 impl Reason {
@@ -35,9 +43,13 @@ impl Reason {
             Reason::NoImage => "files are no images and were passed over",
             Reason::OutsideClasses => "images stand outside of the class folders and were passed over",
             Reason::Link => "links lead upwards or to nothing and were not followed",
-            Reason::Again => "images are reached again by another name and count once",
+            Reason::Again => "names lead to images or folders that are read already and count once",
             Reason::Unlabeled => "images have no label and were passed over",
             Reason::OtherSplit => "images are of a split that is not used",
+            Reason::OtherFormat => "images are in a format that is not read",
+            Reason::NoFile => "entries are pipes, sockets or devices and were not opened",
+            Reason::Sparse => "members of the archive are stored with holes and were passed over (unpack it to have them)",
+            Reason::Outside => "members of the archive lead out of it by `..` and were passed over",
         }
     }
 }

@@ -4,6 +4,7 @@ mod cifar;
 mod class_folders;
 mod idx;
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use super::source::Listing;
@@ -60,7 +61,20 @@ impl Layout {
 /// Lists the images of `tree` by the first layout that it has.
 ///
 /// A layout that is recognized but incomplete is an error that names what is missing, not passed on to the next.
-pub(super) fn recognize(tree: Tree, _settings: &DataSettings) -> anyhow::Result<Listing> {
+pub(super) fn recognize(mut tree: Tree, settings: &DataSettings) -> anyhow::Result<Listing> {
+    let mut warnings = std::mem::take(&mut tree.warnings);
+    let mut listing = first_of(tree, settings)?;
+    warnings.append(&mut listing.warnings);
+    listing.warnings = warnings;
+    Ok(listing)
+}
+
+/// Asks each layout in turn.
+fn first_of(tree: Tree, _settings: &DataSettings) -> anyhow::Result<Listing> {
+    // Layouts of a single file go here.
+    if let Some(sentence) = &tree.alone {
+        bail!("{sentence}");
+    }
     if let Some(listing) = cifar::list(&tree)? {
         return Ok(listing);
     }

@@ -1,19 +1,19 @@
 //! Compressed archives: unpacked once into a file that can be read anywhere.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use sha2::{Digest, Sha256};
 
-use crate::data::source::stamp_of;
+use super::window::{Larger, Window};
 
 /// Unpacked bytes that are too many whatever they are packed in (ours).
-const SUSPICIOUS: u64 = 64 << 20;
+pub(super) const SUSPICIOUS: u64 = 64 << 20;
 /// How many times its packed size an archive of images may have unpacked (ours; images hardly shrink).
-const MOST_TIMES: u64 = 200;
+pub(super) const MOST_TIMES: u64 = 200;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub(super) enum Packing {
     Plain,
     /// gzip.
     Gzip,
+    /// Zstandard.
+    Zstd,
+    /// As members of ZIP archives are.
+    Deflate,
 }
 
 impl Packing {
@@ -29,44 +33,55 @@ impl Packing {
     pub(super) fn of(first: &[u8]) -> Packing {
         match first {
             [0x1f, 0x8b, ..] => Packing::Gzip,
+            // A frame, or one that is to be skipped before it.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
             _ => Packing::Plain,
         }
     }
 }
 
-/// The file at `path` as it is unpacked, which is kept in `scratch`.
-pub(super) fn unpacked(path: &Path, packing: Packing, scratch: &Path) -> anyhow::Result<File> {
-    let sentence = || format!("cannot read `{}`", path.display());
-    let file = File::open(path).with_context(sentence)?;
-    let packed_size = file.metadata().with_context(sentence)?.len();
-    let mut stream: Box<dyn Read> = match packing {
-        Packing::Plain => return Ok(file),
-        Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+/// What `window` shows as it is unpacked, which is kept in `scratch`.
+pub(super) fn unpacked(window: Window, packing: Packing, scratch: &Path) -> anyhow::Result<Window> {
+    let kept = kept(&window, scratch);
+    let stream: Box<dyn Read> = match packing {
+        Packing::Plain => return Ok(window),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(window.rest()))),
+        Packing::Zstd => Box::new(zstd::Decoder::new(window.rest())?),
+        Packing::Deflate => Box::new(DeflateDecoder::new(BufReader::new(window.rest()))),
     };
-    let kept = place_of(path, scratch)?;
-    if let Ok(file) = File::open(&kept) {
-        return Ok(file);
+    if !kept.is_file() {
+        unpack(stream, &window, &kept, scratch)?;
     }
-    let cannot = || format!("`{}` cannot be unpacked into `{}`", path.display(), scratch.display());
+    let (mut larger, file) = Larger::open(&kept)?;
+    // What is unpacked out of this one in turn is found again, whenever this one was used.
+    larger.stamp = window.stamp();
+    // Says that it is in use; on a file system that allows no such change it is removed and made again some day.
+    let _ = file.set_modified(SystemTime::now());
+    Ok(Window::whole(window.shown, (larger, file)))
+}
+
+/// Writes what `stream` makes of `window` to `kept`.
+fn unpack(stream: Box<dyn Read>, window: &Window, kept: &Path, scratch: &Path) -> anyhow::Result<()> {
+    let shown = window.shown.display();
+    let cannot = || format!("`{shown}` cannot be unpacked into `{}`", scratch.display());
     std::fs::create_dir_all(scratch).with_context(cannot)?;
     let mut part = tempfile::NamedTempFile::with_suffix_in(".tmp", scratch).with_context(cannot)?;
-    let most = SUSPICIOUS.max(packed_size.saturating_mul(MOST_TIMES));
-    let damaged = || format!("the archive `{}` is truncated or damaged", path.display());
-    let written = io::copy(&mut stream.by_ref().take(most + 1), &mut part).with_context(damaged)?;
+    let most = SUSPICIOUS.max(window.size.saturating_mul(MOST_TIMES));
+    let damaged = || format!("the archive `{shown}` is truncated or damaged");
+    let written = io::copy(&mut stream.take(most + 1), &mut part).with_context(damaged)?;
     if written > most {
         bail!(
-            "`{}` has {packed_size} bytes and unpacks to more than {most}: this is no archive of images",
-            path.display()
+            "`{shown}` has {} bytes and unpacks to more than {most}: this is no archive of images",
+            window.size
         );
     }
-    part.persist(&kept).with_context(cannot)?;
-    File::open(&kept).with_context(cannot)
+    part.persist(kept).with_context(cannot)?;
+    Ok(())
 }
 
 /// Where the unpacked file is kept.
-fn place_of(path: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
-    let path = path.canonicalize().with_context(|| format!("cannot read `{}`", path.display()))?;
-    let digest = Sha256::digest(stamp_of(&path)?);
+fn kept(window: &Window, scratch: &Path) -> PathBuf {
+    let digest = Sha256::digest(window.stamp());
     let key: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(scratch.join(format!("{key}.unpacked")))
+    scratch.join(format!("{key}.unpacked"))
 }
