@@ -16,6 +16,10 @@ use super::window::{Larger, Window};
 /// Larger files that are open at once (ours: systems allow 1024 to a process, of which others need some).
 const OPEN: usize = 256;
 
+/// Bytes of a deflated file that is unpacked anew whenever a part of it is wanted (ours: an image's); larger ones, such as
+/// those of CIFAR, are unpacked once.
+const INFLATED_AT_ONCE: u64 = 16 << 20;
+
 /// Gets the bytes of files.
 #[derive(Debug, Default)]
 pub(in crate::data) struct Files {
@@ -86,6 +90,11 @@ impl Files {
     pub(in crate::data) fn part(&self, name: &str, place: Place, from: u64, size: u64) -> io::Result<Vec<u8>> {
         if from.checked_add(size).is_none_or(|end| end > place.size()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if matches!(place, Place::Deflated { .. }) && place.size() <= INFLATED_AT_ONCE {
+            let mut bytes = self.read(name, place)?;
+            bytes.truncate((from + size) as usize);
+            return Ok(bytes.split_off(from as usize));
         }
         let mut bytes = vec![0; usize::try_from(size).map_err(Error::other)?];
         match place {
