@@ -49,7 +49,7 @@ fn links_upwards_in_circles_and_to_nothing_are_noted() {
 fn other_names_of_one_file_are_told() {
     let dir = folder(&["b/1.png", "c/2.png"]);
     symlink("../b/1.png", dir.path().join("c/3.png")).unwrap();
-    symlink("../b/1.png", dir.path().join("0.png")).unwrap();
+    symlink("b/1.png", dir.path().join("0.png")).unwrap();
     std::fs::hard_link(dir.path().join("c/2.png"), dir.path().join("c/4.png")).unwrap();
     let tree = walk(dir.path()).unwrap();
     assert_eq!(names(&tree), ["0.png", "b/1.png", "c/2.png", "c/3.png", "c/4.png"]);

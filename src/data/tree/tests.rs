@@ -15,6 +15,13 @@ pub(super) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = ::tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
+        if path.starts_with('/') {
+            // As archives of whole disks have it.
+            header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_cksum();
+            builder.append(&header, *bytes).unwrap();
+            continue;
+        }
         builder.append_data(&mut header, path, *bytes).unwrap();
     }
     builder.into_inner().unwrap()
@@ -66,7 +73,7 @@ fn zip(before: &[u8], members: &[ZipMember<'_>]) -> Vec<u8> {
         common.extend([two(member.name.len()), [0; 2]].concat());
         let mode = (member.mode << 16) as usize;
         directory.extend([&b"PK\x01\x02\x14\x03"[..], &common].concat());
-        directory.extend([&[0; 6][..], &[0; 2], &four(mode), &four(body.len() - before.len())].concat());
+        directory.extend([&[0; 6][..], &four(mode), &four(body.len() - before.len())].concat());
         directory.extend(member.name.as_bytes());
         body.extend([&b"PK\x03\x04"[..], &common, member.name.as_bytes(), &packed].concat());
     }
