@@ -197,31 +197,7 @@ fn splits(source: Source<'_>, top: &str, level: &Level, answer: &mut Answer) -> 
             let found = others == 0 || inside.loose == 0 && inside.deeper > 0;
             Ok(found.then(|| Found::Whole(path(train))))
         }
-        [(Role::Train, train), rest @ ..] => {
-            for (at, (role, val)) in rest.iter().enumerate() {
-                let inside = level.folders[*val];
-                if inside.is_empty() {
-                    bail!("`{}` has no images: fill it or remove it", show(val));
-                }
-                if role.is_test() && inside.deeper == 0 && level.folders[*train].deeper > 0 {
-                    let count = inside.loose;
-                    answer.warnings.push(format!(
-                        "`{}` has no class folders: its {count} images have no labels and are not validated on",
-                        show(val)
-                    ));
-                    answer.unused.push((path(val), Reason::Unlabeled));
-                    continue;
-                }
-                answer
-                    .unused
-                    .extend(rest[at + 1..].iter().map(|(_, name)| (path(name), Reason::OtherSplit)));
-                return Ok(Some(Found::Divided {
-                    train: path(train),
-                    val: path(val),
-                }));
-            }
-            Ok(Some(Found::Whole(path(train))))
-        }
+        [(Role::Train, train), rest @ ..] => Ok(Some(beside(source, top, level, (train, rest), answer)?)),
         [..] if others > 0 => Ok(None),
         [(_, only)] => {
             let sentence = format!(
@@ -236,6 +212,39 @@ fn splits(source: Source<'_>, top: &str, level: &Level, answer: &mut Answer) -> 
             show(first)
         ),
     }
+}
+
+/// The split to validate on beside the folder `train`: the first of `rest` that will do.
+fn beside(
+    source: Source<'_>,
+    top: &str,
+    level: &Level,
+    (train, rest): (&str, &[(Role, &str)]),
+    answer: &mut Answer,
+) -> anyhow::Result<Found> {
+    let path = |name: &str| format!("{top}{name}/");
+    for (at, (role, val)) in rest.iter().enumerate() {
+        let inside = level.folders[*val];
+        let shown = source.tree.show(&path(val));
+        if inside.is_empty() {
+            bail!("`{shown}` has no images: fill it or remove it");
+        }
+        if role.is_test() && inside.deeper == 0 && level.folders[train].deeper > 0 {
+            let count = inside.loose;
+            answer.warnings.push(format!(
+                "`{shown}` has no class folders: its {count} images have no labels and are not validated on"
+            ));
+            answer.unused.push((path(val), Reason::Unlabeled));
+            continue;
+        }
+        let unused = rest[at + 1..].iter().map(|(_, name)| (path(name), Reason::OtherSplit));
+        answer.unused.extend(unused);
+        return Ok(Found::Divided {
+            train: path(train),
+            val: path(val),
+        });
+    }
+    Ok(Found::Whole(path(train)))
 }
 
 /// Whether splits stand in the folders of a level.
