@@ -9,9 +9,5 @@ use crate::experiment::settings::DataSettings;
 
 /// Lists the images of `settings.source`, whatever its layout. What has to be unpacked for it goes into `scratch`.
 pub(super) fn locate(settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
-    let path = Path::new(&settings.source);
-    match layouts::recognize_file(path)? {
-        Some(listing) => Ok(listing),
-        None => layouts::recognize(Tree::open(path, scratch)?, settings, scratch),
-    }
+    layouts::recognize(Tree::open(Path::new(&settings.source), scratch)?, settings, scratch)
 }

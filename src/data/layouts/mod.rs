@@ -68,11 +68,6 @@ impl Layout {
     }
 }
 
-/// Lists the images of the single file at `path`, if it is one that has images and is no archive.
-pub(super) fn recognize_file(path: &Path) -> anyhow::Result<Option<Listing>> {
-    stl10::list_unlabeled(path)
-}
-
 /// Lists the images of `tree` by the first layout that it has. What has to be unpacked for it goes into `scratch`.
 ///
 /// A layout that is recognized but incomplete is an error that names what is missing, not passed on to the next.
@@ -87,6 +82,9 @@ pub(super) fn recognize(mut tree: Tree, settings: &DataSettings, scratch: &Path)
 /// Asks each layout in turn.
 fn first_of(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
     // Layouts of a single file go here.
+    if let Some(listing) = stl10::list_unlabeled(&tree)? {
+        return Ok(listing);
+    }
     if let Some(sentence) = &tree.alone {
         bail!("{sentence}");
     }

@@ -2,7 +2,6 @@
 //! from 1 to 10, a byte each.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,7 +10,7 @@ use super::Layout;
 use super::found::{folders_with, passed_but, single};
 use super::planes::{Planes, Stored};
 use crate::data::passed::{PassedOver, Reason};
-use crate::data::source::{Item, Listing, Pools, UNLABELED, stamp_of};
+use crate::data::source::{Item, Listing, Pools, UNLABELED};
 use crate::data::tree::{Entry, Files, Place, Tree};
 
 /// Side of every image, in pixels.
@@ -89,32 +88,22 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
     }))
 }
 
-/// Takes the file at `path` if it has STL-10's images without labels: they are one pool.
-pub(super) fn list_unlabeled(path: &Path) -> anyhow::Result<Option<Listing>> {
-    if path.file_name().is_none_or(|name| name != UNLABELED_FILE) || !path.is_file() {
-        return Ok(None);
-    }
-    let entry = Entry {
-        name: UNLABELED_FILE.to_owned(),
-        place: Place::Own {
-            size: path.metadata()?.len(),
-        },
+/// Takes `tree` if it is the single file of STL-10's images without labels: they are one pool.
+pub(super) fn list_unlabeled(tree: &Tree) -> anyhow::Result<Option<Listing>> {
+    let entry = match &tree.entries[..] {
+        [entry] if tree.alone.is_some() && entry.name == UNLABELED_FILE => entry,
+        [..] => return Ok(None),
     };
-    let stamp = stamp_of(path)?;
-    let files = Arc::new(Files {
-        root: path.parent().unwrap_or(Path::new("")).to_owned(),
-        ..Files::default()
-    });
     let count = entry.place.size() as usize / IMAGE;
-    let items = items(&path.display().to_string(), &entry, &vec![0; count], 0)?;
+    let items = items(&tree.show(&entry.name), entry, &vec![0; count], 0)?;
     Ok(Some(Listing {
         layout: Layout::Unlabeled,
         classes: vec![UNLABELED.to_owned()],
         pools: Pools::Whole(items),
         passed: PassedOver::default(),
         warnings: Vec::new(),
-        reader: Arc::new(planes(files, vec![Stored::File(entry)])),
-        stamp,
+        reader: Arc::new(planes(tree.files.clone(), vec![Stored::File(entry.clone())])),
+        stamp: tree.stamp.clone(),
     }))
 }
 
@@ -163,6 +152,8 @@ fn items(path: &str, entry: &Entry, labels: &[u32], file: u32) -> anyhow::Result
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// An image of one color but for the pixel in the second column of the first row, which is one brighter.
@@ -219,13 +210,19 @@ mod tests {
     #[test]
     fn the_images_without_labels_can_be_given_alone() {
         let dir = stl10();
-        let listing = list_unlabeled(&dir.path().join("stl10_binary/unlabeled_X.bin")).unwrap().unwrap();
+        let alone = |name: &str| {
+            let tree = Tree::open(&dir.path().join("stl10_binary").join(name), dir.path()).unwrap();
+            list_unlabeled(&tree)
+        };
+        let listing = alone("unlabeled_X.bin").unwrap().expect("it has images");
         let Pools::Whole(items) = &listing.pools else {
             panic!("they are one pool")
         };
         assert_eq!((items.len(), listing.is_labeled()), (3, false));
         assert_eq!(listing.reader.image(&items[2]).unwrap().pixels[0], 60);
-        assert!(list_unlabeled(&dir.path().join("stl10_binary/train_X.bin")).unwrap().is_none());
+        assert!(alone("train_X.bin").unwrap().is_none());
+        std::fs::write(dir.path().join("stl10_binary/unlabeled_X.bin"), [1; 5]).unwrap();
+        assert!(alone("unlabeled_X.bin").is_err());
     }
 
     #[test]
@@ -238,8 +235,6 @@ mod tests {
         assert!(refusal(dir.path()).contains("label 0 of `") && refusal(dir.path()).ends_with("is 11: labels go from 1 to 10"));
         std::fs::remove_file(folder.join("train_y.bin")).unwrap();
         assert!(refusal(dir.path()).contains("train_y.bin` is missing"));
-        std::fs::write(folder.join("unlabeled_X.bin"), [1; 5]).unwrap();
-        assert!(list_unlabeled(&folder.join("unlabeled_X.bin")).is_err());
     }
 
     #[test]
