@@ -74,12 +74,10 @@ fn equal_twins_count_once_and_others_are_refused() {
         std::fs::write(raw.join(format!("{name}.gz")), gzip(&std::fs::read(raw.join(name)).unwrap())).unwrap();
     }
     let listing = listed(dir.path()).unwrap();
-    assert_eq!(
-        listing.passed.sentences(),
-        [
-            "2 images are reached again by another name and count once: `MNIST/raw/train-images-idx3-ubyte.gz`, \
-             `MNIST/raw/train-labels-idx1-ubyte.gz`"
-        ]
+    let said = listing.passed.sentences();
+    assert!(
+        said.len() == 1 && said[0].contains("`MNIST/raw/train-images-idx3-ubyte.gz`, `MNIST/raw/train-labels-idx1-ubyte.gz`"),
+        "{said:?}"
     );
     std::fs::write(raw.join("train-labels-idx1-ubyte.gz"), gzip(&idx(&[2], &[4, 4]))).unwrap();
     assert!(refusal(dir.path()).ends_with("train-labels-idx1-ubyte.gz` are not the same: remove one of them"));

@@ -122,7 +122,9 @@ fn value(data: &[u8]) -> anyhow::Result<u32> {
         (1 | 2, [byte, ..]) => u32::from(*byte),
         (3 | 4, [low, high, ..]) => u32::from(u16::from_le_bytes([*low, *high])),
         (5 | 6, [a, b, c, d, ..]) => u32::from_le_bytes([*a, *b, *c, *d]),
+        (7, [a, b, c, d, ..]) => f32::from_le_bytes([*a, *b, *c, *d]) as u32,
         (9, [a, b, c, d, e, f, g, h, ..]) => f64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) as u32,
+        (12 | 13, [a, b, c, d, 0, 0, 0, 0, ..]) => u32::from_le_bytes([*a, *b, *c, *d]),
         _ => bail!("an ILSVRC2012_ID in it is no number"),
     };
     Ok(number)
