@@ -73,7 +73,7 @@ fn compare(listing: &Listing, items: &[Item], truth: &Value, exact: bool) {
     for (channel, mean) in mean.into_iter().enumerate() {
         let wanted = truth[4][channel].as_f64().unwrap();
         let off = (f64::from(mean) * 255.0 - wanted).abs();
-        assert!(off < if exact { 0.006 } else { 0.5 }, "{name} channel {channel}: {mean} {wanted}");
+        assert!(off < if exact { 0.006 } else { 0.6 }, "{name} channel {channel}: {mean} {wanted}");
     }
 }
 
@@ -88,7 +88,11 @@ fn cifar_archives_are_read_binary_or_pickled_alone_or_together() {
         );
     }
     let said = check("cifar10_binary", "cifar10", true);
-    assert!(said[1].ends_with("have the same images and labels: the first is read"), "{said:?}");
+    assert!(
+        said.iter()
+            .any(|sentence| sentence.ends_with("have the same images and labels: the first is read")),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -113,10 +113,18 @@ fn first_of(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Resu
 
 /// Lists the images of a set that has files of its own.
 fn sets(tree: &Tree) -> anyhow::Result<Option<Listing>> {
+    let mut found: Option<Listing> = None;
     for list in [cifar::list, idx::list, stl10::list, tiny_imagenet::list] {
-        if let Some(listing) = list(tree)? {
-            return Ok(Some(listing));
+        match (&found, list(tree)?) {
+            (_, None) => {}
+            (None, new) => found = new,
+            (Some(old), Some(new)) => bail!(
+                "`{}` has several data sets, {} and {}: give the folder of one of them",
+                tree.root.display(),
+                old.layout.title(),
+                new.layout.title()
+            ),
         }
     }
-    Ok(None)
+    Ok(found)
 }

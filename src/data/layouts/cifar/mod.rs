@@ -13,6 +13,7 @@ use anyhow::bail;
 use super::Layout;
 use super::found::{folders_with, passed_but, single};
 use super::planes::{Planes, Stored};
+use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools, Reader};
 use crate::data::tree::{Entry, Place, Tree};
 
@@ -99,20 +100,21 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
             found.push((form, folder));
         }
     }
-    let (set, warning) = match &found[..] {
+    let (set, again, warning) = match &found[..] {
         [] => return Ok(None),
-        [(form, folder)] => (form.read(tree, folder)?, None),
+        [(form, folder)] => (form.read(tree, folder)?, Vec::new(), None),
         [(form, one), (other_form, other)] if form.title == other_form.title => {
             let set = form.read(tree, one)?;
             let (one, other) = (tree.show(one), tree.show(other));
-            if !set.equals(&other_form.read(tree, &found[1].1)?)? {
+            let second = other_form.read(tree, &found[1].1)?;
+            if !set.equals(&second)? {
                 bail!(
                     "`{one}` and `{other}` are both {}, but not the same images and labels: give one of them",
                     form.title
                 );
             }
             let note = format!("`{one}` and `{other}` have the same images and labels: the first is read");
-            (set, Some(note))
+            (set, second.read, Some(note))
         }
         several => {
             let folders: Vec<String> = several.iter().map(|(_, folder)| tree.show(folder)).collect();
@@ -123,10 +125,12 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
             );
         }
     };
-    let read: BTreeSet<&str> = set.read.iter().map(String::as_str).collect();
+    let read: BTreeSet<&str> = set.read.iter().chain(&again).map(String::as_str).collect();
+    let mut passed = passed_but(tree, &read);
+    again.iter().for_each(|name| passed.note(Reason::Again, name));
     Ok(Some(Listing {
         layout: Layout::Cifar,
-        passed: passed_but(tree, &read),
+        passed,
         classes: set.classes,
         pools: Pools::Divided {
             train: set.train,
