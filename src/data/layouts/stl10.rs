@@ -46,23 +46,12 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
     for [images, labels] in FILES {
         let (images, labels) = (find(images)?, find(labels)?);
         read.extend([images.name.as_str(), labels.name.as_str()]);
-        splits.push(items(
-            &tree.show(&images.name),
-            images,
-            &labeled(tree, labels)?,
-            stored.len() as u32,
-        )?);
+        let (path, labels) = (tree.show(&images.name), labeled(tree, labels)?);
+        splits.push(items(&path, images, &labels, stored.len() as u32)?);
         stored.push(Stored::File(images.clone()));
     }
-    let mut classes = Vec::new();
-    if let Ok(entry) = find(NAMES) {
-        read.insert(&entry.name);
-        let text = tree.read(entry)?;
-        classes = String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect();
-    }
-    if classes.len() != CLASSES {
-        classes = (1..=CLASSES).map(|label| label.to_string()).collect();
-    }
+    let names = find(NAMES).ok();
+    read.extend(names.map(|entry| entry.name.as_str()));
     let mut warnings = Vec::new();
     let mut unlabeled = PassedOver::default();
     if let Ok(entry) = find(UNLABELED_FILE) {
@@ -79,13 +68,23 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
     let (val, train) = (splits.pop().unwrap_or_default(), splits.pop().unwrap_or_default());
     Ok(Some(Listing {
         layout: Layout::Stl10,
-        classes,
+        classes: class_names(tree, names)?,
         pools: Pools::Divided { train, val },
         passed,
         warnings,
         reader: Arc::new(planes(tree.files.clone(), stored)),
         stamp: tree.stamp.clone(),
     }))
+}
+
+/// Names of the classes from the file that comes with the images, or numbers.
+fn class_names(tree: &Tree, names: Option<&Entry>) -> anyhow::Result<Vec<String>> {
+    let bytes = names.map_or(Ok(Vec::new()), |entry| tree.read(entry))?;
+    let names: Vec<String> = String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect();
+    match names.len() {
+        CLASSES => Ok(names),
+        _ => Ok((1..=CLASSES).map(|label| label.to_string()).collect()),
+    }
 }
 
 /// Takes `tree` if it is the single file of STL-10's images without labels: they are one pool.

@@ -43,6 +43,34 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
             passed.note(Reason::OutsideClasses, &entry.name);
         }
     }
+    check_classes(tree, &root, &train)?;
+    let classes: Vec<String> = train.keys().map(|class| (*class).to_owned()).collect();
+    let Some(annotations) = annotations else {
+        bail!(
+            "`{}` is missing: it says which class each image of `{}` has",
+            tree.show(&format!("{root}{ANNOTATIONS}")),
+            tree.show(&format!("{root}{VAL}"))
+        )
+    };
+    let val = annotated(tree, annotations, val, &classes)?;
+    let train = train.into_values().enumerate();
+    let train = train.flat_map(|(label, entries)| entries.into_iter().map(move |entry| item(label, entry)));
+    Ok(Some(Listing {
+        layout: Layout::TinyImageNet,
+        classes,
+        pools: Pools::Divided {
+            train: train.collect(),
+            val,
+        },
+        passed,
+        warnings: Vec::new(),
+        reader: tree.files.clone(),
+        stamp: tree.stamp.clone(),
+    }))
+}
+
+/// Refuses a class of the set's list that has no images.
+fn check_classes(tree: &Tree, root: &str, train: &BTreeMap<&str, Vec<&Entry>>) -> anyhow::Result<()> {
     if let Some(entry) = tree.find(&format!("{root}wnids.txt")) {
         let text = tree.read(entry)?;
         let text = String::from_utf8_lossy(&text);
@@ -54,35 +82,15 @@ pub(super) fn list(tree: &Tree) -> anyhow::Result<Option<Listing>> {
             );
         }
     }
-    let classes: Vec<String> = train.keys().map(|class| (*class).to_owned()).collect();
-    let Some(annotations) = annotations else {
-        bail!(
-            "`{}` is missing: it says which class each image of `{}` has",
-            tree.show(&format!("{root}{ANNOTATIONS}")),
-            tree.show(&format!("{root}{VAL}"))
-        )
-    };
-    let val = annotated(tree, annotations, val, &classes)?;
-    let item = |(label, entries): (usize, Vec<&'_ Entry>)| {
-        let item = move |entry: &Entry| Item {
-            label: label as u32,
-            name: entry.name.clone(),
-            place: entry.place,
-        };
-        entries.into_iter().map(item).collect::<Vec<Item>>()
-    };
-    Ok(Some(Listing {
-        layout: Layout::TinyImageNet,
-        classes,
-        pools: Pools::Divided {
-            train: train.into_values().enumerate().flat_map(item).collect(),
-            val,
-        },
-        passed,
-        warnings: Vec::new(),
-        reader: tree.files.clone(),
-        stamp: tree.stamp.clone(),
-    }))
+    Ok(())
+}
+
+fn item(label: usize, entry: &Entry) -> Item {
+    Item {
+        label: label as u32,
+        name: entry.name.clone(),
+        place: entry.place,
+    }
 }
 
 /// The wnid of an image for training.
@@ -128,11 +136,7 @@ fn annotated(tree: &Tree, table: &Entry, mut images: BTreeMap<&str, &Entry>, cla
         let Some(entry) = images.remove(name) else {
             bail!("row {row} of `{path}` names `{name}`, which is not there, or names it again")
         };
-        items.push(Item {
-            label: label as u32,
-            name: entry.name.clone(),
-            place: entry.place,
-        });
+        items.push(item(label, entry));
     }
     if let Some(entry) = images.values().next() {
         bail!(

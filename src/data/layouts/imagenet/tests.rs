@@ -158,8 +158,8 @@ fn folders_are_read_as_they_are_unpacked_and_as_kaggle_has_them() {
 fn what_is_missing_is_named() {
     let train = ("ILSVRC2012_img_train.tar", train_tar());
     let val = ("ILSVRC2012_img_val.tar", val_tar());
-    assert!(refusal(&[train.clone()]).contains("ILSVRC2012_img_val.tar` or the folder `val` is missing"));
-    assert!(refusal(&[val.clone()]).contains("ILSVRC2012_img_train.tar` or the folder `train` is missing"));
+    assert!(refusal(std::slice::from_ref(&train)).contains("ILSVRC2012_img_val.tar` or the folder `val` is missing"));
+    assert!(refusal(std::slice::from_ref(&val)).contains("ILSVRC2012_img_train.tar` or the folder `train` is missing"));
     let short = ("LOC_val_solution.csv", solution(TWO, ONE)[..60].to_vec());
     assert!(refusal(&[train.clone(), val.clone(), short]).contains("does not say the class of `"));
     let third = ("LOC_val_solution.csv", solution("n00000003", ONE));

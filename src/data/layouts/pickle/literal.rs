@@ -43,14 +43,7 @@ pub(super) fn unescaped(text: &[u8], unicode: bool) -> anyhow::Result<Vec<u8>> {
             continue;
         }
         if digits == 0 {
-            let plain = match kind {
-                b'n' => b'\n',
-                b't' => b'\t',
-                b'r' => b'\r',
-                b'\\' | b'\'' | b'"' => *kind,
-                other => bail!("a text in it has the escape `\\{}`", char::from(*other)),
-            };
-            bytes.push(plain);
+            bytes.push(plain(*kind)?);
             rest = tail;
             continue;
         }
@@ -70,4 +63,15 @@ pub(super) fn unescaped(text: &[u8], unicode: bool) -> anyhow::Result<Vec<u8>> {
         rest = &tail[digits..];
     }
     Ok(bytes)
+}
+
+/// What a single letter behind a backslash stands for.
+fn plain(kind: u8) -> anyhow::Result<u8> {
+    match kind {
+        b'n' => Ok(b'\n'),
+        b't' => Ok(b'\t'),
+        b'r' => Ok(b'\r'),
+        b'\\' | b'\'' | b'"' => Ok(kind),
+        other => bail!("a text in it has the escape `\\{}`", char::from(other)),
+    }
 }

@@ -388,7 +388,7 @@ fn known(module: &[u8], name: &[u8]) -> anyhow::Result<Value> {
 
 /// Keys and values that follow each other.
 fn pairs(items: &[Id]) -> anyhow::Result<Vec<(Id, Id)>> {
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         bail!("it has a key without a value");
     }
     Ok(items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

@@ -117,13 +117,12 @@ pub(super) fn find_label(table: Table, names: usize, images: &Images<'_>, tree: 
     let path = tree.show(&table.name);
     // A second column that names the same images is no label.
     let mut others: Vec<usize> = (0..table.columns()).filter(|column| *column != names).collect();
-    let titles = |columns: &[usize]| columns.iter().map(|column| table.title(*column)).collect::<Vec<_>>().join("`, `");
     if !asked.is_empty() {
         let mut fitting = others.iter().filter(|column| table.title(**column) == asked);
         let Some(label) = fitting.next() else {
             bail!(
                 "data.label_column is `{asked}`, but the columns of `{path}` are `{}`",
-                titles(&others)
+                titles(&table, &others)
             )
         };
         let (label, split) = (*label, find_split(&table, &others, Some(*label)));
@@ -137,42 +136,43 @@ pub(super) fn find_label(table: Table, names: usize, images: &Images<'_>, tree: 
         .copied()
         .filter(|column| Values::of(&table, *column).can_label())
         .collect();
-    let mut note = None;
     if let [only] = others[..] {
         check(&table, only, &path)?;
         able = vec![only];
     }
     merge_equal(&table, &mut able);
-    if able.len() > 1 {
-        let is_flag = |column: &usize| Values::of(&table, *column).distinct.iter().all(|cell| ["0", "1"].contains(cell));
-        if able.iter().all(is_flag) {
-            bail!(
-                "`{path}` has a column of 0 and 1 for each of `{}`: one column with the class of each image is needed",
-                titles(&able)
-            );
-        }
-        let says_label = |column: &&usize| {
-            let title = table.title(**column).to_lowercase();
-            table.header && LABEL_WORDS.iter().any(|word| title.contains(word))
-        };
-        match able.iter().filter(says_label).collect::<Vec<_>>()[..] {
-            [one] => {
-                note = Some(format!(
-                    "of `{}` in `{path}`, the column `{}` is taken as the label",
-                    titles(&able),
-                    table.title(*one)
-                ));
-                able = vec![*one];
-            }
-            _ => bail!(
-                "`{path}` has several columns that may be the label: set data.label_column to one of `{}`",
-                titles(&able)
-            ),
-        }
-    }
+    let note = narrow(&table, &mut able, &path)?;
     let Some(label) = able.first().copied() else { return Ok(None) };
     check(&table, label, &path)?;
     Ok(Some(columns(table, names, label, split, note)))
+}
+
+/// Leaves the one of several columns whose title says that it is the label, and a sentence about it.
+fn narrow(table: &Table, able: &mut Vec<usize>, path: &str) -> anyhow::Result<Option<String>> {
+    if able.len() < 2 {
+        return Ok(None);
+    }
+    let all = titles(table, able);
+    let is_flag = |column: &usize| Values::of(table, *column).distinct.iter().all(|cell| ["0", "1"].contains(cell));
+    if able.iter().all(is_flag) {
+        bail!("`{path}` has a column of 0 and 1 for each of `{all}`: one column with the class of each image is needed");
+    }
+    let says_label = |column: &usize| {
+        let title = table.title(*column).to_lowercase();
+        table.header && LABEL_WORDS.iter().any(|word| title.contains(word))
+    };
+    able.retain(says_label);
+    let [one] = able[..] else {
+        bail!("`{path}` has several columns that may be the label: set data.label_column to one of `{all}`")
+    };
+    let title = table.title(one);
+    Ok(Some(format!("of `{all}` in `{path}`, the column `{title}` is taken as the label")))
+}
+
+/// What a person calls columns.
+fn titles(table: &Table, columns: &[usize]) -> String {
+    let titles: Vec<String> = columns.iter().map(|column| table.title(*column)).collect();
+    titles.join("`, `")
 }
 
 fn columns(table: Table, names: usize, label: usize, split: Option<usize>, note: Option<String>) -> Columns {

@@ -188,20 +188,14 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// Takes in what a table says; the name of one of `several` says the split.
     fn take(&mut self, tree: &Tree, images: &Images<'_>, columns: &'a Columns, several: bool) -> anyhow::Result<()> {
-        let Columns {
-            table,
-            names,
-            label,
-            split,
-            ..
-        } = columns;
+        let (table, split) = (&columns.table, &columns.split);
         let path = tree.show(&table.name);
         if let Some(row) = table.ragged {
             bail!("row {row} of `{path}` has not {} cells as the first row has", table.columns());
         }
         let mut missing = Vec::new();
         for (at, cells) in table.body().iter().enumerate() {
-            let (row, name, label) = (table.row_number(at), &cells[*names], cells[*label].as_str());
+            let (row, name, label) = (table.row_number(at), &cells[columns.names], cells[columns.label].as_str());
             if label.is_empty() {
                 continue;
             }
@@ -230,11 +224,11 @@ impl<'a> Listed<'a> {
             };
             self.put(tree, image, new, name)?;
         }
-        if let Some((row, name)) = missing.first() {
-            let more = if missing.len() > 1 {
-                format!(", nor are {} others", missing.len() - 1)
-            } else {
+        if let [(row, name), others @ ..] = &missing[..] {
+            let more = if others.is_empty() {
                 String::new()
+            } else {
+                format!(", nor are {} others", others.len())
             };
             bail!("row {row} of `{path}` names the image `{name}`, which is not there{more}");
         }
