@@ -190,5 +190,7 @@ fn open_as(settings: &DataSettings, keep: Keep, cache_dir: &Path, report: &mut d
 mod tests;
 
 #[cfg(test)]
+mod downloads_tests;
+#[cfg(test)]
 #[path = "mutated_tests.rs"]
 mod mutated;

@@ -78,6 +78,14 @@ impl PassedOver {
         }
     }
 
+    /// Counts so many more, all in one file.
+    pub(super) fn note_many(&mut self, reason: Reason, count: usize, name: &str) {
+        self.note(reason, name);
+        if let Some(passed) = self.0.get_mut(&reason) {
+            passed.count += count.saturating_sub(1);
+        }
+    }
+
     /// Takes in what another part of the listing passed over.
     pub(super) fn add(&mut self, other: PassedOver) {
         for (reason, Passed { count, names }) in other.0 {

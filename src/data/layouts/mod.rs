@@ -2,7 +2,17 @@
 
 mod cifar;
 mod class_folders;
+mod found;
 mod idx;
+mod imagenet;
+mod known_archives;
+mod pickle;
+mod planes;
+mod stl10;
+mod table;
+mod tiny_imagenet;
+
+use std::path::Path;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
@@ -58,28 +68,63 @@ impl Layout {
     }
 }
 
-/// Lists the images of `tree` by the first layout that it has.
+/// Lists the images of `tree` by the first layout that it has. What has to be unpacked for it goes into `scratch`.
 ///
 /// A layout that is recognized but incomplete is an error that names what is missing, not passed on to the next.
-pub(super) fn recognize(mut tree: Tree, settings: &DataSettings) -> anyhow::Result<Listing> {
+pub(super) fn recognize(mut tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
     let mut warnings = std::mem::take(&mut tree.warnings);
-    let mut listing = first_of(tree, settings)?;
+    let mut listing = first_of(tree, settings, scratch)?;
     warnings.append(&mut listing.warnings);
     listing.warnings = warnings;
     Ok(listing)
 }
 
 /// Asks each layout in turn.
-fn first_of(tree: Tree, _settings: &DataSettings) -> anyhow::Result<Listing> {
+fn first_of(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
     // Layouts of a single file go here.
+    if let Some(listing) = stl10::list_unlabeled(&tree)? {
+        return Ok(listing);
+    }
     if let Some(sentence) = &tree.alone {
         bail!("{sentence}");
     }
-    if let Some(listing) = cifar::list(&tree)? {
+    if let Some(listing) = sets(&tree)? {
         return Ok(listing);
     }
-    if let Some(listing) = idx::list(&tree)? {
-        return Ok(listing);
+    let tree = match known_archives::opened(tree, scratch)? {
+        Ok(opened) => match sets(&opened)? {
+            Some(listing) => return Ok(listing),
+            None => opened,
+        },
+        Err(tree) => tree,
+    };
+    if imagenet::is_imagenet(&tree) {
+        return imagenet::list(tree, scratch);
     }
-    class_folders::list(tree)
+    let note = match table::list(&tree, settings)? {
+        table::Found::Labeled(listing) => return Ok(*listing),
+        table::Found::Folders(note) => Some(note),
+        table::Found::Nothing => None,
+    };
+    let mut listing = class_folders::list(tree)?;
+    listing.warnings.extend(note);
+    Ok(listing)
+}
+
+/// Lists the images of a set that has files of its own.
+fn sets(tree: &Tree) -> anyhow::Result<Option<Listing>> {
+    let mut found: Option<Listing> = None;
+    for list in [cifar::list, idx::list, stl10::list, tiny_imagenet::list] {
+        match (&found, list(tree)?) {
+            (_, None) => {}
+            (None, new) => found = new,
+            (Some(old), Some(new)) => bail!(
+                "`{}` has several data sets, {} and {}: give the folder of one of them",
+                tree.root.display(),
+                old.layout.title(),
+                new.layout.title()
+            ),
+        }
+    }
+    Ok(found)
 }

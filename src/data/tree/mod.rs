@@ -26,7 +26,7 @@ use window::{Larger, Window};
 
 pub(super) use files::Files;
 pub(super) use images::Images;
-pub(super) use name::is_image_name;
+pub(super) use name::{is_image_name, text};
 
 /// Where the bytes of a file or of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ pub(super) fn system_part(path: &str) -> Option<&str> {
 }
 
 /// A name as text: what is no UTF-8 is written as `\xNN`, and a backslash that could be taken for such a note as `\x5c`.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(in crate::data) fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(&chunk.valid().replace("\\x", "\\x5cx"));
