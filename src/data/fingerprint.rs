@@ -131,7 +131,7 @@ mod tests {
 
     fn taken(root: &Path, cache: &Path) -> (Fingerprint, usize) {
         let settings = DataSettings::of_source(&root.to_string_lossy());
-        let listing = recognize(Tree::open(root, cache).unwrap(), &settings).unwrap();
+        let listing = recognize(Tree::open(root, cache).unwrap(), &settings, cache).unwrap();
         let mut read = 0;
         let fingerprint = fingerprint(&listing, cache, &mut |done, _| read = done).unwrap();
         (fingerprint, read)

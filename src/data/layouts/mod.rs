@@ -3,6 +3,12 @@
 mod cifar;
 mod class_folders;
 mod idx;
+mod labels;
+mod parquet;
+mod shards;
+mod webdataset;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,14 +63,26 @@ impl Layout {
     }
 }
 
+/// The files that `source` names by a pattern or as a single one that is no archive; nothing if it does neither.
+pub(super) fn several(source: &str) -> anyhow::Result<Option<Tree>> {
+    let single = || shards::alone(Path::new(source), parquet::MAGIC);
+    Ok(shards::named_together(source)?.or_else(single))
+}
+
 /// Lists the images of `tree` by the first layout that it has.
 ///
 /// A layout that is recognized but incomplete is an error that names what is missing, not passed on to the next.
-pub(super) fn recognize(tree: Tree, _settings: &DataSettings) -> anyhow::Result<Listing> {
+pub(super) fn recognize(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
     if let Some(listing) = cifar::list(&tree)? {
         return Ok(listing);
     }
     if let Some(listing) = idx::list(&tree)? {
+        return Ok(listing);
+    }
+    if let Some(listing) = parquet::list(&tree, settings)? {
+        return Ok(listing);
+    }
+    if let Some(listing) = webdataset::list(&tree, settings, scratch)? {
         return Ok(listing);
     }
     class_folders::list(tree)
