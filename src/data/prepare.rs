@@ -115,16 +115,8 @@ fn fill(
 ) -> anyhow::Result<Description> {
     let (layout, labeled, classes) = (listing.layout, listing.is_labeled(), listing.classes);
     let (mut train, mut val) = chosen(listing.pools, classes.len(), settings)?;
-    let (size, usual) = kept_size(listing.reader.as_ref(), &train, settings.image_size);
-    let mut work = Decoding {
-        reader: listing.reader.as_ref(),
-        settings,
-        size,
-        usual,
-        sizes: Sizes::default(),
-        tiny: (0, Vec::new()),
-        broken: Vec::new(),
-    };
+    let mut work = Decoding::of(listing.reader.as_ref(), &train, settings);
+    let size = work.size;
     let total = train.len() + val.len();
     let colors;
     let contents;
@@ -271,7 +263,21 @@ struct Decoding<'a> {
     broken: Vec<(String, String)>,
 }
 
-impl Decoding<'_> {
+impl<'a> Decoding<'a> {
+    /// Nothing decoded yet; `items` tell the kept size.
+    fn of(reader: &'a dyn Reader, items: &[Item], settings: &'a DataSettings) -> Self {
+        let (size, usual) = kept_size(reader, items, settings.image_size);
+        Decoding {
+            reader,
+            settings,
+            size,
+            usual,
+            sizes: Sizes::default(),
+            tiny: (0, Vec::new()),
+            broken: Vec::new(),
+        }
+    }
+
     /// Decodes `items` on all processors and hands the images to `keep` in their order.
     ///
     /// Unreadable ones leave `items`; more than `limit` of them since the start are an error.

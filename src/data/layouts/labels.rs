@@ -54,14 +54,15 @@ impl fmt::Display for Value {
     }
 }
 
+/// What is written as labels in one file, image by image.
+pub(super) type Values = Vec<Option<Value>>;
+/// The labels of one file, image by image.
+pub(super) type Labels = Vec<Option<u32>>;
+
 /// The classes in the order of their labels, and the labels of every file; `paths` are the files' for sentences.
 ///
 /// The order is that of the footer where it names the classes, and else that of the values.
-pub(super) fn classes(
-    values: &[Vec<Option<Value>>],
-    named: Option<Vec<String>>,
-    paths: &[String],
-) -> anyhow::Result<(Vec<String>, Vec<Vec<Option<u32>>>)> {
+pub(super) fn classes(values: &[Values], named: Option<Vec<String>>, paths: &[String]) -> anyhow::Result<(Vec<String>, Vec<Labels>)> {
     let known: BTreeSet<&Value> = values.iter().flatten().flatten().collect();
     let known: Vec<&Value> = known.into_iter().collect();
     let mut labels = Vec::with_capacity(values.len());

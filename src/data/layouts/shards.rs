@@ -37,8 +37,11 @@ impl Part {
     }
 }
 
+/// The images of a file of that name.
+pub(super) type FileItems = (String, Vec<Item>);
+
 /// Divides the images of files by what the files are for; `unlabeled` ones are left out where others have labels.
-pub(super) fn divide(root: &str, files: Vec<(String, Vec<Item>)>, passed: &mut PassedOver) -> anyhow::Result<Pools> {
+pub(super) fn divide(root: &str, files: Vec<FileItems>, passed: &mut PassedOver) -> anyhow::Result<Pools> {
     let parts: Vec<Option<Part>> = files.iter().map(|(name, _)| Part::of(name)).collect();
     let has = |part: Option<Part>| {
         files

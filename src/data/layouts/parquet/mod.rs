@@ -19,8 +19,8 @@ use columns::{Columns, Label};
 use rows::{File, Images, Pages};
 
 use super::Layout;
-use super::labels::{self, Value};
-use super::shards::divide;
+use super::labels::{self, Value, Values};
+use super::shards::{FileItems, divide};
 use crate::data::passed::{PassedOver, Reason};
 use crate::data::source::{Item, Listing, UNLABELED};
 use crate::data::tree::{Entry, Place, Tree, is_image_name};
@@ -78,7 +78,7 @@ struct Set {
     names: Vec<String>,
     paths: Vec<String>,
     label: Option<Option<Label>>,
-    values: Vec<Vec<Option<Value>>>,
+    values: Vec<Values>,
     warnings: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ impl Set {
     }
 
     /// The classes, and the images of every file by its name, without those that have no label where others have one.
-    fn labeled(&mut self, passed: &mut PassedOver) -> anyhow::Result<(Vec<String>, Vec<(String, Vec<Item>)>)> {
+    fn labeled(&mut self, passed: &mut PassedOver) -> anyhow::Result<(Vec<String>, Vec<FileItems>)> {
         let named = self.label.take().flatten().and_then(|label| label.classes);
         let (mut classes, labels) = labels::classes(&self.values, named, &self.paths)?;
         let labeled = labels.iter().flatten().any(Option::is_some);
@@ -153,7 +153,7 @@ impl Set {
 }
 
 /// The values in a column of labels; none where there is no label: null, a negative number, or nothing.
-fn labels_in(file: &File, leaf: usize) -> anyhow::Result<Vec<Option<Value>>> {
+fn labels_in(file: &File, leaf: usize) -> anyhow::Result<Values> {
     let kind = file.footer.file_metadata().schema_descr().column(leaf).physical_type();
     Ok(match kind {
         Type::INT32 => each(file.values::<Int32Type>(leaf)?, |value| Value::number(i64::from(value))),
@@ -166,6 +166,6 @@ fn labels_in(file: &File, leaf: usize) -> anyhow::Result<Vec<Option<Value>>> {
     })
 }
 
-fn each<T>(values: Vec<Option<T>>, label: impl Fn(T) -> Option<Value>) -> Vec<Option<Value>> {
+fn each<T>(values: Vec<Option<T>>, label: impl Fn(T) -> Option<Value>) -> Values {
     values.into_iter().map(|value| label(value?)).collect()
 }

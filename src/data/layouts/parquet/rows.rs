@@ -279,10 +279,13 @@ type Key = (usize, usize, usize);
 /// The rows of a page, or what is wrong with it.
 type Rows = Result<Arc<Vec<Option<ByteArray>>>, String>;
 
+type Kept = (Key, usize, Arc<OnceLock<Rows>>);
+
 /// The pages used last.
 #[derive(Default)]
 pub(super) struct Pages {
-    kept: Mutex<VecDeque<(Key, usize, Arc<OnceLock<Rows>>)>>,
+    /// Each with its bytes.
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 impl Pages {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
 
 use super::{Sample, Shard};
-use crate::data::layouts::labels::{self, Value};
+use crate::data::layouts::labels::{self, Value, Values};
 use crate::data::source::UNLABELED;
 use crate::data::tree::Entry;
 
@@ -20,12 +20,12 @@ pub(super) struct Written<'a> {
     wanted: &'a str,
     samples: usize,
     /// What `.cls` says.
-    numbers: Vec<Option<Value>>,
+    numbers: Values,
     /// Samples whose `.cls` is no number, and those that have none.
     no_numbers: Vec<String>,
     without: Vec<String>,
     /// What `.json` says, by field.
-    fields: BTreeMap<String, Vec<Option<Value>>>,
+    fields: BTreeMap<String, Values>,
     /// Fields that are called nothing that says they are labels.
     others: BTreeMap<String, ()>,
 }
@@ -134,7 +134,7 @@ impl<'a> Written<'a> {
     }
 
     /// The one field that can be meant, and the names of its numbers if another field tells them.
-    fn field(self, warnings: &mut Vec<String>) -> anyhow::Result<(Vec<Option<Value>>, Option<Vec<String>>)> {
+    fn field(self, warnings: &mut Vec<String>) -> anyhow::Result<(Values, Option<Vec<String>>)> {
         let Written {
             root,
             wanted,
@@ -145,7 +145,7 @@ impl<'a> Written<'a> {
         } = self;
         let others: Vec<String> = others.into_keys().collect();
         let names: Vec<String> = fields.keys().cloned().collect();
-        let mut fields: Vec<Vec<Option<Value>>> = fields.into_values().collect();
+        let mut fields: Vec<Values> = fields.into_values().collect();
         match (fields.len(), fields.pop()) {
             (0, _) | (_, None) if wanted.is_empty() => {
                 if !others.is_empty() {
@@ -173,7 +173,7 @@ impl<'a> Written<'a> {
 }
 
 /// Numbers and the names of their classes, where one of two fields has a number for every name of the other.
-fn named(one: Vec<Option<Value>>, other: Vec<Option<Value>>) -> Option<(Vec<Option<Value>>, Vec<String>)> {
+fn named(one: Values, other: Values) -> Option<(Values, Vec<String>)> {
     let is_text = |values: &[Option<Value>]| values.iter().flatten().all(|value| matches!(value, Value::Text(_)));
     let (numbers, texts) = if is_text(&one) { (other, one) } else { (one, other) };
     let mut names: BTreeMap<i64, &str> = BTreeMap::new();
