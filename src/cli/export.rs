@@ -132,16 +132,20 @@ fn export_run(dir: &RunDir, args: &Export) -> anyhow::Result<()> {
 /// Writes a run's features of a folder of images.
 ///
 /// # Errors
-/// An unknown run, a run without a model, or a folder without images.
+/// An unknown run, a run without a model, or a place without images.
 pub fn features(args: &Features) -> anyhow::Result<()> {
     let id: RunId = args.run.parse().map_err(|e| anyhow::anyhow!("{}: {e}", args.run))?;
-    extract::features(
-        &RunDir::of(&args.data_dir.data_dir, &id),
+    let data_dir = &args.data_dir.data_dir;
+    let said = extract::features(
+        &RunDir::of(data_dir, &id),
         &args.images,
+        &data_dir.join("cache"),
         &args.blocks,
         &args.output,
         &args.device,
-    )
+    )?;
+    let mut err = io::stderr();
+    Ok(said.iter().try_for_each(|sentence| writeln!(err, "warning: {sentence}"))?)
 }
 
 fn put(output: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
         seen: train.len() + val.len(),
         min: [side; 2],
         max: [side; 2],
+        turned: 0,
     };
     let classes = SHAPES.iter().map(|shape| shape.name()).collect();
     Ok(Dataset {

@@ -113,6 +113,7 @@ fn print(report: &InspectReport, out: &mut dyn Write) -> anyhow::Result<()> {
         seen,
         min: [min_width, min_height],
         max: [max_width, max_height],
+        turned,
     } = sizes;
     writeln!(out, "source         {source}")?;
     writeln!(out, "images       {train} train, {val} val")?;
@@ -123,6 +124,9 @@ fn print(report: &InspectReport, out: &mut dyn Write) -> anyhow::Result<()> {
             out,
             "sizes          {min_width} to {max_width} wide, {min_height} to {max_height} high ({seen} looked at)"
         )?;
+    }
+    if *turned > 0 {
+        writeln!(out, "turned         {turned} of {seen}, as the notes of their cameras (EXIF) say")?;
     }
     match kept {
         Some([width, height]) => writeln!(out, "kept at        {width} x {height}, decoded once")?,

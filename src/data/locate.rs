@@ -9,5 +9,9 @@ use crate::experiment::settings::DataSettings;
 
 /// Lists the images of `settings.source`, whatever its layout. What has to be unpacked for it goes into `scratch`.
 pub(super) fn locate(settings: &DataSettings, scratch: &Path) -> anyhow::Result<Listing> {
-    layouts::recognize(Tree::open(Path::new(&settings.source), scratch)?, settings, scratch)
+    let tree = match layouts::several(&settings.source)? {
+        Some(tree) => tree,
+        None => Tree::open(Path::new(&settings.source), scratch)?,
+    };
+    layouts::recognize(tree, settings, scratch)
 }

@@ -11,10 +11,13 @@ mod clean;
 mod colors;
 mod decode;
 pub mod fingerprint;
+mod guard;
 mod inspect;
+mod jpeg;
 mod layouts;
 pub mod loader;
 mod locate;
+mod loose;
 pub mod mix;
 mod passed;
 mod prepare;
@@ -41,6 +44,7 @@ pub use clean::{Cleaned, clean};
 pub use decode::decode_given;
 pub use inspect::inspect;
 pub use layouts::Layout;
+pub use loose::Loose;
 pub use passed::{Passed, PassedOver, Reason};
 pub use split::Split;
 pub use survey::{Counts, Survey, survey};
@@ -85,11 +89,14 @@ pub struct Sizes {
     pub min: [usize; 2],
     /// Largest width and largest height, in pixels.
     pub max: [usize; 2],
+    /// Images that are stored turned, with a note of their camera; they are turned back.
+    pub turned: usize,
 }
 
 impl Sizes {
     /// Takes one more image of `width` x `height` pixels into account.
-    fn see(&mut self, [width, height]: [usize; 2]) {
+    fn see(&mut self, [width, height]: [usize; 2], turned: bool) {
+        self.turned += usize::from(turned);
         let first = self.seen == 0;
         for (axis, side) in [width, height].into_iter().enumerate() {
             self.min[axis] = if first { side } else { self.min[axis].min(side) };

@@ -177,7 +177,8 @@ fn large_images_of_any_shape_are_kept_as_squares_and_their_sizes_remembered() {
         Sizes {
             seen: 4,
             min: [120, 110],
-            max: [500, 400]
+            max: [500, 400],
+            turned: 0,
         }
     );
     let tone = dataset.val.image(0).unwrap().pixels[0];
@@ -367,4 +368,41 @@ fn a_source_of_ones_own_can_be_inspected() {
         std::fs::write(folder.join("report.txt"), &text).unwrap();
         assert!(text.contains("images"));
     }
+}
+
+#[test]
+fn a_few_odd_images_do_not_decide_the_size_of_all_and_tiny_ones_are_named() {
+    let image = |name: String, side: u32, tone: u8| (name, encoded(side, side, tone, ImageFormat::Png));
+    let usual: Vec<_> = (0..8_u8)
+        .map(|n| image(format!("{}/{n}.png", ["a", "b"][usize::from(n % 2)]), 48, n))
+        .collect();
+    let kept = |odd: &[u32]| {
+        let odd = odd.iter().map(|side| image(format!("a/odd{side}.png"), *side, 99));
+        let dir = folder(&usual.iter().cloned().chain(odd).collect::<Vec<_>>());
+        let dataset = opened(&settings(&dir.path().join("src"))).unwrap();
+        (dataset.train.kept_size().unwrap(), dataset.warnings)
+    };
+    assert_eq!(kept(&[]), ([48, 48], Vec::new()));
+    assert_eq!(kept(&[300]), ([48, 48], Vec::new()));
+    let (size, warnings) = kept(&[1]);
+    assert_eq!(size, [48, 48]);
+    assert_eq!(
+        warnings,
+        ["1 images are less than a quarter as large as usual (short side 48) and are enlarged: `a/odd1.png`"]
+    );
+}
+
+#[test]
+fn images_that_are_stored_turned_are_counted() {
+    let turned = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images/turned6.jpg")).unwrap();
+    let upright = encoded(12, 20, 9, ImageFormat::Jpeg);
+    let dir = folder(&[
+        ("a/0.jpg".to_owned(), turned.clone()),
+        ("a/1.jpg".to_owned(), turned),
+        ("b/0.jpg".to_owned(), upright.clone()),
+        ("b/1.jpg".to_owned(), upright),
+    ]);
+    let dataset = opened(&settings(&dir.path().join("src"))).unwrap();
+    assert_eq!((dataset.sizes.turned, dataset.sizes.seen), (2, 4));
+    assert_eq!((dataset.sizes.min, dataset.train.kept_size()), ([12, 20], Some([12, 20])));
 }

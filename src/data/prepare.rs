@@ -16,7 +16,7 @@ use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
 pub(super) const SMALL: u64 = 4 << 30;
 /// Short side in pixels up to which images are kept as they are (ours: STL-10's 96 is the largest such set).
@@ -25,6 +25,8 @@ const NATIVE: usize = 96;
 const PROBED: usize = 64;
 /// Images that tell mean and deviation of a set too large to be decoded whole.
 const MEASURED: usize = 1024;
+/// How many times smaller or larger than usual an image is that has no say in the kept size (ours).
+const ODD: usize = 4;
 /// Images decoded between two reports.
 const ROUND: usize = 256;
 /// Skipped images that are named one by one.
@@ -113,14 +115,8 @@ fn fill(
 ) -> anyhow::Result<Description> {
     let (layout, labeled, classes) = (listing.layout, listing.is_labeled(), listing.classes);
     let (mut train, mut val) = chosen(listing.pools, classes.len(), settings)?;
-    let size = kept_size(listing.reader.as_ref(), &train, settings.image_size);
-    let mut work = Decoding {
-        reader: listing.reader.as_ref(),
-        settings,
-        size,
-        sizes: Sizes::default(),
-        broken: Vec::new(),
-    };
+    let mut work = Decoding::of(listing.reader.as_ref(), &train, settings);
+    let size = work.size;
     let total = train.len() + val.len();
     let colors;
     let contents;
@@ -215,16 +211,23 @@ fn chosen(pools: Pools, classes: usize, settings: &DataSettings) -> anyhow::Resu
 ///
 /// Small images that all have one size stay as they are. Others are scaled and cut to a square of twice the
 /// model's size, so that a random crop still has pixels to choose from, or of their own short side if that is less.
-fn kept_size(reader: &dyn Reader, items: &[Item], image_size: usize) -> [usize; 2] {
+/// A few odd images do not decide for all. Besides, the usual short side.
+fn kept_size(reader: &dyn Reader, items: &[Item], image_size: usize) -> ([usize; 2], usize) {
     let sizes: Vec<[usize; 2]> = spread(items, PROBED)
         .par_iter()
         .filter_map(|item| reader.image(item).ok().map(|image| [image.width, image.height]))
         .collect();
-    let shortest = sizes.iter().flatten().min().copied().unwrap_or(image_size);
-    match sizes.first() {
-        Some(first) if shortest <= NATIVE && sizes.iter().all(|size| size == first) => *first,
+    let short = |[width, height]: &[usize; 2]| *width.min(height);
+    let mut sides: Vec<usize> = sizes.iter().map(short).collect();
+    sides.sort_unstable();
+    let usual = sides.get(sides.len() / 2).copied().unwrap_or(image_size);
+    let mut even = sizes.iter().filter(|size| short(size) * ODD >= usual && short(size) <= usual * ODD);
+    let shortest = even.clone().map(short).min().unwrap_or(image_size);
+    let size = match even.next() {
+        Some(first) if shortest <= NATIVE && even.all(|size| size == first) => *first,
         _ => [(2 * image_size).min(shortest).max(image_size); 2],
-    }
+    };
+    (size, usual)
 }
 
 /// Up to `count` items, at even distances.
@@ -251,12 +254,30 @@ struct Decoding<'a> {
     reader: &'a dyn Reader,
     settings: &'a DataSettings,
     size: [usize; 2],
+    /// The usual short side in the source.
+    usual: usize,
     sizes: Sizes,
+    /// Images far smaller than usual: how many, and the first few by name.
+    tiny: (usize, Vec<String>),
     /// Name of each unreadable image, and what is wrong with it.
     broken: Vec<(String, String)>,
 }
 
-impl Decoding<'_> {
+impl<'a> Decoding<'a> {
+    /// Nothing decoded yet; `items` tell the kept size.
+    fn of(reader: &'a dyn Reader, items: &[Item], settings: &'a DataSettings) -> Self {
+        let (size, usual) = kept_size(reader, items, settings.image_size);
+        Decoding {
+            reader,
+            settings,
+            size,
+            usual,
+            sizes: Sizes::default(),
+            tiny: (0, Vec::new()),
+            broken: Vec::new(),
+        }
+    }
+
     /// Decodes `items` on all processors and hands the images to `keep` in their order.
     ///
     /// Unreadable ones leave `items`; more than `limit` of them since the start are an error.
@@ -274,8 +295,8 @@ impl Decoding<'_> {
             let decoded: Vec<_> = round.par_iter().map(|item| self.decode(item)).collect();
             for (item, image) in round.iter().zip(decoded) {
                 match image {
-                    Ok((image, source_size, of_image)) => {
-                        self.sizes.see(source_size);
+                    Ok((image, source_size, turned, of_image)) => {
+                        self.see(item, source_size, turned);
                         colors = colors.with(of_image);
                         keep(&image)?;
                         readable.push(item.clone());
@@ -291,13 +312,24 @@ impl Decoding<'_> {
         Ok(colors)
     }
 
-    /// One image at the kept size, its size in the source, and its colors.
-    fn decode(&self, item: &Item) -> anyhow::Result<(Image, [usize; 2], Colors)> {
-        let image = self.reader.image(item)?;
+    /// Notes the size of one image, and whether it was turned.
+    fn see(&mut self, item: &Item, size: [usize; 2], turned: bool) {
+        self.sizes.see(size, turned);
+        if size.into_iter().min() < Some(self.usual.div_ceil(ODD)) {
+            self.tiny.0 += 1;
+            if self.tiny.1.len() < 3 {
+                self.tiny.1.push(item.name.clone());
+            }
+        }
+    }
+
+    /// One image at the kept size, its size in the source, whether it was turned, and its colors.
+    fn decode(&self, item: &Item) -> anyhow::Result<(Image, [usize; 2], bool, Colors)> {
+        let (image, turned) = self.reader.upright(item)?;
         let source_size = [image.width, image.height];
         let image = decode::cover(image, self.size[0], self.size[1])?;
         let colors = Colors::of(&image.pixels);
-        Ok((image, source_size, colors))
+        Ok((image, source_size, turned, colors))
     }
 
     /// An error if more than `limit` images were unreadable.
@@ -319,7 +351,7 @@ impl Decoding<'_> {
         )
     }
 
-    /// A sentence for each of the first unreadable images, and one for the rest.
+    /// A sentence for each of the first unreadable images, one for the rest, and one for tiny images.
     fn warnings(&self) -> Vec<String> {
         let named = self
             .broken
@@ -327,8 +359,15 @@ impl Decoding<'_> {
             .take(NAMED)
             .map(|(name, reason)| format!("skipped `{name}`: {reason}"));
         let rest = self.broken.len().saturating_sub(NAMED);
+        let (tiny, names) = &self.tiny;
+        let small = || {
+            let (names, more) = (names.join("`, `"), if *tiny > names.len() { ", …" } else { "" });
+            let usual = self.usual;
+            format!("{tiny} images are less than a quarter as large as usual (short side {usual}) and are enlarged: `{names}`{more}")
+        };
         named
             .chain((rest > 0).then(|| format!("skipped {rest} more unreadable images")))
+            .chain((*tiny > 0).then(small))
             .collect()
     }
 }

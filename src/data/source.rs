@@ -78,7 +78,13 @@ pub(super) trait Reader: Send + Sync {
 
     /// Decodes one image; the error says what is wrong with it, without its name.
     fn image(&self, item: &Item) -> anyhow::Result<Image> {
-        decode::decode(&self.bytes(item)?)
+        let (image, _) = decode::decode(&self.bytes(item)?)?;
+        Ok(image)
+    }
+
+    /// The same, and whether the image is stored turned; sources that store pixels turn none.
+    fn upright(&self, item: &Item) -> anyhow::Result<(Image, bool)> {
+        Ok((self.image(item)?, false))
     }
 }
 
@@ -95,6 +101,10 @@ impl Reader for Files {
         let mut both = self.part(&item.name, item.place, 0, bytes)?;
         both.extend(self.part(&item.name, item.place, size - bytes, bytes)?);
         Ok(both)
+    }
+
+    fn upright(&self, item: &Item) -> anyhow::Result<(Image, bool)> {
+        decode::decode(&self.bytes(item)?)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Features of anybody's images from a run's encoder, for use outside Umbra.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Error, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 
-use crate::data::Image;
 use crate::data::augment::Augment;
+use crate::data::{Image, Loose};
 use crate::device;
+use crate::experiment::settings::DataSettings;
 use crate::metrics::validation::plain_views;
 use crate::run_dir::RunDir;
 use crate::stages::model_file::ModelNotes;
@@ -19,33 +20,59 @@ use crate::weights::{self, HostTensor, Weights};
 
 /// Images in one pass.
 const BATCH: usize = 64;
-/// Endings of files that are taken for images.
-const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Writes the features of every image in `images` to the safetensors file `output`.
+/// Writes the features of every image in the folder or archive `images` to the safetensors file `output`, and says what
+/// was not read; archives are unpacked into `scratch`.
 ///
 /// `blocks` is `all`, or numbers from 0 such as `0,5,11`, or `pooled`. A block gives `block.K`
 /// `[images, 1 + patches, dim]`, its residual stream with the class token first; `pooled` gives `pooled`
-/// `[images, dim]`, the mean of the patch tokens after the final norm. File names stand in the metadata
-/// as a JSON list under `files`, in order.
+/// `[images, dim]`, the mean of the patch tokens after the final norm. Names stand in the metadata
+/// as a JSON list under `files`, in order. Images are read as training reads them; those that cannot be read have no row.
 ///
 /// # Errors
-/// A run without a model, a folder without images, an image that cannot be read, a block there is not.
-pub fn features(run: &RunDir, images: &Path, blocks: &str, output: &Path, device: &str) -> Result<()> {
+/// A run without a model, a place without images, more unreadable images than the run's `data.max_broken` allows, a block
+/// there is not.
+pub fn features(run: &RunDir, images: &Path, scratch: &Path, blocks: &str, output: &Path, device: &str) -> Result<Vec<String>> {
     let parent = Parent::read(run)?;
     let device = device::open(device)?.inner();
     let encoder = parent.encoder(&parent.run, &device)?;
     let what = What::parse(blocks, encoder.config().depth)?;
     let notes = ModelNotes::read(&parent.notes).with_context(|| parent.file.clone())?;
     let augment = Augment::new(&plain_views(), encoder.config().image_size, notes.mean, notes.std);
-    let files = images_in(images)?;
+    let settings: DataSettings = parent.run.section("data").map_err(Error::msg)?;
+    let images = Loose::open(images, scratch)?;
     let mut found = Weights::new();
-    for files in files.chunks(BATCH) {
-        append(&mut found, what.of(&encoder, views(files, &augment, &device)?));
+    let (mut names, mut broken) = (Vec::new(), Vec::new());
+    for first in (0..images.len()).step_by(BATCH) {
+        let batch: Vec<usize> = (first..images.len().min(first + BATCH)).collect();
+        let decoded: Vec<_> = batch.par_iter().map(|i| (*i, images.image(*i))).collect();
+        let mut readable = Vec::with_capacity(BATCH);
+        for (i, image) in decoded {
+            match image {
+                Ok(image) => {
+                    names.push(images.name(i));
+                    readable.push(image);
+                }
+                Err(reason) => broken.push(format!("`{}` ({reason:#})", images.name(i))),
+            }
+        }
+        if broken.len() as f64 > images.len() as f64 * settings.max_broken {
+            broken.truncate(3);
+            bail!(
+                "more images cannot be read than the run's data.max_broken = {} allows: {}",
+                settings.max_broken,
+                broken.join(", ")
+            );
+        }
+        if !readable.is_empty() {
+            append(&mut found, what.of(&encoder, views(&readable, &augment, &device)));
+        }
     }
-    let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     let metadata = BTreeMap::from([("files".to_owned(), serde_json::to_string(&names)?)]);
-    weights::write(output, &found, &metadata)
+    weights::write(output, &found, &metadata)?;
+    let mut said = images.passed_over();
+    said.extend(broken.iter().map(|image| format!("skipped {image}")));
+    Ok(said)
 }
 
 /// Which features.
@@ -109,45 +136,13 @@ fn append(found: &mut Weights, batch: Weights) {
     }
 }
 
-/// The images of a folder, sorted by name.
-fn images_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(dir).with_context(|| format!("{}: cannot be read as a folder of images", dir.display()))?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.retain(|path| {
-        path.extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
-    });
-    files.sort();
-    if files.is_empty() {
-        bail!(
-            "{}: there are no images in it: their names must end in {}",
-            dir.display(),
-            ENDINGS.join(", ")
-        );
-    }
-    Ok(files)
-}
-
-/// Reads a batch, `[files, 3, side, side]`.
-fn views(files: &[PathBuf], augment: &Augment, device: &Device) -> Result<Tensor<4>> {
+/// A batch, `[images, 3, side, side]`.
+fn views(images: &[Image], augment: &Augment, device: &Device) -> Tensor<4> {
     let side = augment.image_size();
-    let mut pixels = vec![0.0; files.len() * 3 * side * side];
-    for (path, view) in files.iter().zip(pixels.chunks_mut(3 * side * side)) {
-        let decoded = image::open(path)
-            .map_err(|e| Error::msg(format!("{}: not an image that can be read: {e}", path.display())))?
-            .to_rgb8();
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        augment.plain(
-            &Image {
-                width,
-                height,
-                pixels: decoded.into_raw(),
-            },
-            view,
-        );
-    }
-    Ok(Tensor::from_data(TensorData::new(pixels, [files.len(), 3, side, side]), device))
+    let mut pixels = vec![0.0; images.len() * 3 * side * side];
+    let views = pixels.chunks_mut(3 * side * side);
+    images.iter().zip(views).for_each(|(image, view)| augment.plain(image, view));
+    Tensor::from_data(TensorData::new(pixels, [images.len(), 3, side, side]), device)
 }
 
 #[cfg(test)]
@@ -184,12 +179,5 @@ mod tests {
                 data: vec![2.0, 2.0, 2.0, 2.0, 1.0, 1.0]
             }
         );
-    }
-
-    #[test]
-    fn a_folder_without_images_is_refused_by_path() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("notes.txt"), "no image").unwrap();
-        assert!(images_in(dir.path()).unwrap_err().to_string().contains("no images"));
     }
 }

@@ -380,11 +380,25 @@ fn features_of_own_images_are_written_block_by_block_with_their_names() {
             .save(images.join(name))
             .unwrap();
     }
-    features(&dir, &images, "all", &output, "cpu").unwrap();
+    // A PNG by its contents, and what is no image.
+    fs::rename(images.join("b.png"), images.join("b.JPEG")).unwrap();
+    for name in ["._a.png", "notes.txt"] {
+        fs::write(images.join(name), "no image").unwrap();
+    }
+    let said = features(&dir, &images, root.path(), "all", &output, "cpu").unwrap();
+    assert!(
+        said[1].contains("1 files are no images") && said[1].contains("notes.txt"),
+        "{said:?}"
+    );
     let (found, metadata) = weights::read(&output).unwrap();
     assert_eq!(found["block.0"].shape, [2, 17, 16]);
-    assert_eq!(metadata["files"], r#"["a.png","b.png"]"#);
+    assert_eq!(metadata["files"], r#"["a.png","b.JPEG"]"#);
     assert_ne!(found["block.0"].data[..16 * 17], found["block.0"].data[16 * 17..]);
+    fs::write(images.join("c.png"), "").unwrap();
+    let refusal = features(&dir, &images, root.path(), "pooled", &output, "cpu")
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.contains("data.max_broken = 0.01 allows: `c.png`"), "{refusal}");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn it_refuses_what_it_cannot_read_and_lives_on() {
         image: Chosen::Given { hash: "1".to_owned() },
         ..question(&run, 0)
     };
-    refused(inspector.say(&look(&given), b"GIF89a"), "must be a whole JPEG or PNG");
+    refused(inspector.say(&look(&given), b"GIF89a"), "torn, damaged or of a kind");
     let mut large = std::io::Cursor::new(Vec::new());
     image::GrayImage::new(9000, 9000)
         .write_to(&mut large, image::ImageFormat::Png)
@@ -241,7 +241,7 @@ fn a_server_answers_starts_another_child_after_a_crash_and_passes_images_on_unre
     assert!(good.contains("gain over zero") && good.contains("image of your own"), "{good}");
     // The server takes any bytes; who decodes them says what they are.
     let bad = show(&format!("&upload={}", file(b"<svg/>")));
-    assert!(bad.contains("must be a whole JPEG or PNG file"), "{bad}");
+    assert!(bad.contains("it is no JPEG, PNG, WebP, BMP, GIF or TIFF file"), "{bad}");
 
     let stopped = inspector();
     assert!(server.stop(Duration::from_secs(20)).success());

@@ -11,6 +11,10 @@ mod planes;
 mod stl10;
 mod table;
 mod tiny_imagenet;
+mod labels;
+mod parquet;
+mod shards;
+mod webdataset;
 
 use std::path::Path;
 
@@ -68,6 +72,12 @@ impl Layout {
     }
 }
 
+/// The files that `source` names by a pattern or as a single one that is no archive; nothing if it does neither.
+pub(super) fn several(source: &str) -> anyhow::Result<Option<Tree>> {
+    let single = || shards::alone(Path::new(source), parquet::MAGIC);
+    Ok(shards::named_together(source)?.or_else(single))
+}
+
 /// Lists the images of `tree` by the first layout that it has. What has to be unpacked for it goes into `scratch`.
 ///
 /// A layout that is recognized but incomplete is an error that names what is missing, not passed on to the next.
@@ -88,6 +98,9 @@ fn first_of(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Resu
     if let Some(sentence) = &tree.alone {
         bail!("{sentence}");
     }
+    if let Some(listing) = parquet::list(&tree, settings)? {
+        return Ok(listing);
+    }
     if let Some(listing) = sets(&tree)? {
         return Ok(listing);
     }
@@ -100,6 +113,9 @@ fn first_of(tree: Tree, settings: &DataSettings, scratch: &Path) -> anyhow::Resu
     };
     if imagenet::is_imagenet(&tree) {
         return imagenet::list(tree, scratch);
+    }
+    if let Some(listing) = webdataset::list(&tree, settings, scratch)? {
+        return Ok(listing);
     }
     let note = match table::list(&tree, settings)? {
         table::Found::Labeled(listing) => return Ok(*listing),

@@ -91,7 +91,7 @@ async fn take(uploads: &Uploads, mut form: Multipart) -> Result<(String, Vec<(St
             other => others.push((other.to_owned(), field.text().await.map_err(fault)?)),
         }
     }
-    let name = name.ok_or_else(|| Error::BadRequest("file: choose an image first, a JPEG or PNG file".to_owned()))?;
+    let name = name.ok_or_else(|| Error::BadRequest("file: choose an image first, a JPEG, PNG, WebP, BMP, GIF or TIFF file".to_owned()))?;
     Ok((name, others))
 }
 
