@@ -16,7 +16,10 @@ use umbra::experiment::settings::DataSettings;
 const CLASSES: usize = 1000;
 
 fn main() {
-    let count: usize = std::env::var("UMBRA_LISTED").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let count: usize = std::env::var("UMBRA_LISTED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000_000);
     let room = std::env::var("UMBRA_LISTED_IN").map_or_else(|_| std::env::temp_dir(), PathBuf::from);
     let room = tempfile::tempdir_in(room).expect("a folder can be made");
     let folder = room.path().join("folder");
@@ -32,9 +35,14 @@ fn main() {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        builder.append_data(&mut header, &name, bytes.as_bytes()).expect("an entry can be written");
+        builder
+            .append_data(&mut header, &name, bytes.as_bytes())
+            .expect("an entry can be written");
     }
-    builder.into_inner().and_then(|mut file| file.flush()).expect("an archive can be written");
+    builder
+        .into_inner()
+        .and_then(|mut file| file.flush())
+        .expect("an archive can be written");
     for (what, source) in [("tar", tar), ("folder", folder)] {
         for look in ["first", "second"] {
             looked(what, look, &source, &room.path().join("cache"));

@@ -52,7 +52,10 @@ struct Records {
 #[serde(rename_all = "snake_case")]
 enum Record {
     Dataset(Survey),
-    List { path: String, fingerprint: String },
+    List {
+        path: String,
+        fingerprint: String,
+    },
     Typed(Typed),
     /// A data set that lay where others lie now.
     Replaced(Survey),

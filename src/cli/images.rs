@@ -7,8 +7,8 @@ use super::{catalog, find_scale, print, runtime, settings, threads};
 use crate::app::Workspace;
 use crate::app::datasets::{Datasets, KnownDataset, Unseen, known_datasets, settings_of};
 use crate::data::{self, Cleaned, Keep};
-use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::experiment::settings::DataSettings;
+use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run};
 use crate::settings::{Clean, DataList, Inspect, LoaderBench};
 
 /// The method whose pretraining is measured: what an image goes through before it hardly differs between methods.
@@ -25,7 +25,8 @@ pub fn inspect(args: &Inspect) -> anyhow::Result<()> {
         ..settings_of(&args.source, args.label_column.as_deref().unwrap_or_default())
     };
     let mut progress = Progress::new();
-    let inspection = Datasets::new(&args.data_dir.data_dir).inspect(&settings, &args.contact_sheet, &mut |done, total| progress.say(done, total));
+    let inspection =
+        Datasets::new(&args.data_dir.data_dir).inspect(&settings, &args.contact_sheet, &mut |done, total| progress.say(done, total));
     progress.end();
     let inspection = inspection?;
     print(&if args.json {
@@ -45,7 +46,9 @@ pub fn list(args: &DataList) -> anyhow::Result<()> {
         known_datasets(&workspace).await
     })?;
     if args.json {
-        return print(&serde_json::to_string_pretty(&serde_json::json!({ "datasets": known, "unseen": unseen }))?);
+        return print(&serde_json::to_string_pretty(
+            &serde_json::json!({ "datasets": known, "unseen": unseen }),
+        )?);
     }
     let mut lines = Vec::new();
     for KnownDataset { report, places, runs, .. } in &known {
@@ -56,7 +59,11 @@ pub fn list(args: &DataList) -> anyhow::Result<()> {
         let paths = paths.collect::<Vec<_>>().join(", ");
         lines.push(format!("{:32}  {paths}: {}; {runs} runs", report.id(), report.summary()));
     }
-    lines.extend(unseen.iter().map(|Unseen { source, runs }| format!("{:32}  {source}: not looked at yet; {runs} runs", "-")));
+    lines.extend(
+        unseen
+            .iter()
+            .map(|Unseen { source, runs }| format!("{:32}  {source}: not looked at yet; {runs} runs", "-")),
+    );
     print(&lines.join("\n"))
 }
 
@@ -70,7 +77,11 @@ struct Progress {
 impl Progress {
     fn new() -> Progress {
         let now = Instant::now();
-        Progress { begin: now, said: now, any: false }
+        Progress {
+            begin: now,
+            said: now,
+            any: false,
+        }
     }
 
     /// Says it once a second; decoding begins to count anew.

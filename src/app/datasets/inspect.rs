@@ -40,6 +40,8 @@ impl Datasets {
         let mut told = DatasetReport::of(&survey);
         told.source.clone_from(&settings.source);
         told.classes = divided(&dataset, &told.classes);
+        // How it was divided is told by what decoding showed.
+        (told.train, told.val) = (None, None);
         // Opening tells of passed over files, too; they are told of by themselves.
         told.warnings = dataset.warnings.clone();
         told.warnings.retain(|warning| !told.passed_over.contains(warning));
@@ -77,7 +79,11 @@ impl fmt::Display for Inspection {
         writeln!(f, "layout         {}", report.layout)?;
         writeln!(f, "labels         {}", report.labels())?;
         writeln!(f, "images         {} train, {} val", decoded.train, decoded.val)?;
-        let fingerprint = if report.fingerprint.is_empty() { "none: made by Umbra" } else { &report.fingerprint };
+        let fingerprint = if report.fingerprint.is_empty() {
+            "none: made by Umbra"
+        } else {
+            &report.fingerprint
+        };
         writeln!(f, "fingerprint    {fingerprint}")?;
         writeln!(f, "duplicates     {}", report.duplicates)?;
         write_sizes(f, &decoded.sizes)?;

@@ -32,8 +32,10 @@ pub struct DatasetReport {
     /// Images.
     pub images: usize,
     /// Training images, where the source says which they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
     /// Validation images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<usize>,
     /// Bytes of all images as they stand in the source.
     pub bytes: u64,
@@ -58,7 +60,19 @@ pub struct ClassCount {
     pub val: Option<usize>,
 }
 
+impl ClassCount {
+    /// Those for training and for validation, where the source says which are which.
+    pub fn splits(&self) -> Option<(usize, usize)> {
+        self.train.zip(self.val)
+    }
+}
+
 impl DatasetReport {
+    /// Training and validation images, where the source says which are which.
+    pub fn splits(&self) -> Option<(usize, usize)> {
+        self.train.zip(self.val)
+    }
+
     /// What a look at a source found.
     pub fn of(survey: &Survey) -> DatasetReport {
         let class = |(name, images, splits): (&str, usize, Option<[usize; 2]>)| ClassCount {
@@ -96,7 +110,7 @@ impl DatasetReport {
 
     /// `50 000 + 10 000 images`, or how many there are in one pool.
     pub fn counts(&self) -> String {
-        match self.train.zip(self.val) {
+        match self.splits() {
             Some((train, val)) => format!("{} + {} images", spaced(train), spaced(val)),
             None => format!("{} images, not divided", spaced(self.images)),
         }
@@ -112,7 +126,11 @@ impl DatasetReport {
 
     /// The address of its page, and the name of its API twin.
     pub fn id(&self) -> &str {
-        if self.fingerprint.is_empty() { "builtin" } else { &self.fingerprint }
+        if self.fingerprint.is_empty() {
+            "builtin"
+        } else {
+            &self.fingerprint
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::app::datasets::{KnownDataset, Unseen, known_datasets, settings_of};
 use crate::experiment::absolute;
-use crate::web::{App, AppState};
 use crate::web::datasets::source::SourceLine;
 use crate::web::error::{Failure, Result};
 use crate::web::fields::{InForm, InQuery, query_of};
 use crate::web::filters;
 use crate::web::page::{Layout, Page};
+use crate::web::{App, AppState};
 
 #[derive(askama::Template)]
 #[template(path = "datasets/list.html")]

@@ -53,16 +53,6 @@ impl DatasetPage {
     }
 }
 
-/// Bytes for people.
-pub fn bytes(bytes: u64) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    match mib {
-        large if large >= 1024.0 => format!("{:.1} GiB", large / 1024.0),
-        _ if bytes >= 1 << 20 => format!("{mib:.1} MiB"),
-        _ => format!("{:.1} KiB", bytes as f64 / 1024.0),
-    }
-}
-
 /// The page.
 pub async fn dataset(State(app): App, path: InPath, InQuery(query): InQuery) -> Result<impl IntoResponse> {
     let of = details(&app, path.text("fingerprint")?).await?;
@@ -88,9 +78,8 @@ pub async fn sheet(State(app): App, path: InPath) -> Result<File> {
     }
     let cache = app.datasets.cache().to_owned();
     let report = of.known.report;
-    let drawn = tokio::task::spawn_blocking(move || {
-        page_sheet(&settings_of(&report.source, &report.label_column), &report.fingerprint, &cache)
-    });
+    let drawn =
+        tokio::task::spawn_blocking(move || page_sheet(&settings_of(&report.source, &report.label_column), &report.fingerprint, &cache));
     let png = drawn.await.map_err(|fault| Error::Internal(fault.into()))?;
     let png = png.map_err(|fault| Error::NotFound(format!("{fault:#}")))?;
     Ok(File::new(Kind::Png, png).cached(Cache::Hour))

@@ -38,6 +38,11 @@ impl SourceLine {
         }
     }
 
+    /// Whether it is not known yet how many images there are.
+    fn is_listing(&self) -> bool {
+        matches!(self.known, Known::Looking { total: 0, .. })
+    }
+
     /// How far a look is: images read, images there are, what is left.
     fn looking(&self) -> Option<(usize, usize, Option<f64>)> {
         match &self.known {

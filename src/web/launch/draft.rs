@@ -149,7 +149,14 @@ impl Draft {
 
     /// The address of the form for this draft.
     pub fn href(&self) -> String {
-        let Selection { method, stage, scale, parent, seed, data } = &self.selection;
+        let Selection {
+            method,
+            stage,
+            scale,
+            parent,
+            seed,
+            data,
+        } = &self.selection;
         let choices = [
             ("method", method.clone()),
             ("stage", stage.name().to_owned()),

@@ -165,7 +165,11 @@ async fn others(app: &AppState, choice: &Choice) -> Result<Vec<OtherImages>> {
     let (source, column) = source_of(app, choice);
     let rows = made_on_others(app, &choice.scale, &settings_of(&source, &column)).await?;
     let other = |row: ImagesRuns| {
-        let place = [("scale", row.scale), ("data", row.data), ("images", row.fingerprint.clone().unwrap_or_default())];
+        let place = [
+            ("scale", row.scale),
+            ("data", row.data),
+            ("images", row.fingerprint.clone().unwrap_or_default()),
+        ];
         OtherImages {
             href: format!("/runs?{}", query_of(place)),
             fingerprint: row.fingerprint,
