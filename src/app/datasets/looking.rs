@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Datasets;
-use crate::app::launch::check_source;
+use crate::app::fit::check_source;
 use crate::data::Survey;
 use crate::experiment::settings::DataSettings;
 use crate::experiment::{Fingerprints, absolute};

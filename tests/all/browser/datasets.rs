@@ -24,11 +24,7 @@ fn put_awkward(root: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_awkward_folder_is_checked_mended_and_trained_on() {
-    let (data_dir, profile, images) = (
-        tempfile::tempdir().unwrap(),
-        tempfile::tempdir().unwrap(),
-        tempfile::tempdir().unwrap(),
-    );
+    let [data_dir, profile, images] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     put_awkward(images.path());
     let folder = images.path().to_str().unwrap();
     let Some(browser) = Browser::start(profile.path()).await else {
