@@ -18,6 +18,7 @@ let poll = 0;
 let timer = 0;
 let lastFetch = 0;
 let fetching = null;
+let waiting = 0;
 
 // ---- Fresh parts
 
@@ -101,6 +102,22 @@ async function refresh(href = location.href) {
   } finally {
     if (fetching === control) fetching = null;
   }
+}
+
+/** Asks again as long as a part says that something is under way that no event tells of. */
+function pollParts() {
+  if (waiting || !document.querySelector("[data-poll]")) return;
+  waiting = setTimeout(() => { waiting = 0; if (document.hidden) pollParts(); else refresh().finally(pollParts); }, MIN_GAP);
+}
+
+/** An image that cannot be had is replaced by the sentence that came for it. */
+async function explain(image) {
+  const why = await fetch(image.src, { headers: { accept: "text/html" } }).then((answer) => answer.text()).catch(() => "");
+  const said = new DOMParser().parseFromString(why, "text/html").querySelector("main .lead");
+  const line = document.createElement("p");
+  line.className = "fault";
+  line.textContent = said?.textContent ?? "The image cannot be shown.";
+  image.replaceWith(line);
 }
 
 function refreshSoon() {
@@ -218,6 +235,10 @@ function enhance(root) {
   const all = (selector) => [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];
   all("[data-slider]").forEach(slide);
   all("form[data-auto]").forEach(auto);
+  for (const image of all("img[data-or-text]")) {
+    if (image.complete && !image.naturalWidth) explain(image);
+    else image.addEventListener("error", () => explain(image), { once: true });
+  }
   all("[data-update]").forEach((select) => select.addEventListener("change", () => document.getElementById("update").click()));
 }
 
@@ -298,3 +319,4 @@ enhance(document);
 for (const tail of document.querySelectorAll("[data-tail]")) tail.scrollTop = tail.scrollHeight;
 showTheme();
 connect();
+pollParts();

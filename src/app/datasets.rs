@@ -3,6 +3,10 @@
 //! A record a source lies in the data directory's folder `datasets/`. It says what the source had when it was last looked at, so a
 //! page can name the runs on it without looking again.
 
+mod inspect;
+mod looking;
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +15,10 @@ use std::time::SystemTime;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use inspect::Inspection;
+pub use looking::{Known, settings_of};
+pub use report::{ClassCount, DatasetDetails, DatasetReport, KnownDataset, Place, Unseen, details, known_datasets, made_on_others};
 
 use crate::data::{Survey, fingerprint, survey};
 use crate::experiment::settings::DataSettings;
@@ -23,15 +31,18 @@ pub struct Datasets {
     dir: PathBuf,
     /// Where what is expensive to find out is kept.
     cache: PathBuf,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<Records>>,
+    looks: Arc<looking::Looks>,
 }
 
 /// The records as they were last read.
 #[derive(Debug, Default)]
-struct Known {
+struct Records {
     /// The folder's time of change then.
     then: Option<SystemTime>,
     surveys: BTreeMap<String, Arc<Survey>>,
+    replaced: Vec<Arc<Survey>>,
+    inspected: Vec<Inspected>,
     typed: Vec<Typed>,
     fingerprints: Fingerprints,
 }
@@ -41,8 +52,22 @@ struct Known {
 #[serde(rename_all = "snake_case")]
 enum Record {
     Dataset(Survey),
-    List { path: String, fingerprint: String },
+    List {
+        path: String,
+        fingerprint: String,
+    },
     Typed(Typed),
+    /// A data set that lay where others lie now.
+    Replaced(Survey),
+    Inspected(Inspected),
+}
+
+/// That images were decoded for a model of that size.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Inspected {
+    fingerprint: String,
+    label_column: String,
+    image_size: usize,
 }
 
 /// What a person typed last of a study's fields of images, for a scale and a source.
@@ -59,7 +84,7 @@ impl Record {
         match self {
             Record::Dataset(survey) => Some((Fingerprints::name(&survey.source, &survey.label_column), survey.fingerprint.clone())),
             Record::List { path, fingerprint } => Some((path.clone(), fingerprint.clone())),
-            Record::Typed(_) => None,
+            Record::Typed(_) | Record::Replaced(_) | Record::Inspected(_) => None,
         }
     }
 
@@ -69,6 +94,8 @@ impl Record {
             Record::Dataset(survey) => format!("dataset\n{}\n{}", survey.source, survey.label_column),
             Record::List { path, .. } => format!("list\n{path}"),
             Record::Typed(typed) => format!("typed\n{}\n{}", typed.scale, typed.source),
+            Record::Replaced(survey) => format!("replaced\n{}\n{}\n{}", survey.source, survey.label_column, survey.fingerprint),
+            Record::Inspected(of) => format!("inspected\n{}\n{}\n{}", of.fingerprint, of.label_column, of.image_size),
         }
     }
 }
@@ -80,6 +107,7 @@ impl Datasets {
             dir: data_dir.join("datasets"),
             cache: data_dir.join("cache"),
             known: Arc::default(),
+            looks: Arc::default(),
         }
     }
 
@@ -91,6 +119,34 @@ impl Datasets {
     /// All data sets that were looked at, by path.
     pub fn all(&self) -> Vec<Arc<Survey>> {
         self.read(|known| known.surveys.values().cloned().collect())
+    }
+
+    /// Data sets that lay where others lie now.
+    fn replaced(&self) -> Vec<Arc<Survey>> {
+        self.read(|known| known.replaced.clone())
+    }
+
+    /// Where what is expensive to find out is kept.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// How images of that fingerprint were decoded by `umbra data inspect`.
+    fn inspected(&self, fingerprint: &str) -> Vec<DataSettings> {
+        let settings = |of: &Inspected| DataSettings {
+            image_size: of.image_size,
+            ..settings_of("builtin", &of.label_column)
+        };
+        let is = |of: &&Inspected| of.fingerprint == fingerprint;
+        self.read(|known| known.inspected.iter().filter(is).map(settings).collect())
+    }
+
+    fn remember_inspected(&self, settings: &DataSettings, fingerprint: &str) -> anyhow::Result<()> {
+        self.remember(&Record::Inspected(Inspected {
+            fingerprint: fingerprint.to_owned(),
+            label_column: settings.label_column.clone(),
+            image_size: settings.image_size,
+        }))
     }
 
     /// What the source of these settings had when it was last looked at.
@@ -109,6 +165,12 @@ impl Datasets {
             ..settings.clone()
         };
         let found = survey(&settings, &self.cache, report)?;
+        if settings.source == "builtin" {
+            return Ok(Arc::new(found));
+        }
+        if let Some(before) = self.last(&settings).filter(|before| before.fingerprint != found.fingerprint) {
+            self.remember(&Record::Replaced((*before).clone()))?;
+        }
         self.remember(&Record::Dataset(found.clone()))?;
         Ok(Arc::new(found))
     }
@@ -183,20 +245,21 @@ impl Datasets {
     }
 
     /// Asks the records, which are read again if there are others.
-    fn read<T>(&self, ask: impl FnOnce(&Known) -> T) -> T {
+    fn read<T>(&self, ask: impl FnOnce(&Records) -> T) -> T {
         let now = std::fs::metadata(&self.dir).and_then(|metadata| metadata.modified()).ok();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.then != now || now.is_none() {
-            *known = Known::of(&self.dir);
+            *known = Records::of(&self.dir);
             known.then = now;
         }
         ask(&known)
     }
 }
 
-impl Known {
-    fn of(dir: &Path) -> Known {
+impl Records {
+    fn of(dir: &Path) -> Records {
         let (mut surveys, mut fingerprints, mut typed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (mut replaced, mut inspected) = (Vec::new(), Vec::new());
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_none_or(|ending| ending != "json") {
@@ -215,10 +278,14 @@ impl Known {
             match (record, named) {
                 (Record::Dataset(survey), Some((name, _))) => drop(surveys.insert(name, Arc::new(survey))),
                 (Record::Typed(new), _) => typed.push(new),
-                _ => {}
+                (Record::Replaced(survey), _) => replaced.push(Arc::new(survey)),
+                (Record::Inspected(of), _) => inspected.push(of),
+                (Record::Dataset(_) | Record::List { .. }, _) => {}
             }
         }
-        Known {
+        Records {
+            replaced,
+            inspected,
             then: None,
             surveys,
             typed,

@@ -1,6 +1,7 @@
 //! Whether the images that there are suffice for a run, asked before it is queued.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::data::Survey;
 use crate::experiment::settings::{DataSettings, LabelsSettings, RepeatSettings, SubsetSettings, TrainSettings};
@@ -157,4 +158,18 @@ fn pass_of(run: &RunSpec, images: usize) -> Option<usize> {
         }
     }
     run.settings.contains_key("train").then_some(pass)
+}
+
+/// Refuses images that are not there now, rather than let every run fail on them later.
+///
+/// # Errors
+/// A path at which nothing is, or text that is no path.
+pub fn check_source(source: &str) -> Result<(), Invalid> {
+    let sound = source.len() <= 4096 && !source.contains(char::is_control);
+    if sound && (source == "builtin" || Path::new(source).exists()) {
+        return Ok(());
+    }
+    let shown: String = source.chars().filter(|c| !c.is_control()).take(200).collect();
+    let message = format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the machine that Umbra runs on");
+    Err(Invalid::new("data.source", message))
 }

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::datasets::Datasets;
-use crate::app::fit::{Misfit, check_fit, remedy};
+use crate::app::fit::{Misfit, check_fit, check_source, remedy};
 use crate::data::Survey;
 use crate::experiment::forecast::distinct;
 use crate::experiment::{
@@ -435,20 +434,6 @@ fn check_unchanged(parent: &RunSpec, child: &RunSpec) -> Result<(), Invalid> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Refuses images that are not there now, rather than let every run fail on them later.
-///
-/// # Errors
-/// A path at which nothing is, or text that is no path.
-pub fn check_source(source: &str) -> Result<(), Invalid> {
-    let sound = source.len() <= 4096 && !source.contains(char::is_control);
-    if sound && (source == "builtin" || Path::new(source).exists()) {
-        return Ok(());
-    }
-    let shown: String = source.chars().filter(|c| !c.is_control()).take(200).collect();
-    let message = format!("`{shown}` is not there: it must be `builtin`, or a folder or archive on the machine that Umbra runs on");
-    Err(Invalid::new("data.source", message))
 }
 
 /// Nobody waits for the run that is compared with as for a parent, so it must have finished.

@@ -45,6 +45,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reindex(args) => reindex(&args.data_dir).map(|()| ExitCode::SUCCESS),
         Command::Devices(args) => listing::devices(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Inspect(args)) => images::inspect(&args).map(|()| ExitCode::SUCCESS),
+        Command::Data(Data::List(args)) => images::list(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Bench(args)) => images::bench(&args).map(|()| ExitCode::SUCCESS),
         Command::Data(Data::Clean(args)) => images::clean(&args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => listing::methods(args.json).map(|()| ExitCode::SUCCESS),

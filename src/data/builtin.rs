@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::colors::Colors;
 use super::shapes::{Color, Fill, SHAPES, Shape, ShapeCanvas, ShapeLayer};
-use super::{Dataset, Sizes, Split, SplitName};
+use super::{Counts, Dataset, Layout, PassedOver, Sizes, Split, SplitName, Survey};
 use crate::experiment::settings::DataSettings;
 use crate::rng::{Purpose, stream};
 
@@ -38,7 +38,7 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
     let classes = SHAPES.iter().map(|shape| shape.name()).collect();
     Ok(Dataset {
         fingerprint: String::new(),
-        layout: super::Layout::BuiltIn,
+        layout: Layout::BuiltIn,
         labeled: true,
         name: "builtin".to_owned(),
         classes,
@@ -49,6 +49,25 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
         sizes,
         warnings: Vec::new(),
     })
+}
+
+/// What the set has where no numbers are named.
+pub(super) fn survey() -> Survey {
+    let classes: Vec<String> = SHAPES.iter().map(|shape| shape.name()).collect();
+    let [train, val] = DEFAULT.map(|count| vec![count / classes.len(); classes.len()]);
+    Survey {
+        source: "builtin".to_owned(),
+        label_column: String::new(),
+        fingerprint: String::new(),
+        layout: Layout::BuiltIn,
+        labeled: true,
+        classes,
+        counts: Counts::Divided { train, val },
+        bytes: 0,
+        duplicates: 0,
+        passed: PassedOver::default(),
+        warnings: Vec::new(),
+    }
 }
 
 /// Makes one split and sums up its colors.

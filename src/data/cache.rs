@@ -105,7 +105,7 @@ impl Cache {
     ///
     /// Processes that want the same file at once wait for the first of them.
     pub(super) fn open(dir: &Path, key: &str, fill: impl FnOnce(&mut Writer) -> anyhow::Result<Description>) -> anyhow::Result<Cache> {
-        let path = dir.join(format!("{key}.images"));
+        let path = dir.join(file_name(key));
         if let Some(cache) = load(&path)? {
             return Ok(cache);
         }
@@ -138,6 +138,30 @@ impl Cache {
             ),
         }
     }
+}
+
+/// The name of the file for `key`.
+pub(super) fn file_name(key: &str) -> String {
+    format!("{key}.images")
+}
+
+/// What stands in a cache file besides pixels, which are not checked, and its bytes; nothing if it is not there, or damaged.
+pub(super) fn describe(path: &Path) -> Option<(Description, u64)> {
+    let mut file = File::open(path).ok()?;
+    let mut start = [0; HEADER];
+    file.read_exact(&mut start).ok()?;
+    let pixels = length(&start, 8) as u64;
+    file.seek(SeekFrom::Start(pixels.checked_add(HEADER as u64)?)).ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let Tail { description, .. } = (start == header(pixels, &tail)).then(|| serde_json::from_slice(&tail).ok())??;
+    Some((description, file.metadata().ok()?.len()))
+}
+
+/// The number at that place of a header.
+fn length(header: &[u8; HEADER], at: usize) -> usize {
+    let bytes = header[at..at + 8].iter().rev();
+    bytes.fold(0_usize, |all, byte| all << 8 | usize::from(*byte))
 }
 
 /// Writes a cache file; dropping it unfinished removes what it wrote.
@@ -238,12 +262,7 @@ fn load(path: &Path) -> anyhow::Result<Option<Cache>> {
         return Ok(damaged(path));
     }
     let map = map(&file).with_context(|| format!("the image cache `{}` cannot be mapped", path.display()))?;
-    let length = |at: usize| {
-        start[at..at + 8]
-            .iter()
-            .rev()
-            .fold(0_usize, |all, byte| all << 8 | usize::from(*byte))
-    };
+    let length = |at| length(&start, at);
     let whole = length(8).checked_add(length(16)).and_then(|all| all.checked_add(HEADER)) == Some(map.len());
     if !whole || start != header(length(8) as u64, &map[HEADER + length(8)..]) {
         return Ok(damaged(path));

@@ -67,7 +67,7 @@ fn files_by_key(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<ListEntry>>> 
     for entry in entries {
         let entry = entry.with_context(sentence)?;
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        let ours = [".images", ".lock", ".tmp", ".unpacked", ".fingerprint"]
+        let ours = [".images", ".lock", ".tmp", ".unpacked", ".fingerprint", ".sheet"]
             .iter()
             .any(|ending| name.ends_with(ending));
         // A file that is gone since was somebody else's to remove.

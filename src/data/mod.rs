@@ -10,9 +10,9 @@ mod cache;
 mod clean;
 mod colors;
 mod decode;
+mod decoded;
 pub mod fingerprint;
 mod guard;
-mod inspect;
 mod jpeg;
 mod layouts;
 pub mod loader;
@@ -42,10 +42,11 @@ use crate::experiment::settings::DataSettings;
 pub use bench::{LoaderReport, bench};
 pub use clean::{Cleaned, clean};
 pub use decode::decode_given;
-pub use inspect::inspect;
+pub use decoded::{Decoded, cache_size, decoded};
 pub use layouts::Layout;
 pub use loose::Loose;
 pub use passed::{Passed, PassedOver, Reason};
+pub use sheet::{kept_sheet, page_sheet, write_sheet};
 pub use split::Split;
 pub use survey::{Counts, Survey, survey};
 
@@ -198,6 +199,7 @@ mod tests;
 
 #[cfg(test)]
 mod downloads_tests;
+
 #[cfg(test)]
 #[path = "mutated_tests.rs"]
 mod mutated;

@@ -330,44 +330,32 @@ fn images_without_labels_are_one_pool_in_folders_and_archives() {
 }
 
 #[test]
-fn inspect_reports_everything_and_writes_a_row_per_class() {
+fn the_contact_sheet_has_a_row_per_class() {
     let dir = folder(&divided());
     let (source, sheet) = (dir.path().join("src"), dir.path().join("sheet.png"));
-    let run = |json: bool| {
-        let mut out = Vec::new();
-        inspect(&source.to_string_lossy(), 8, &dir.path().join("cache"), &sheet, &mut out, json).unwrap();
-        String::from_utf8(out).unwrap()
+    let settings = DataSettings {
+        image_size: 8,
+        ..settings(&source)
     };
-    let text = run(false);
-    for line in [
-        "images       12 train, 4 val",
-        "sizes          8 x 8",
-        "mean           0.2059 0.3922 0.7843",
-        "  dog  6  2",
-    ] {
-        assert!(text.contains(line), "{text}");
-    }
-    let json: serde_json::Value = serde_json::from_str(&run(true)).unwrap();
-    assert_eq!((&json["train"], &json["classes"][1]["val"]), (&12.into(), &2.into()));
-    let sheet = image::open(&sheet).unwrap().into_rgb8();
-    assert_eq!((sheet.width(), sheet.height()), (684, 140));
+    let cache = dir.path().join("cache");
+    let dataset = super::open(&settings, &cache, &mut |_, _| {}).unwrap();
+    write_sheet(&dataset, &sheet).unwrap();
+    let drawn = image::open(&sheet).unwrap().into_rgb8();
+    assert_eq!((drawn.width(), drawn.height()), (684, 140));
     // The sixth of the dogs, and nothing to its right.
-    assert_eq!(sheet.get_pixel(4 + 5 * 68 + 30, 4 + 68 + 30).0, [105, 100, 200]);
-    assert_eq!(sheet.get_pixel(4 + 6 * 68 + 30, 4 + 68 + 30).0, [255; 3]);
-}
+    assert_eq!(drawn.get_pixel(4 + 5 * 68 + 30, 4 + 68 + 30).0, [105, 100, 200]);
+    assert_eq!(drawn.get_pixel(4 + 6 * 68 + 30, 4 + 68 + 30).0, [255; 3]);
 
-#[test]
-#[ignore = "tries a source of one's own: set UMBRA_TEST_SOURCE, and UMBRA_TEST_OUT to a folder for the cache and the sheet"]
-fn a_source_of_ones_own_can_be_inspected() {
-    let source = std::env::var("UMBRA_TEST_SOURCE").unwrap();
-    let folder = PathBuf::from(std::env::var("UMBRA_TEST_OUT").unwrap());
-    for _ in 0..2 {
-        let mut out = Vec::new();
-        inspect(&source, 32, &folder, &folder.join("sheet.png"), &mut out, false).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        std::fs::write(folder.join("report.txt"), &text).unwrap();
-        assert!(text.contains("images"));
-    }
+    // The one for a page is drawn from the source, and kept.
+    let small = super::decoded(&settings, &dataset.fingerprint, &cache).expect("it was opened");
+    assert_eq!((small.train, small.val, small.kept), (12, 4, Some([8, 8])));
+    let png = page_sheet(&settings, &dataset.fingerprint, &cache).unwrap();
+    assert_eq!(image::load_from_memory(&png).unwrap().height(), 140);
+    let others = page_sheet(&settings, "0", &cache).unwrap_err().to_string();
+    assert!(others.contains("are others now"), "{others}");
+    std::fs::remove_dir_all(&source).unwrap();
+    assert_eq!(page_sheet(&settings, &dataset.fingerprint, &cache).unwrap(), png);
+    assert!(page_sheet(&settings, "0", &cache).is_err(), "the source is gone");
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(super) fn open(
 }
 
 /// The name of the cache: everything that decides what stands in it.
-fn key(fingerprint: &str, settings: &DataSettings, small: u64) -> String {
+pub(super) fn key(fingerprint: &str, settings: &DataSettings, small: u64) -> String {
     let DataSettings {
         source: _,
         image_size,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::fingerprint;
 use super::passed::PassedOver;
 use super::source::{Item, Listing, Pools};
-use super::{Layout, locate};
+use super::{Layout, builtin, locate};
 use crate::experiment::absolute;
 use crate::experiment::settings::DataSettings;
 
@@ -53,6 +53,21 @@ pub enum Counts {
     Whole(Vec<usize>),
 }
 
+impl Survey {
+    /// What the images have that Umbra makes itself.
+    pub fn built_in() -> Survey {
+        builtin::survey()
+    }
+
+    /// How many images of each class are for training and for validation; of an undivided source, how many there are.
+    pub fn per_class(&self) -> impl Iterator<Item = (&str, usize, Option<[usize; 2]>)> {
+        self.classes.iter().enumerate().map(|(label, class)| match &self.counts {
+            Counts::Divided { train, val } => (class.as_str(), train[label] + val[label], Some([train[label], val[label]])),
+            Counts::Whole(of) => (class.as_str(), of[label], None),
+        })
+    }
+}
+
 impl Counts {
     /// How many images are for training and for validation.
     pub fn splits(&self, val_fraction: f64) -> [usize; 2] {
@@ -74,6 +89,9 @@ impl Counts {
 /// # Errors
 /// One sentence naming the path at fault: a source that is missing, empty, truncated or of no known layout.
 pub fn survey(settings: &DataSettings, cache_dir: &Path, report: &mut dyn FnMut(usize, usize)) -> anyhow::Result<Survey> {
+    if settings.source == "builtin" {
+        return Ok(builtin::survey());
+    }
     let listing = locate::locate(settings, cache_dir)?;
     let print = fingerprint(&listing, cache_dir, report)?;
     let mut warnings = listing.warnings.clone();

@@ -207,7 +207,7 @@ pub struct Section {
 
 impl Section {
     /// Adds to the values of an older record what stands for "as before".
-    pub(super) fn fill_in(&self, values: &mut BTreeMap<String, Value>) {
+    pub fn fill_in(&self, values: &mut BTreeMap<String, Value>) {
         for setting in self.settings {
             if let Some(before) = setting.as_before() {
                 values.entry(setting.key.to_owned()).or_insert(before);

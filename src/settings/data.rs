@@ -11,6 +11,8 @@ use super::DataDir;
 pub enum Data {
     /// Count and measure the images of a data set and draw a contact sheet.
     Inspect(Inspect),
+    /// List the data sets that were looked at, with the runs that used them.
+    List(DataList),
     /// Measure the loader in images per second, decoding and augmentation included.
     Bench(LoaderBench),
     /// Remove cached decoded images that no run used for a while; they are decoded again when needed.
@@ -25,9 +27,23 @@ pub struct Inspect {
     /// Image size that a model would see, in pixels.
     #[arg(long, default_value_t = 32)]
     pub image_size: usize,
+    /// Column of a table or Parquet file that holds the labels, where several could be meant.
+    #[arg(long)]
+    pub label_column: Option<String>,
     /// File to write the contact sheet to.
     #[arg(long, default_value = "contact-sheet.png")]
     pub contact_sheet: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the flags are documented where they are declared")]
+    pub data_dir: DataDir,
+}
+
+/// `umbra data list`
+#[derive(Args, Debug)]
+pub struct DataList {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use bench::Bench;
 pub use claims::{ClaimChoice, ClaimOrder, Claims, NextRuns};
-pub use data::{Clean, Data, Inspect, LoaderBench};
+pub use data::{Clean, Data, DataList, Inspect, LoaderBench};
 
 /// Launch, watch and compare self-supervised pretraining of Vision Transformers.
 #[derive(Debug, Parser)]

@@ -34,6 +34,8 @@ pub struct RunFilter {
     pub scale: Option<String>,
     /// Only runs on those images: `data.source`.
     pub data: Option<String>,
+    /// Only runs on images of that fingerprint.
+    pub fingerprint: Option<String>,
     /// Only runs with that setting: section, key, and its value as JSON, or `None` for runs that have no such setting.
     pub setting: Option<(String, String, Option<String>)>,
     /// Only these runs, such as those of a study.
@@ -58,6 +60,7 @@ impl Default for RunFilter {
             stage: None,
             scale: None,
             data: None,
+            fingerprint: None,
             setting: None,
             ids: None,
             text: None,
@@ -70,7 +73,7 @@ impl Default for RunFilter {
 }
 
 /// Asks about the runs that a filter lets through: `ask` is the macro of the question, which gets the SQL before the condition
-/// and after it. The filter's values are ?1 to ?9; those of further arguments follow from ?10 on.
+/// and after it. The filter's values are ?1 to ?10; those of further arguments follow from ?11 on.
 macro_rules! filtered {
     ($ask:ident: $before:tt, $after:tt; $given:expr $(, $argument:expr)* $(,)?) => {
         $ask!(
@@ -80,7 +83,7 @@ macro_rules! filtered {
                  and (?4 is null or run.run_id in (select value from json_each(?4)))
                  and (?5 is null or instr(lower(run.label), lower(?5)) > 0 or instr(run.run_id, lower(?5)) = 1)
                  and (?6 is null or run.scale = ?6) and (?7 is null or run.data = ?7)
-                 and (?8 is null or (run.spec -> ?8) is ?9)
+                 and (?8 is null or (run.spec -> ?8) is ?9) and (?10 is null or run.fingerprint = ?10)
                "#
                 + $after,
             $given.state,
@@ -91,7 +94,8 @@ macro_rules! filtered {
             $given.scale,
             $given.data,
             $given.path,
-            $given.value
+            $given.value,
+            $given.fingerprint
             $(, $argument)*
         )
     };
@@ -105,6 +109,7 @@ pub(super) struct Given<'a> {
     pub stage: Option<&'static str>,
     pub scale: Option<&'a str>,
     pub data: Option<&'a str>,
+    pub fingerprint: Option<&'a str>,
     /// Where a setting stands in a run's record, and what it is.
     pub path: Option<String>,
     pub value: Option<&'a str>,
@@ -125,6 +130,7 @@ impl<'a> From<&'a RunFilter> for Given<'a> {
             stage: filter.stage.map(Stage::name),
             scale: filter.scale.as_deref(),
             data: filter.data.as_deref(),
+            fingerprint: filter.fingerprint.as_deref(),
             path: filter.setting.as_ref().map(|(section, key, _)| path_of(section, key)),
             value: filter.setting.as_ref().and_then(|(.., value)| value.as_deref()),
             ids: filter.ids.as_ref().map(|ids| serde_json::json!(ids).to_string()),

@@ -61,14 +61,14 @@ impl Store {
         // SQLite puts the results of a group together: ten thousand rows would cost more on their way than to find.
         let rows = filtered!(
             query:
-            r#"select case ?10 when 'method' then method when 'stage' then stage when 'scale' then scale when 'data' then data
+            r#"select case ?11 when 'method' then method when 'stage' then stage when 'scale' then scale when 'data' then data
                                when 'state' then state when 'seed' then cast(seed as text) when 'list' then list.name
-                               else spec -> ?11 end as "part?: String",
+                               else spec -> ?12 end as "part?: String",
                       state as "state!", count(*) as "runs!: i64",
                       json_group_array(summary.value) filter (where abs(summary.value) < 1.7e308) as "results!: String"
-               from run left join summary on summary.run_id = run.run_id and summary.name = ?12 and state = 'finished'
+               from run left join summary on summary.run_id = run.run_id and summary.name = ?13 and state = 'finished'
                         left join (select list.key as name, member.value as run_id
-                                   from json_each(?13) as list, json_each(list.value) as member) as list
+                                   from json_each(?14) as list, json_each(list.value) as member) as list
                         on list.run_id = run.run_id"#,
             "group by 1, 2 order by 1, 2";
             given, column, path, measure, lists

@@ -7,6 +7,7 @@
 mod error;
 mod filter;
 mod groups;
+mod images;
 mod ingest;
 mod progress;
 mod queue;
@@ -26,6 +27,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 pub use error::Error;
 pub use filter::{RunFilter, Sort};
 pub use groups::{GroupBy, GroupPart};
+pub use images::ImagesRuns;
 pub use ingest::{Mark, News};
 pub use progress::Progress;
 pub use results::{Attempt, ImageRow, Load, Point, Warning};

@@ -128,7 +128,7 @@ impl Store {
         let rows = filtered!(
             select_runs:
             r#"join (
-                   select run_id as chosen_id, queued as chosen_queued, case ?10
+                   select run_id as chosen_id, queued as chosen_queued, case ?11
                        when 'label' then lower(label)
                        when 'state' then instr('running queued finished failed cancelled', state)
                        when 'stage' then instr('pretrain finetune probe probe_cached psnr cka compare', stage)
@@ -136,12 +136,12 @@ impl Store {
                        when 'duration' then coalesce(ended, unixepoch('subsec')) - started
                        else created end as sort_key
                    from run"#,
-            r#"order by case when ?11 then null else sort_key end, sort_key desc,
-                            case when ?11 then null else chosen_queued end, chosen_queued desc, chosen_id
-                   limit ?12 offset ?13
+            r#"order by case when ?12 then null else sort_key end, sort_key desc,
+                            case when ?12 then null else chosen_queued end, chosen_queued desc, chosen_id
+                   limit ?13 offset ?14
                ) on chosen_id = run.run_id
-               order by case when ?11 then null else sort_key end, sort_key desc,
-                        case when ?11 then null else chosen_queued end, chosen_queued desc, chosen_id"#;
+               order by case when ?12 then null else sort_key end, sort_key desc,
+                        case when ?12 then null else chosen_queued end, chosen_queued desc, chosen_id"#;
             given, sort, descending, limit, offset
         )
         .fetch_all(&self.pool)

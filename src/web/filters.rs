@@ -32,6 +32,12 @@ impl<T: Real> Real for &T {
     }
 }
 
+impl Count for usize {
+    fn count(&self) -> u64 {
+        *self as u64
+    }
+}
+
 impl Count for u64 {
     fn count(&self) -> u64 {
         *self
@@ -83,6 +89,12 @@ pub fn heading(name: impl AsRef<str>, _: &dyn Values) -> Result<String> {
 #[askama::filter_fn]
 pub fn count(value: impl Count, _: &dyn Values) -> Result<String> {
     Ok(count_text(value.count()))
+}
+
+/// Bytes as `1.5 MiB`.
+#[askama::filter_fn]
+pub fn bytes(value: impl Count, _: &dyn Values) -> Result<String> {
+    Ok(bytes_text(value.count() as f64))
 }
 
 /// `n` and the noun, with an s unless there is one.
@@ -170,6 +182,18 @@ pub fn measure_text(value: f64) -> String {
         size if size < 1000.0 => format!("{value:.2}"),
         size => format!("{}{}", if value < 0.0 { "-" } else { "" }, count_text(size.round() as u64)),
     }
+}
+
+/// See [`bytes`].
+fn bytes_text(bytes: f64) -> String {
+    let mut left = bytes / 1024.0;
+    for unit in ["KiB", "MiB"] {
+        if left < 1024.0 {
+            return format!("{left:.1} {unit}");
+        }
+        left /= 1024.0;
+    }
+    format!("{left:.1} GiB")
 }
 
 /// See [`count`].

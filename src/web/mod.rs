@@ -9,6 +9,7 @@ mod api;
 mod assets;
 mod base_path;
 mod charts;
+mod datasets;
 mod error;
 mod fields;
 mod file;

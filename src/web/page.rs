@@ -46,12 +46,13 @@ const fn entry(nav: &'static str, href: &'static str, text: &'static str, key: c
 }
 
 /// The menu, from left to right. The bar, the keyboard and the list of shortcuts all read it.
-pub const MENU: [Entry; 8] = [
+pub const MENU: [Entry; 9] = [
     entry("home", "/", "Studies", 'h', "Studies: tables of the paper and your own"),
     entry("claims", "/claims", "Claims", 'm', "Claims of the paper, tested on your runs"),
     entry("runs", "/runs", "Runs", 'r', "Runs: search, filter, group, compare"),
     entry("cka", "/cka", "CKA", 'c', "CKA of features of full and masked images"),
     entry("psnr", "/psnr", "PSNR", 's', "PSNR of reconstructions"),
+    entry("datasets", "/datasets", "Datasets", 'd', "Datasets: what was looked at and used"),
     entry("queue", "/queue", "Queue", 'q', "Queue and devices"),
     entry("launch", "/launch", "Launch", 'l', "Launch a single run"),
     entry(

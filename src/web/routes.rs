@@ -13,7 +13,7 @@ use crate::web::fields::BODY_LIMIT;
 use crate::web::guard::guard;
 use crate::web::playground::uploads::UPLOAD_LIMIT;
 use crate::web::state::{AppState, Site};
-use crate::web::{api, assets, charts, launch, live, playground, runs, session, studies};
+use crate::web::{api, assets, charts, datasets, launch, live, playground, runs, session, studies};
 
 /// The application: every route behind the guard.
 pub fn router(state: AppState) -> Router {
@@ -61,6 +61,7 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/studies/check", post(studies::custom::check)),
         ("/studies/{name}", get(studies::study::study)),
         ("/studies/{name}/delete", post(studies::custom::delete)),
+        ("/studies/{name}/check", post(studies::study::check)),
         ("/studies/{name}/launch", post(studies::study::launch)),
         ("/studies/{name}/number", get(studies::number::number)),
         ("/launch", get(launch::page::launch).post(launch::page::submit)),
@@ -72,6 +73,9 @@ fn pages() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/priority", post(runs::actions::priority)),
         ("/runs/{id}/embedding", get(runs::embedding::embedding)),
         ("/runs/{id}/embedding/map", get(runs::embedding::map)),
+        ("/datasets", get(datasets::list::datasets)),
+        ("/datasets/look", post(datasets::list::look)),
+        ("/datasets/{fingerprint}", get(datasets::one::dataset)),
         ("/compare", get(runs::compare::compare)),
         ("/playground", get(playground::page::playground)),
         ("/playground/answer", get(playground::page::answer)),
@@ -100,6 +104,7 @@ fn files() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/runs/{id}/images/{step}/{file}", get(runs::files::image)),
         ("/runs/{id}/matrices/{file}", get(runs::matrices::matrix)),
         ("/runs/{id}/validation/{file}", get(runs::embedding::image)),
+        ("/datasets/{fingerprint}/sheet.png", get(datasets::one::sheet)),
         ("/report.html", get(studies::report::download)),
         ("/static/{file}", get(assets::asset)),
         ("/charts/curves.svg", get(charts::curves::curves)),
@@ -124,6 +129,8 @@ fn interface() -> Vec<(&'static str, MethodRouter<Site>)> {
         ("/api/v1/runs/{id}/cancel", post(api::cancel)),
         ("/api/v1/runs/{id}/retry", post(api::retry)),
         ("/api/v1/runs/{id}/restart", post(api::restart)),
+        ("/api/v1/datasets", get(datasets::list::json)),
+        ("/api/v1/datasets/{fingerprint}", get(datasets::one::json)),
         ("/api/v1/queue", get(api::queue)),
         ("/api/v1/devices", get(api::devices)),
         ("/api/v1/launch", post(launch::api::launch)),

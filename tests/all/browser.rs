@@ -4,6 +4,7 @@
 
 mod cka;
 mod claims;
+mod datasets;
 mod own;
 mod psnr;
 mod tables;

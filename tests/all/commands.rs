@@ -204,6 +204,57 @@ fn images_can_be_looked_at_before_training() {
     assert!(image::open(&sheet).unwrap().width() > 100);
 }
 
+#[test]
+fn a_folder_is_told_of_and_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, sheet) = (dir.path().join("pets"), dir.path().join("sheet.png"));
+    for (class, shade) in [("cat", 0), ("dog", 200)] {
+        std::fs::create_dir_all(root.join(class)).unwrap();
+        for n in 0..5 {
+            let image = image::RgbImage::from_pixel(32, 32, image::Rgb([shade, n, 0]));
+            image.save(root.join(class).join(format!("{n}.png"))).unwrap();
+        }
+    }
+    std::fs::write(root.join("cat/notes.txt"), "none").unwrap();
+    let said = |args: &[&str]| {
+        let data_dir = ["--data-dir", dir.path().to_str().unwrap()];
+        let answer = output(&[args, &data_dir].concat());
+        assert!(answer.status.success(), "{}", complaint(&answer));
+        String::from_utf8(answer.stdout).unwrap()
+    };
+    let inspect = [
+        "data",
+        "inspect",
+        root.to_str().unwrap(),
+        "--contact-sheet",
+        sheet.to_str().unwrap(),
+    ];
+    let text = said(&inspect);
+    for line in [
+        "layout         class folders",
+        "labels         2 classes",
+        "images         8 train, 2 val",
+        "duplicates     0",
+        "  dog  4  1",
+        "passed over    1 files are no images and were passed over: `cat/notes.txt`",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&said(&[&inspect[..], &["--json"]].concat())).unwrap();
+    let fingerprint = json["fingerprint"].as_str().unwrap();
+    assert!(text.contains(fingerprint));
+    assert_eq!(
+        json["classes"][1],
+        serde_json::json!({ "name": "dog", "images": 5, "train": 4, "val": 1 })
+    );
+    assert_eq!((&json["kept"][0], &json["mean"][2]), (&32.into(), &0.0.into()));
+    let list = said(&["data", "list"]);
+    assert!(
+        list.contains("builtin") && list.contains(fingerprint) && list.contains(root.to_str().unwrap()),
+        "{list}"
+    );
+}
+
 /// Every mistake is answered by one sentence on the error stream and an exit code of its own.
 fn refuses(args: &[&str], words: &[&str]) {
     let answer = output(args);

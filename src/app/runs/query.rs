@@ -27,6 +27,8 @@ pub struct RunsQuery {
     pub scale: String,
     /// Only runs on that dataset.
     pub data: String,
+    /// Only runs on images of that fingerprint.
+    pub images: String,
     /// Only runs with that setting: `section.key=value`, and nothing behind the sign for runs that have no such setting.
     pub set: String,
     /// How many seeds of a study are looked for.
@@ -60,7 +62,7 @@ impl RunsQuery {
     pub fn is_narrow(&self) -> bool {
         self.state.is_some()
             || self.stage.is_some()
-            || [&self.method, &self.study, &self.scale, &self.data, &self.set, &self.q]
+            || [&self.method, &self.study, &self.scale, &self.data, &self.images, &self.set, &self.q]
                 .iter()
                 .any(|text| !text.is_empty())
     }
@@ -100,6 +102,7 @@ impl RunsQuery {
             stage: self.stage,
             scale: said(&self.scale),
             data: said(&self.data),
+            fingerprint: said(&self.images),
             setting: self.setting(workspace)?,
             ids,
             text: said(&self.q),

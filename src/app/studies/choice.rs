@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::datasets::Datasets;
-use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, Launched, Launcher, check_source};
+use crate::app::fit::check_source;
+use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, Launched, Launcher};
 use crate::app::{Error, Result, Workspace};
 use crate::experiment::settings::{DataSettings, TrainSettings};
 use crate::experiment::{Arrangement, Invalid, Plan, Request, Scale, Study, Values, plan};

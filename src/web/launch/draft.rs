@@ -6,7 +6,7 @@ use crate::app::launch::{LaunchError, LaunchRequest, LaunchTarget, RunTarget, St
 use crate::experiment::{Invalid, RunSpec, Section, Setting, Stage, Value, Values};
 use crate::web::AppState;
 use crate::web::error::Result;
-use crate::web::fields::Fields;
+use crate::web::fields::{Fields, query_of};
 
 /// What decides which settings a run has and what they are by default.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +140,33 @@ impl Draft {
             }
         }
         Ok(Draft { selection, edits })
+    }
+
+    /// The column of the labels, where one was typed.
+    pub fn label_column(&self) -> &str {
+        self.edits.get("data.label_column").map(String::as_str).unwrap_or_default()
+    }
+
+    /// The address of the form for this draft.
+    pub fn href(&self) -> String {
+        let Selection {
+            method,
+            stage,
+            scale,
+            parent,
+            seed,
+            data,
+        } = &self.selection;
+        let choices = [
+            ("method", method.clone()),
+            ("stage", stage.name().to_owned()),
+            ("scale", scale.clone()),
+            ("parent", parent.clone()),
+            ("seed", seed.clone()),
+            ("data.source", data.clone()),
+        ];
+        let edits = self.edits.iter().map(|(place, text)| (place.as_str(), text.clone()));
+        format!("/launch?{}", query_of(choices.into_iter().chain(edits)))
     }
 
     /// Queues the run, with a pretraining that it starts from if that is new, and gives the run.

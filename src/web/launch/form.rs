@@ -1,9 +1,10 @@
 //! The launch form: a draft with everything a person must know to fill it in.
 
 use crate::app::runs::usual;
-use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage};
+use crate::experiment::{Kind, MethodInfo, RunSpec, Scale, Setting, Stage, absolute};
 use crate::store::{Run, RunFilter};
 use crate::web::AppState;
+use crate::web::datasets::source::SourceLine;
 use crate::web::error::{Error, Result};
 use crate::web::filters;
 use crate::web::launch::draft::{Draft, Faults, value_at};
@@ -29,6 +30,8 @@ pub struct LaunchPage<'a> {
     sections: Vec<FieldSet>,
     /// Where the images are if nothing else is typed.
     usual_source: String,
+    /// What is known of the images.
+    source: SourceLine,
 }
 
 /// A section of the form.
@@ -85,6 +88,7 @@ impl<'a> LaunchPage<'a> {
             Err(other) => return Err(other),
         };
         let layout = Layout::new("launch", app);
+        let source = SourceLine::of(app, or_usual(&draft.selection.data, &usual_source), draft.label_column());
         Ok(LaunchPage {
             layout,
             methods: &app.catalog.methods,
@@ -95,7 +99,18 @@ impl<'a> LaunchPage<'a> {
             faults,
             sections,
             usual_source,
+            source,
         })
+    }
+
+    /// Where the images of a draft are.
+    pub async fn source_of(app: &AppState, draft: &Draft) -> Result<String> {
+        let typed = &draft.selection.data;
+        if !typed.is_empty() {
+            return Ok(absolute(typed));
+        }
+        let defaults = draft.selection.defaults(app).await?;
+        Ok(value_at(&defaults, "data.source").map(ToString::to_string).unwrap_or_default())
     }
 
     /// Whether anything is wrong.
@@ -118,6 +133,11 @@ impl<'a> LaunchPage<'a> {
     fn method(&self) -> Option<&MethodInfo> {
         self.methods.iter().find(|method| method.name == self.draft.selection.method)
     }
+}
+
+/// What was typed, or what is meant if nothing was.
+fn or_usual<'a>(typed: &'a str, usual: &'a str) -> &'a str {
+    if typed.is_empty() { usual } else { typed }
 }
 
 /// Runs of the method to start from, the chosen one included.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::app::datasets::settings_of;
 use crate::web::error::{Error, Result};
 use crate::web::fields::{InForm, InQuery};
 use crate::web::launch::draft::{Draft, Faults};
@@ -32,6 +33,11 @@ pub async fn submit(State(app): App, InForm(form): InForm) -> Result<Response> {
     let draft = Draft::read(&app, &form).await?;
     if form.get("action") == Some("update") {
         return show(&app, draft, Faults::new()).await;
+    }
+    if form.get("action") == Some("check") {
+        let source = LaunchPage::source_of(&app, &draft).await?;
+        app.datasets.begin(&settings_of(&source, draft.label_column()));
+        return Ok(Redirect::to(&draft.href()).into_response());
     }
     match draft.launch(&app).await? {
         Ok(run) => Ok(Redirect::to(&format!("/runs/{}", run.id)).into_response()),

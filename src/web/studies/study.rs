@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::app::datasets::{made_on_others, settings_of};
 use crate::app::launch::LaunchError;
 use crate::app::studies::{Choice, Done, Numbers, OF_IMAGES, Sheet, Tab, TableOptions, sheet, tabs, usual_choice};
 use crate::experiment::{Column, Invalid, Plan, RunId, Scale, Study};
 use crate::run_dir::State as RunState;
-use crate::store::Run;
+use crate::store::{ImagesRuns, Run};
+use crate::web::datasets::source::SourceLine;
 use crate::web::error::Result;
 use crate::web::fields::{Fields, InForm, InPath, InQuery, query_of};
 use crate::web::page::{Layout, Page};
@@ -35,9 +37,20 @@ struct StudyPage<'a> {
     choice: Choice,
     view: TableOptions,
     tabs: Vec<Tab>,
+    /// What is known of the images.
+    source: SourceLine,
+    /// Runs at the same path on images that lie there no more.
+    others: Vec<OtherImages>,
     /// How many runs the launch before this page queued and found there already.
     launched: Option<(u64, u64, u64)>,
     table: Option<TableView<'a>>,
+}
+
+/// Runs of the scale at the path, made on other images.
+struct OtherImages {
+    fingerprint: Option<String>,
+    runs: u64,
+    href: String,
 }
 
 struct TableView<'a> {
@@ -126,6 +139,46 @@ pub async fn study(State(app): App, path: InPath, InQuery(query): InQuery) -> Re
     show(&app, &study, choice, view, None, launched).await
 }
 
+/// Begins to look at the images and shows the study again, which says what is found.
+pub async fn check(State(app): App, path: InPath, InForm(form): InForm) -> Result<Redirect> {
+    let study = app.study(path.text("name")?)?;
+    let (choice, view) = (Choice::read(&form), TableOptions::read(&form, &study));
+    let (source, column) = source_of(&app, &choice);
+    app.datasets.begin(&settings_of(&source, &column));
+    Ok(Redirect::to(&view.href(&format!("/studies/{}", study.name), &choice)))
+}
+
+/// Where the images of a choice are, and the column of their labels.
+fn source_of(app: &AppState, choice: &Choice) -> (String, String) {
+    let of_scale = || {
+        let scale = choice.scale_in(app).ok()?;
+        Some(scale.all.get("data")?.get("source")?.to_string())
+    };
+    let source = choice.source().map(str::to_owned).or_else(of_scale);
+    (
+        source.unwrap_or_else(|| "builtin".to_owned()),
+        choice.typed("data.label_column").to_owned(),
+    )
+}
+
+async fn others(app: &AppState, choice: &Choice) -> Result<Vec<OtherImages>> {
+    let (source, column) = source_of(app, choice);
+    let rows = made_on_others(app, &choice.scale, &settings_of(&source, &column)).await?;
+    let other = |row: ImagesRuns| {
+        let place = [
+            ("scale", row.scale),
+            ("data", row.data),
+            ("images", row.fingerprint.clone().unwrap_or_default()),
+        ];
+        OtherImages {
+            href: format!("/runs?{}", query_of(place)),
+            fingerprint: row.fingerprint,
+            runs: row.runs,
+        }
+    };
+    Ok(rows.into_iter().map(other).collect())
+}
+
 /// Queues the study's runs and shows the study again.
 pub async fn launch(State(app): App, path: InPath, InForm(form): InForm) -> Result<Response> {
     let study = app.study(path.text("name")?)?;
@@ -176,16 +229,19 @@ async fn show(
         StatusCode::OK
     };
     choice.fault = fault;
+    let (source, column) = source_of(app, &choice);
     let page = StudyPage {
         layout: Layout::new("home", app),
         study,
         own: app.library.is_custom(&study.name),
         scales: &app.scales,
-        choice,
         view,
         tabs,
+        source: SourceLine::of(app, &source, &column),
+        others: others(app, &choice).await?,
         launched,
         table,
+        choice,
     };
     Ok((status, Page(page)).into_response())
 }

@@ -3,6 +3,7 @@
 
 mod cka;
 mod claims;
+mod datasets;
 mod groups;
 mod guard;
 mod hostile;
