@@ -2,10 +2,8 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::passed::PassedOver;
@@ -114,10 +112,4 @@ pub(super) fn stamp(name: &str, metadata: &Metadata) -> String {
     let contents = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
     let anything = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
     format!("{name}\t{}\t{contents}\t{anything}\t{}\n", metadata.len(), metadata.ino())
-}
-
-/// The [`stamp`] of one file.
-pub(super) fn stamp_of(path: &Path) -> anyhow::Result<String> {
-    let metadata = path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(stamp(&path.to_string_lossy(), &metadata))
 }

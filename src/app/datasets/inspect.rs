@@ -112,7 +112,11 @@ fn write_sizes(f: &mut fmt::Formatter<'_>, sizes: &Sizes) -> fmt::Result {
         seen,
         min: [min_width, min_height],
         max: [max_width, max_height],
+        turned,
     } = sizes;
+    if *turned > 0 {
+        writeln!(f, "turned         {turned} of {seen}, as the notes of their cameras (EXIF) say")?;
+    }
     if sizes.min == sizes.max {
         writeln!(f, "sizes          {min_width} x {min_height}")
     } else {

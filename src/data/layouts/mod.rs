@@ -6,14 +6,14 @@ mod found;
 mod idx;
 mod imagenet;
 mod known_archives;
+mod labels;
+mod parquet;
 mod pickle;
 mod planes;
+mod shards;
 mod stl10;
 mod table;
 mod tiny_imagenet;
-mod labels;
-mod parquet;
-mod shards;
 mod webdataset;
 
 use std::path::Path;
