@@ -6,6 +6,7 @@ pub mod datasets;
 mod error;
 mod fit;
 pub mod launch;
+mod reading;
 pub mod report;
 pub mod runs;
 pub mod studies;

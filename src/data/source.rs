@@ -1,14 +1,13 @@
 //! What every layout offers.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use super::passed::PassedOver;
 use super::tree::{Files, Place};
-use super::{Image, Layout, decode};
+use super::{Image, decode};
 
 /// One image that a source has, not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,12 +103,4 @@ impl Reader for Files {
     fn upright(&self, item: &Item) -> anyhow::Result<(Image, bool)> {
         decode::decode(&self.bytes(item)?)
     }
-}
-
-/// A line of a stamp: name, bytes, times of the last change of contents and of anything in nanoseconds, number on the disk.
-pub(super) fn stamp(name: &str, metadata: &Metadata) -> String {
-    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    let contents = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
-    let anything = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
-    format!("{name}\t{}\t{contents}\t{anything}\t{}\n", metadata.len(), metadata.ino())
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::fingerprint;
+use super::layout::Layout;
 use super::passed::PassedOver;
 use super::source::{Item, Listing, Pools};
-use super::{Layout, builtin, locate};
+use super::{builtin, locate};
 use crate::experiment::absolute;
 use crate::experiment::settings::DataSettings;
 

@@ -58,7 +58,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // What serves: the queue, the database and the pages.
     ("store", &["experiment", "run_dir"]),
     ("jobs", &["experiment", "playground", "run_dir", "store"]),
-    ("app", &["experiment", "jobs", "run_dir", "store"]),
+    ("app", &["data", "experiment", "jobs", "run_dir", "store"]),
     ("web", &["app", "charts", "experiment", "jobs", "playground", "run_dir", "store"]),
     (
         "cli",

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::data::passed::{PassedOver, Reason};
-use crate::data::source::{Item, Pools, stamp};
+use crate::data::source::{Item, Pools};
+use crate::data::stamp::stamp;
 use crate::data::tree::{Entry, Files, Place, Tree};
 
 /// What a file is for, by its name.

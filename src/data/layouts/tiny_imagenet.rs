@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 
-use super::Layout;
 use super::found::{folder_of, is_wnid, name_of, single};
+use crate::data::layout::Layout;
 use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools};
 use crate::data::tree::{Entry, Tree, is_image_name};

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::name::{is_system_name, text};
 use super::{Entry, Files, Place, Tree};
 use crate::data::passed::{PassedOver, Reason};
-use crate::data::source::stamp;
+use crate::data::stamp::stamp;
 
 /// Folders below the source that are looked into (ours: no data set is so deep).
 const DEEPEST: usize = 64;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::data::source::stamp;
+use crate::data::stamp::stamp;
 
 /// A file that others are parts of.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Layout;
 use super::found::{folders_with, passed_but, single};
 use super::planes::{Planes, Stored};
+use crate::data::layout::Layout;
 use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools, Reader};
 use crate::data::tree::{Entry, Place, Tree};

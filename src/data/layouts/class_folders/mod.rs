@@ -5,8 +5,8 @@ mod find;
 mod once;
 mod splits;
 
-use super::Layout;
 use crate::data::SplitName;
+use crate::data::layout::Layout;
 use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools, UNLABELED};
 use crate::data::tree::Tree;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Layout;
 use super::found::{folder_of, name_of, passed_but};
+use crate::data::layout::Layout;
 use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools, Reader};
 use crate::data::tree::{Entry, Files, Place, Tree};

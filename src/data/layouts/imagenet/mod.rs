@@ -11,8 +11,8 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::Layout;
 use super::found::{folder_of, is_wnid, name_of, split_word};
+use crate::data::layout::Layout;
 use crate::data::passed::{PassedOver, Reason};
 use crate::data::source::{Item, Listing, Pools};
 use crate::data::tree::{Entry, Tree, is_image_name};

@@ -18,9 +18,9 @@ use self::bytes::Source;
 use columns::{Columns, Label};
 use rows::{File, Images, Pages};
 
-use super::Layout;
 use super::labels::{self, Value, Values};
 use super::shards::{FileItems, divide};
+use crate::data::layout::Layout;
 use crate::data::passed::{PassedOver, Reason};
 use crate::data::source::{Item, Listing, UNLABELED};
 use crate::data::tree::{Entry, Place, Tree, is_image_name};

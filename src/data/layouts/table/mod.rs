@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 
-use super::Layout;
 use super::found::{folder_of, name_of, split_word};
+use crate::data::layout::Layout;
 use crate::data::passed::{PassedOver, Reason};
 use crate::data::source::{Item, Listing, Pools};
 use crate::data::tree::{Tree, is_image_name};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::Layout;
 use super::shards::divide;
+use crate::data::layout::Layout;
 use crate::data::passed::{PassedOver, Reason};
 use crate::data::source::{Item, Listing, Reader};
 use crate::data::tree::{Entry, Files, Place, Tree, is_image_name};
