@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 
 pub use inspect::Inspection;
 pub use looking::{Known, settings_of};
-pub use report::{ClassCount, DatasetDetails, DatasetReport, KnownDataset, Place, Unseen, details, known_datasets, made_on_others};
+pub use report::{
+    ClassCount, DatasetDetails, DatasetReport, KnownDataset, Place, Unseen, contact_sheet, details, known_datasets, made_on_others,
+};
 
 use crate::data::{Survey, fingerprint, survey};
 use crate::experiment::settings::DataSettings;

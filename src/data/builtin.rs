@@ -13,14 +13,14 @@ use rayon::prelude::*;
 
 use super::colors::Colors;
 use super::shapes::{Color, Fill, SHAPES, Shape, ShapeCanvas, ShapeLayer};
-use super::{Counts, Dataset, Layout, PassedOver, Sizes, Split, SplitName, Survey};
+use super::{Dataset, Layout, Sizes, Split, SplitName};
 use crate::experiment::settings::DataSettings;
 use crate::rng::{Purpose, stream};
 
 /// The seed of the set (ours). Another one would be another data set; runs' seeds never reach it.
 const SEED: u64 = 0;
 /// Images made when the settings name no number.
-const DEFAULT: [usize; 2] = [10_000, 2_000];
+pub(super) const DEFAULT: [usize; 2] = [10_000, 2_000];
 /// Images a split may have: at 64 pixels these take 12 GB.
 const MOST: usize = 1_000_000;
 
@@ -35,13 +35,12 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
         max: [side; 2],
         turned: 0,
     };
-    let classes = SHAPES.iter().map(|shape| shape.name()).collect();
     Ok(Dataset {
         fingerprint: String::new(),
         layout: Layout::BuiltIn,
         labeled: true,
         name: "builtin".to_owned(),
-        classes,
+        classes: classes(),
         train,
         val,
         mean: colors.mean(),
@@ -51,23 +50,9 @@ pub(super) fn open(settings: &DataSettings) -> anyhow::Result<Dataset> {
     })
 }
 
-/// What the set has where no numbers are named.
-pub(super) fn survey() -> Survey {
-    let classes: Vec<String> = SHAPES.iter().map(|shape| shape.name()).collect();
-    let [train, val] = DEFAULT.map(|count| vec![count / classes.len(); classes.len()]);
-    Survey {
-        source: "builtin".to_owned(),
-        label_column: String::new(),
-        fingerprint: String::new(),
-        layout: Layout::BuiltIn,
-        labeled: true,
-        classes,
-        counts: Counts::Divided { train, val },
-        bytes: 0,
-        duplicates: 0,
-        passed: PassedOver::default(),
-        warnings: Vec::new(),
-    }
+/// The names of the classes.
+pub(super) fn classes() -> Vec<String> {
+    SHAPES.iter().map(|shape| shape.name()).collect()
 }
 
 /// Makes one split and sums up its colors.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Datasets;
 use super::looking::settings_of;
 use crate::app::{Error, Result, Workspace};
-use crate::data::{Decoded, Survey, cache_size, decoded, kept_sheet};
+use crate::data::{Decoded, Survey, cache_size, decoded, kept_sheet, page_sheet};
 use crate::experiment::Value;
 use crate::experiment::settings::DataSettings;
 use crate::store::ImagesRuns;
@@ -154,6 +154,8 @@ pub struct KnownDataset {
     pub report: DatasetReport,
     /// Where they were found.
     pub places: Vec<Place>,
+    /// Files that were passed over.
+    pub passed: usize,
     /// How many runs were made on them.
     pub runs: u64,
     /// Bytes of what is kept of them in the cache.
@@ -268,6 +270,15 @@ pub async fn details(workspace: &Workspace, id: &str) -> Result<DatasetDetails> 
     Ok(DatasetDetails { decoded, no_sheet, known })
 }
 
+/// Images of each of the first classes, as a PNG; drawing it reads the source unless it is kept.
+///
+/// # Errors
+/// A source that is gone, or whose images are others by now.
+pub fn contact_sheet(datasets: &Datasets, report: &DatasetReport) -> anyhow::Result<Vec<u8>> {
+    let settings = settings_of(&report.source, &report.label_column);
+    page_sheet(&settings, &report.fingerprint, datasets.cache())
+}
+
 /// Runs of a scale at a path that were made on other images than lie there now, by fingerprint.
 ///
 /// # Errors
@@ -308,6 +319,7 @@ fn grouped(surveys: &[Arc<Survey>], datasets: &Datasets, used: &[ImagesRuns]) ->
     KnownDataset {
         report: DatasetReport::of(told),
         places,
+        passed: told.passed.0.values().map(|passed| passed.count).sum(),
         runs: used.iter().filter(is_it).map(|row| row.runs).sum(),
         cache_bytes: 0,
     }

@@ -14,6 +14,18 @@ use crate::web::filters;
 use crate::web::page::{Layout, Page};
 use crate::web::{App, AppState};
 
+/// The heads of the table: text and class.
+pub const HEADS: [(&str, &str); 8] = [
+    ("Dataset", ""),
+    ("Layout", ""),
+    ("Classes", "num"),
+    ("Images", "num"),
+    ("Passed over", "num"),
+    ("Cache", "num"),
+    ("Runs", "num"),
+    ("Fingerprint", ""),
+];
+
 #[derive(askama::Template)]
 #[template(path = "datasets/list.html")]
 struct DatasetsPage {

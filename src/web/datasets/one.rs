@@ -5,8 +5,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
-use crate::app::datasets::{ClassCount, DatasetDetails, details, settings_of};
-use crate::data::page_sheet;
+use crate::app::datasets::{ClassCount, DatasetDetails, contact_sheet, details};
 use crate::web::App;
 use crate::web::datasets::list::{first_study, launch_query};
 use crate::web::error::{Error, Failure, Result};
@@ -17,6 +16,17 @@ use crate::web::page::{Layout, Page};
 
 /// Classes that the page lists unless it is asked for all.
 const LISTED: usize = 50;
+
+/// The heads of the table of what is kept decoded: text and class.
+pub const HEADS: [(&str, &str); 7] = [
+    ("Made ready for", ""),
+    ("Images", "num"),
+    ("Sizes in the source", ""),
+    ("Kept at", ""),
+    ("Mean", ""),
+    ("Deviation", ""),
+    ("On disk", "num"),
+];
 
 #[derive(askama::Template)]
 #[template(path = "datasets/one.html")]
@@ -73,13 +83,11 @@ pub async fn json(State(app): App, path: InPath) -> Result<Json<Value>, Failure>
 /// Ten images of each of the first classes, drawn when it is first asked for.
 pub async fn sheet(State(app): App, path: InPath) -> Result<File> {
     let of = details(&app, path.text("fingerprint")?).await?;
-    if let Some(why) = of.no_sheet {
+    if let Some(why) = of.no_sheet.clone() {
         return Err(Error::NotFound(why));
     }
-    let cache = app.datasets.cache().to_owned();
-    let report = of.known.report;
-    let drawn =
-        tokio::task::spawn_blocking(move || page_sheet(&settings_of(&report.source, &report.label_column), &report.fingerprint, &cache));
+    let datasets = app.datasets.clone();
+    let drawn = tokio::task::spawn_blocking(move || contact_sheet(&datasets, &of.known.report));
     let png = drawn.await.map_err(|fault| Error::Internal(fault.into()))?;
     let png = png.map_err(|fault| Error::NotFound(format!("{fault:#}")))?;
     Ok(File::new(Kind::Png, png).cached(Cache::Hour))

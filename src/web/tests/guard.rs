@@ -16,6 +16,7 @@ fn all_requests() -> Vec<(Method, String)> {
         ("{step}", "8"),
         ("{file}", "umbra.css"),
         ("{study}", "table1"),
+        ("{fingerprint}", "builtin"),
         ("{claim}", "masked-beats-scratch"),
     ];
     let fill = |path: &str| parts.iter().fold(path.to_owned(), |path, (part, text)| path.replace(part, text));
