@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use super::name::is_image_name;
 use super::{Entry, Tree};
 use crate::data::passed::Reason;
-use crate::data::source::Item;
 
 /// Bytes that tell a format.
 const FIRST: usize = 16;
@@ -67,8 +66,8 @@ const NO_IMAGES: [&str; 44] = [
 
 /// The images of a tree.
 pub(in crate::data) struct Images {
-    /// The images, sorted by name; all have the label 0.
-    pub items: Vec<Item>,
+    /// The images, sorted by name.
+    pub entries: Vec<Entry>,
     /// Sentences about formats that are not read.
     pub warnings: Vec<String>,
     /// Folders with files that are no images.
@@ -95,24 +94,25 @@ impl Tree {
         let entries = std::mem::take(&mut self.entries);
         let kinds: Vec<Kind> = entries.par_iter().map(|entry| self.kind(entry)).collect();
         let mut images = Images {
-            items: Vec::new(),
+            entries: Vec::new(),
             warnings: Vec::new(),
             others: BTreeSet::new(),
             unread: BTreeSet::new(),
         };
         let mut endings: BTreeMap<String, (usize, String)> = BTreeMap::new();
-        for (Entry { name, place }, kind) in entries.into_iter().zip(kinds) {
+        for (entry, kind) in entries.into_iter().zip(kinds) {
+            let name = &entry.name;
             let folder = |name: &str| name.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
             match kind {
-                Kind::Image => images.items.push(Item { label: 0, name, place }),
+                Kind::Image => images.entries.push(entry),
                 Kind::OtherFormat => {
-                    self.passed.note(Reason::OtherFormat, &name);
-                    endings.entry(ending(&name)).or_insert_with(|| (0, self.show(&folder(&name)))).0 += 1;
-                    images.unread.insert(folder(&name));
+                    self.passed.note(Reason::OtherFormat, name);
+                    endings.entry(ending(name)).or_insert_with(|| (0, self.show(&folder(name)))).0 += 1;
+                    images.unread.insert(folder(name));
                 }
                 Kind::NoImage => {
-                    self.passed.note(Reason::NoImage, &name);
-                    images.others.insert(folder(&name));
+                    self.passed.note(Reason::NoImage, name);
+                    images.others.insert(folder(name));
                 }
             }
         }

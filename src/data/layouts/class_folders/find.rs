@@ -6,14 +6,13 @@ use anyhow::bail;
 
 use super::splits::{Role, role_of};
 use crate::data::passed::Reason;
-use crate::data::source::Item;
-use crate::data::tree::Tree;
+use crate::data::tree::{Entry, Tree};
 
 /// The images of a source, sorted by name.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub tree: &'a Tree,
-    pub items: &'a [Item],
+    pub items: &'a [Entry],
 }
 
 /// What a folder holds.
@@ -59,7 +58,7 @@ impl Level {
 
 impl<'a> Source<'a> {
     /// The images in a folder, whose name ends with `/`; those of the source for none.
-    pub(super) fn below(self, prefix: &str) -> &'a [Item] {
+    pub(super) fn below(self, prefix: &str) -> &'a [Entry] {
         let start = self.items.partition_point(|item| item.name.as_str() < prefix);
         let rest = &self.items[start..];
         &rest[..rest.partition_point(|item| item.name.starts_with(prefix))]

@@ -9,7 +9,7 @@ use crate::data::SplitName;
 use crate::data::layout::Layout;
 use crate::data::passed::Reason;
 use crate::data::source::{Item, Listing, Pools, UNLABELED};
-use crate::data::tree::Tree;
+use crate::data::tree::{Entry, Tree};
 use classes::composed;
 use find::{Answer, Found, Source, find};
 use once::Once;
@@ -20,7 +20,7 @@ pub(super) fn list(mut tree: Tree) -> anyhow::Result<Listing> {
     let images = tree.take_images();
     let source = Source {
         tree: &tree,
-        items: &images.items,
+        items: &images.entries,
     };
     let mut answer = find(source)?;
     let labeled = !answer.found.is_flat(source);
@@ -32,22 +32,24 @@ pub(super) fn list(mut tree: Tree) -> anyhow::Result<Listing> {
     let mut passed = std::mem::take(&mut tree.passed);
     let mut once = Once::new(&tree.again);
     let (mut train, mut val) = (Vec::new(), Vec::new());
-    for mut item in images.items {
-        let (split, class) = match answer.place(&item.name, labeled) {
+    for Entry { name, place } in images.entries {
+        let (split, class) = match answer.place(&name, labeled) {
             Ok(place) => place,
             Err(reason) => {
-                passed.note(reason, &item.name);
+                passed.note(reason, &name);
                 continue;
             }
         };
-        if labeled {
-            let label = classes.binary_search_by(|known| known.as_str().cmp(&composed(class)));
-            item.label = label.expect("every item's class is in the list") as u32;
-        }
-        if !once.take(&item.name, split, item.label) {
-            passed.note(Reason::Again, &item.name);
+        let label = match labeled {
+            true => classes.binary_search_by(|known| known.as_str().cmp(&composed(class))),
+            false => Ok(0),
+        };
+        let label = label.expect("every image's class is in the list") as u32;
+        if !once.take(&name, split, label) {
+            passed.note(Reason::Again, &name);
             continue;
         }
+        let item = Item { label, name, place };
         match split {
             SplitName::Train => train.push(item),
             SplitName::Val => val.push(item),
