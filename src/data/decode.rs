@@ -9,6 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::guard::guarded;
+use super::headers::{check_size, orientation_of};
 use super::resizer::with_resizer;
 use super::{Image, jpeg};
 
@@ -71,22 +72,6 @@ fn stored(bytes: &[u8], most_pixels: u64) -> anyhow::Result<(DynamicImage, Orien
 /// The formats that are read.
 const FORMATS: &str = "JPEG, PNG, WebP, BMP, GIF or TIFF";
 const UNREADABLE: &str = "it is torn, damaged or of a kind that is not read";
-
-/// An error if an image is too large to be decoded.
-pub(super) fn check_size([width, height]: [u32; 2], most_pixels: u64) -> anyhow::Result<()> {
-    if u64::from(width) * u64::from(height) > most_pixels {
-        let most = most_pixels / 1_000_000;
-        bail!("it has {width} x {height} pixels: at most {most} million are allowed");
-    }
-    Ok(())
-}
-
-/// How an image is to be turned, by the notes of its camera.
-pub(super) fn orientation_of(exif: &[u8]) -> Orientation {
-    // The prefix belongs into JPEG alone, but some programs write it elsewhere too.
-    let notes = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_exif_chunk(notes).unwrap_or(Orientation::NoTransforms)
-}
 
 /// The colors of an image, those of transparent pixels too; of 16 bits the upper 8.
 fn rgb(image: DynamicImage) -> RgbImage {

@@ -9,7 +9,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::decode::{check_size, orientation_of};
+use super::headers::{check_size, orientation_of};
 
 /// Most pixels that a byte of a scan can stand for: a block of 64 takes a bit at least.
 const PIXELS_PER_BYTE: u64 = 512;

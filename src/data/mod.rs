@@ -13,6 +13,7 @@ mod decode;
 mod decoded;
 pub mod fingerprint;
 mod guard;
+mod headers;
 mod jpeg;
 mod layout;
 mod layouts;

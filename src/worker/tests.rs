@@ -3,6 +3,7 @@
 mod cka;
 mod compositions;
 mod declared;
+mod features;
 mod psnr;
 mod resume;
 mod subset;
@@ -13,7 +14,6 @@ use std::path::Path;
 use crate::experiment::{Request, RunSpec, Scale, Stage, Value, single_run, tokenizer_of};
 use crate::methods::catalog;
 use crate::run_dir::Event;
-use crate::stages::features::features;
 use crate::weights;
 use crate::worker::*;
 
@@ -367,38 +367,6 @@ fn a_parent_of_another_shape_is_refused_with_the_name_of_the_tensor() {
     assert_eq!(outcome, Outcome::Failed);
     let reason = reason(&events);
     assert!(reason.contains("model.safetensors") && reason.contains("tensor `"), "{reason}");
-}
-
-#[test]
-fn features_of_own_images_are_written_block_by_block_with_their_names() {
-    let root = tempfile::tempdir().unwrap();
-    let (dir, ..) = carry_out(root.path(), &run(Stage::Pretrain, "random_init", None, &[]));
-    let (images, output) = (root.path().join("images"), root.path().join("features.safetensors"));
-    fs::create_dir(&images).unwrap();
-    for (name, gray) in [("b.png", 200), ("a.png", 10)] {
-        image::RgbImage::from_pixel(40, 36, image::Rgb([gray; 3]))
-            .save(images.join(name))
-            .unwrap();
-    }
-    // A PNG by its contents, and what is no image.
-    fs::rename(images.join("b.png"), images.join("b.JPEG")).unwrap();
-    for name in ["._a.png", "notes.txt"] {
-        fs::write(images.join(name), "no image").unwrap();
-    }
-    let said = features(&dir, &images, root.path(), "all", &output, "cpu").unwrap();
-    assert!(
-        said[1].contains("1 files are no images") && said[1].contains("notes.txt"),
-        "{said:?}"
-    );
-    let (found, metadata) = weights::read(&output).unwrap();
-    assert_eq!(found["block.0"].shape, [2, 17, 16]);
-    assert_eq!(metadata["files"], r#"["a.png","b.JPEG"]"#);
-    assert_ne!(found["block.0"].data[..16 * 17], found["block.0"].data[16 * 17..]);
-    fs::write(images.join("c.png"), "").unwrap();
-    let refusal = features(&dir, &images, root.path(), "pooled", &output, "cpu")
-        .unwrap_err()
-        .to_string();
-    assert!(refusal.contains("data.max_broken = 0.01 allows: `c.png`"), "{refusal}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! WebDataset shards: tars whose files belong together by their names up to the first dot.
 
+mod sample;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use self::sample::{Sample, Shard, split};
 use super::shards::divide;
 use crate::data::layout::Layout;
 use crate::data::passed::{PassedOver, Reason};
@@ -65,27 +67,6 @@ pub(super) fn list(tree: &Tree, settings: &DataSettings, scratch: &Path) -> anyh
         reader: Arc::new(Shards(shards.into_iter().map(|shard| shard.files).collect())),
         stamp: tree.stamp.clone(),
     }))
-}
-
-/// One tar.
-struct Shard {
-    /// Path inside the source; nothing where it is the source.
-    name: String,
-    /// Path, for sentences.
-    path: String,
-    entries: Vec<Entry>,
-    files: Arc<Files>,
-}
-
-impl Shard {
-    /// A file in it, as a person is told.
-    fn show(&self, name: &str) -> String {
-        if self.name.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}/{name}", self.name)
-        }
-    }
 }
 
 /// The shards of a source; nothing if it has none, or if what is in them are no samples.
@@ -151,28 +132,10 @@ fn is_numbered(name: &str) -> bool {
     before.len() < stem.len() && (before.is_empty() || before.ends_with(['-', '_']))
 }
 
-/// Key and ending: what stands before the first dot after the last slash, and what stands behind it.
-fn split(name: &str) -> (&str, &str) {
-    let own = name.rfind('/').map_or(0, |at| at + 1);
-    match name[own..].find('.') {
-        Some(dot) => (&name[..own + dot], &name[own + dot + 1..]),
-        None => (name, ""),
-    }
-}
-
 /// Whether a file is the image of a sample: `key.png`, not `key.seg.png`.
 fn is_image(name: &str) -> bool {
     let (_, ending) = split(name);
     !ending.contains('.') && is_image_name(name)
-}
-
-/// The files of one sample.
-struct Sample {
-    image: Entry,
-    /// Its `.cls`.
-    number: Option<Entry>,
-    /// Its `.json`.
-    fields: Option<Entry>,
 }
 
 /// The samples of a shard by their keys; files of other endings are counted in `other`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
 
-use super::{Sample, Shard};
+use super::sample::{Sample, Shard, split};
 use crate::data::layouts::labels::{self, Value, Values};
 use crate::data::source::UNLABELED;
 use crate::data::tree::Entry;
@@ -47,7 +47,7 @@ impl<'a> Written<'a> {
 
     /// Takes in what is written beside one image.
     pub(super) fn take(&mut self, shard: &Shard, sample: &Sample) -> anyhow::Result<()> {
-        let (key, _) = super::split(&sample.image.name);
+        let (key, _) = split(&sample.image.name);
         let key = shard.show(key);
         let text = |entry: &Entry| {
             let bytes = shard.files.read(&entry.name, entry.place);
