@@ -77,6 +77,8 @@ pub(super) enum Contents {
         train: Vec<Item>,
         /// Of val.
         val: Vec<Item>,
+        /// What tells whether the files are the same.
+        stamp: String,
     },
 }
 

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+#[path = "moved_tests.rs"]
+mod moved;
+
 /// An image of one color that tells `tone`.
 fn encoded(width: u32, height: u32, tone: u8, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::cache::{Cache, Contents, Description, Writer};
+use super::cache::{self, Cache, Contents, Description, Writer};
 use super::colors::Colors;
 use super::fingerprint::{fingerprint, hex};
 use super::source::{Item, Listing, Pools, Reader};
@@ -16,7 +16,7 @@ use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;
 
 /// Part of every cache's key; to be raised when the same source would be cached differently.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// Decoded bytes up to which a data set counts as small (ours: fits in the page cache of an ordinary machine).
 pub(super) const SMALL: u64 = 4 << 30;
 /// Short side in pixels up to which images are kept as they are (ours: STL-10's 96 is the largest such set).
@@ -43,9 +43,12 @@ pub(super) fn open(
     let reader = listing.reader.clone();
     let print = fingerprint(&listing, cache_dir, report)?;
     let doubled = duplicates(&listing, print.duplicates, print.duplicate.as_deref());
-    let cache = Cache::open(cache_dir, &key(&print.digits, settings, small), |writer| {
-        fill(listing, settings, small, writer, report)
-    })?;
+    // These are about this source; the same images may lie elsewhere in another way.
+    let mut warnings: Vec<String> = doubled.into_iter().chain(listing.passed.sentences()).collect();
+    warnings.extend(listing.warnings.iter().cloned());
+    let key = key(&print.digits, settings, small);
+    forget_other_places(&cache_dir.join(cache::file_name(&key)), &stamp_of(&listing))?;
+    let cache = Cache::open(cache_dir, &key, |writer| fill(listing, settings, small, writer, report))?;
     let cache = Arc::new(cache);
     let Description {
         layout,
@@ -56,7 +59,7 @@ pub(super) fn open(
         mean,
         std,
         sizes,
-        warnings,
+        warnings: of_decoding,
         contents,
         names: _,
     } = &cache.description;
@@ -68,13 +71,13 @@ pub(super) fn open(
                 Split::mapped(size, cache.clone(), train.len(), val),
             )
         }
-        Contents::Places { train, val } => {
+        Contents::Places { train, val, stamp: _ } => {
             let split = |items: &Vec<Item>| Split::on_demand(reader.clone(), items.clone(), allowed(items.len(), settings));
             (split(train), split(val))
         }
     };
     let (name, classes) = (settings.source.clone(), classes.clone());
-    let warnings = doubled.into_iter().chain(warnings.iter().cloned()).collect();
+    warnings.extend(of_decoding.iter().cloned());
     Ok(Dataset {
         name,
         fingerprint: print.digits,
@@ -88,6 +91,23 @@ pub(super) fn open(
         sizes: *sizes,
         warnings,
     })
+}
+
+/// What tells whether the files of a listing are those of a cache that remembers places in them.
+fn stamp_of(listing: &Listing) -> String {
+    hex(&Sha256::digest(&listing.stamp), 16)
+}
+
+/// Removes a cache of places in files that changed since, though their images did not.
+fn forget_other_places(path: &Path, stamp: &str) -> anyhow::Result<()> {
+    if let Some((description, _)) = cache::describe(path)
+        && let Contents::Places { stamp: then, .. } = description.contents
+        && then != stamp
+    {
+        std::fs::remove_file(path)
+            .with_context(|| format!("the image cache `{}` is of other files and cannot be removed", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The name of the cache: everything that decides what stands in it.
@@ -113,7 +133,8 @@ fn fill(
     writer: &mut Writer,
     report: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Description> {
-    let (layout, labeled, classes) = (listing.layout, listing.is_labeled(), listing.classes);
+    let (layout, labeled, stamp) = (listing.layout, listing.is_labeled(), stamp_of(&listing));
+    let classes = listing.classes;
     let (mut train, mut val) = chosen(listing.pools, classes.len(), settings)?;
     let mut work = Decoding::of(listing.reader.as_ref(), &train, settings);
     let size = work.size;
@@ -138,11 +159,10 @@ fn fill(
         contents = Contents::Places {
             train: train.clone(),
             val: val.clone(),
+            stamp,
         };
     }
-    let mut warnings = listing.passed.sentences();
-    warnings.extend(listing.warnings);
-    warnings.extend(work.warnings());
+    let mut warnings = work.warnings();
     warnings.extend(check_splits(&train, &val, classes.len(), &settings.source)?);
     let names = names(&contents, &train, &val);
     let labels = |items: Vec<Item>| items.into_iter().map(|item| item.label).collect();
