@@ -22,7 +22,7 @@ pub use report::{
     ClassCount, DatasetDetails, DatasetReport, KnownDataset, Place, Unseen, contact_sheet, details, known_datasets, made_on_others,
 };
 
-use crate::data::{Survey, fingerprint, survey};
+use crate::data::{Survey, fingerprint, hex, survey};
 use crate::experiment::settings::DataSettings;
 use crate::experiment::{Fingerprints, Invalid, RunSpec, absolute, files};
 
@@ -229,9 +229,7 @@ impl Datasets {
 
     /// Writes a record, unless it is there as it is.
     fn remember(&self, record: &Record) -> anyhow::Result<()> {
-        let digest = Sha256::digest(record.identity());
-        let file: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = self.dir.join(format!("{file}.json"));
+        let path = self.dir.join(format!("{}.json", hex(&Sha256::digest(record.identity()), 12)));
         let text = serde_json::to_vec_pretty(record)?;
         if std::fs::read(&path).is_ok_and(|before| before == text) {
             return Ok(());

@@ -32,22 +32,44 @@ pub fn check_fit(run: &RunSpec, survey: &Survey, catalog: &Catalog) -> Result<()
     let fault = |message: String| Misfit::Size(Invalid::new("data.source", message));
     let settings: DataSettings = run.section("data").map_err(fault)?;
     check_labels(run, survey, catalog)?;
-    let [train, val] = survey.counts.splits(settings.val_fraction);
-    let source = &survey.source;
-    for (key, wanted, have, what) in [
-        ("train_images", settings.train_images, train, "training"),
-        ("val_images", settings.val_images, val, "validation"),
-    ] {
-        if have == 0 {
+    let (source, splits) = (&survey.source, splits(&settings, survey));
+    for Asked { place, wanted, have, what } in &splits {
+        if *have == 0 {
             return Err(fault(format!("`{source}` has no image for {what}: at least one is needed")));
         }
         if wanted > have {
             let message = format!("{wanted} is more than there are: `{source}` has {have} images for {what}; 0 uses all of them");
-            return Err(Misfit::Size(Invalid::new(format!("data.{key}"), message)));
+            return Err(Misfit::Size(Invalid::new(*place, message)));
         }
     }
-    let used = if settings.train_images == 0 { train } else { settings.train_images };
-    check_batch(run, used).map_err(Misfit::Size)
+    check_batch(run, splits[0].used()).map_err(Misfit::Size)
+}
+
+/// How many images of a split are asked for, and how many there are.
+struct Asked {
+    place: &'static str,
+    /// 0 is all.
+    wanted: usize,
+    have: usize,
+    /// What the split is for.
+    what: &'static str,
+}
+
+impl Asked {
+    /// How many would be used at most.
+    fn used(&self) -> usize {
+        if self.wanted == 0 { self.have } else { self.wanted.min(self.have) }
+    }
+}
+
+/// Training, then validation.
+fn splits(settings: &DataSettings, survey: &Survey) -> [Asked; 2] {
+    let [train, val] = survey.counts.splits(settings.val_fraction);
+    let asked = |place, wanted, have, what| Asked { place, wanted, have, what };
+    [
+        asked("data.train_images", settings.train_images, train, "training"),
+        asked("data.val_images", settings.val_images, val, "validation"),
+    ]
 }
 
 /// A stage that learns classes needs two of them.
@@ -112,21 +134,11 @@ pub fn remedy<'a>(runs: impl IntoIterator<Item = (&'a RunSpec, &'a Survey)>, cat
         if check_labels(run, survey, catalog).is_err() {
             continue;
         }
-        let [train, val] = survey.counts.splits(settings.val_fraction);
-        for (key, asked, have) in [
-            ("train_images", settings.train_images, train),
-            ("val_images", settings.val_images, val),
-        ] {
-            if asked > have {
-                wanted.insert(format!("data.{key}"), 0);
-            }
+        let splits = splits(&settings, survey);
+        for split in splits.iter().filter(|split| split.wanted > split.have) {
+            wanted.insert(split.place.to_owned(), 0);
         }
-        let used = if settings.train_images == 0 {
-            train
-        } else {
-            settings.train_images.min(train)
-        };
-        if let Some(pass) = pass_of(run, used)
+        if let Some(pass) = pass_of(run, splits[0].used())
             && run
                 .section::<TrainSettings>("train")
                 .is_ok_and(|train| train.epochs > 0 && train.batch_size > pass)

@@ -128,7 +128,9 @@ impl Launcher<'_> {
         if let LaunchTarget::Studies { .. } = &request.target {
             (runs, left_out) = without_misfits(self.datasets, self.catalog, runs)?;
         }
-        let submitted = self.queue(&runs, request.priority).await?;
+        // Their images have just been looked at.
+        self.check(&runs).await?;
+        let submitted = self.jobs.submit(&runs, request.priority).await?;
         Ok(Launched { runs, submitted, left_out })
     }
 
@@ -211,6 +213,7 @@ impl Launcher<'_> {
     /// # Errors
     /// As [`Launcher::launch`].
     pub async fn queue(&self, runs: &[RunSpec], priority: i64) -> Result<Submitted> {
+        look_at(self.datasets, runs).await?;
         self.check(runs).await?;
         Ok(self.jobs.submit(runs, priority).await?)
     }
@@ -236,14 +239,17 @@ impl Launcher<'_> {
     /// A run that nobody knows is refused by the queue, in its words.
     async fn check_known(&self, run: &RunId) -> Result<()> {
         match self.store.run(run).await? {
-            Some(run) => self.check(std::slice::from_ref(&*run.spec)).await,
+            Some(run) => {
+                let run = std::slice::from_ref(&*run.spec);
+                look_at(self.datasets, run).await?;
+                self.check(run).await
+            }
             None => Ok(()),
         }
     }
 
-    /// What runs need that is neither among their settings nor their parents.
+    /// What runs need that is neither among their settings nor their parents. What they read must have been looked at.
     async fn check(&self, runs: &[RunSpec]) -> Result<()> {
-        look_at(self.datasets, runs).await?;
         let now = self.datasets.fingerprints();
         for run in runs {
             check_inputs(run, &now)?;

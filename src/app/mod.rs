@@ -2,6 +2,7 @@
 //!
 //! It asks the store, gives orders to the jobs and puts the answers together. It knows no HTTP, no SQL and no tensors.
 
+mod count_text;
 pub mod datasets;
 mod error;
 mod fit;
@@ -12,5 +13,6 @@ pub mod runs;
 pub mod studies;
 mod workspace;
 
+pub use count_text::count_text;
 pub use error::{Error, Result};
 pub use workspace::Workspace;

@@ -3,7 +3,6 @@
 //! Taking it reads the files, so it is kept in the cache under their names, sizes and times, which are looked at each time.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::source::{Item, Listing, Pools, Reader};
+use super::stamp::hex;
 
 /// Bytes of all images up to which every byte enters the fingerprint; of larger sets the ends of every image do (ours: a
 /// few seconds of reading).
@@ -112,14 +112,6 @@ fn hash(reader: &dyn Reader, item: &Item, whole: bool) -> [u8; 16] {
 pub fn of_file(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(hex(&Sha256::digest(bytes), 16))
-}
-
-/// The first `bytes` bytes in hexadecimal digits.
-pub(super) fn hex(digest: &[u8], bytes: usize) -> String {
-    digest.iter().take(bytes).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

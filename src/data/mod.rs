@@ -51,6 +51,7 @@ pub use loose::Loose;
 pub use passed::{Passed, PassedOver, Reason};
 pub use sheet::{kept_sheet, page_sheet, write_sheet};
 pub use split::Split;
+pub use stamp::hex;
 pub use survey::{Counts, Survey, survey};
 
 /// One decoded image.

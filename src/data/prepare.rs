@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{self, Cache, Contents, Description, Writer};
 use super::colors::Colors;
-use super::fingerprint::{fingerprint, hex};
+use super::fingerprint::fingerprint;
 use super::source::{Item, Listing, Pools, Reader};
+use super::stamp::hex;
 use super::survey::duplicates;
 use super::{Dataset, Image, Sizes, Split, SplitName, decode, sampling};
 use crate::experiment::settings::DataSettings;

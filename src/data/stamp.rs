@@ -1,5 +1,6 @@
-//! What tells that a file has changed without reading it.
+//! What tells that a file has changed without reading it, and how digests are written.
 
+use std::fmt::Write as _;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
@@ -9,4 +10,12 @@ pub(super) fn stamp(name: &str, metadata: &Metadata) -> String {
     let contents = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
     let anything = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
     format!("{name}\t{}\t{contents}\t{anything}\t{}\n", metadata.len(), metadata.ino())
+}
+
+/// The first `bytes` bytes in hexadecimal digits.
+pub fn hex(digest: &[u8], bytes: usize) -> String {
+    digest.iter().take(bytes).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,5 +1,6 @@
 //! How numbers and times look on pages.
 
+pub use crate::app::count_text;
 use std::fmt::Write as _;
 
 use askama::filters::{Html, Safe, escape};
@@ -194,19 +195,6 @@ fn bytes_text(bytes: f64) -> String {
         left /= 1024.0;
     }
     format!("{left:.1} GiB")
-}
-
-/// See [`count`].
-pub fn count_text(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{2009}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

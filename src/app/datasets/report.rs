@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Datasets;
 use super::looking::settings_of;
+use crate::app::count_text;
 use crate::app::{Error, Result, Workspace};
 use crate::data::{Decoded, Survey, cache_size, decoded, kept_sheet, page_sheet};
 use crate::experiment::Value;
@@ -104,15 +105,15 @@ impl DatasetReport {
         match self.classes.len() {
             _ if !self.labeled => "no labels".to_owned(),
             1 => "1 class".to_owned(),
-            classes => format!("{} classes", spaced(classes)),
+            classes => format!("{} classes", count_text(classes as u64)),
         }
     }
 
     /// `50 000 + 10 000 images`, or how many there are in one pool.
     pub fn counts(&self) -> String {
         match self.splits() {
-            Some((train, val)) => format!("{} + {} images", spaced(train), spaced(val)),
-            None => format!("{} images, not divided", spaced(self.images)),
+            Some((train, val)) => format!("{} + {} images", count_text(train as u64), count_text(val as u64)),
+            None => format!("{} images, not divided", count_text(self.images as u64)),
         }
     }
 
@@ -132,19 +133,6 @@ impl DatasetReport {
             &self.fingerprint
         }
     }
-}
-
-/// A whole number with thin spaces between thousands.
-fn spaced(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{2009}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Images that were looked at, wherever they lay.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::name::{is_system_name, text};
 use super::{Entry, Files, Place, Tree};
 use crate::data::passed::{PassedOver, Reason};
-use crate::data::stamp::stamp;
+use crate::data::stamp::{hex, stamp};
 
 /// Folders below the source that are looked into (ours: no data set is so deep).
 const DEEPEST: usize = 64;
@@ -59,7 +59,7 @@ pub(super) fn walk(root: &Path) -> anyhow::Result<Tree> {
         passed: found.passed,
         warnings: found.warnings,
         files: Arc::new(Files::of_folder(root.to_owned(), found.raw)),
-        stamp: stamps.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        stamp: hex(&stamps.finalize(), 32),
         ..Tree::empty(root.to_owned())
     })
 }

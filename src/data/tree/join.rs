@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::window::Larger;
 use super::{Entry, Files, Place, Tree};
+use crate::data::stamp::hex;
 
 /// As [`Tree::join`] says.
 pub(super) fn join(root: PathBuf, parts: Vec<(String, Tree)>) -> Tree {
@@ -49,7 +50,7 @@ pub(super) fn join(root: PathBuf, parts: Vec<(String, Tree)>) -> Tree {
     }
     tree.entries.sort_by(|a, b| a.name.cmp(&b.name));
     tree.files = Arc::new(files);
-    tree.stamp = stamp.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    tree.stamp = hex(&stamp.finalize(), 32);
     tree
 }
 

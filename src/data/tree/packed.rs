@@ -9,6 +9,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use sha2::{Digest, Sha256};
 
 use super::window::{Larger, Window};
+use crate::data::stamp::hex;
 
 /// Unpacked bytes that are too many whatever they are packed in (ours).
 pub(super) const SUSPICIOUS: u64 = 64 << 20;
@@ -81,7 +82,5 @@ fn unpack(stream: Box<dyn Read>, window: &Window, kept: &Path, scratch: &Path) -
 
 /// Where the unpacked file is kept.
 fn kept(window: &Window, scratch: &Path) -> PathBuf {
-    let digest = Sha256::digest(window.stamp());
-    let key: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    scratch.join(format!("{key}.unpacked"))
+    scratch.join(format!("{}.unpacked", hex(&Sha256::digest(window.stamp()), 12)))
 }
